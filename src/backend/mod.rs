@@ -1,0 +1,183 @@
+//! Objects in, objects out. Knows nothing of packs or snapshots.
+//!
+//! The seam is blocking: the middle of sfarc is plain threads, and a folder has no asynchronous interface. An
+//! adapter for buckets drives its own runtime behind it.
+
+pub mod folder;
+pub mod layout;
+
+use std::ops::Range;
+
+use crate::ids::{ObjectId, SessionId};
+
+/// Kinds of objects; each has a folder of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// The repository's configuration: one object.
+    Config,
+    /// Key slots.
+    Keys,
+    /// Packs.
+    Packs,
+    /// Index runs.
+    Indexes,
+    /// Snapshots.
+    Snapshots,
+    /// Writers at work, and their snapshots before they are committed.
+    Sessions,
+    /// The gc log.
+    Gc,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 7] = [
+        Self::Config,
+        Self::Keys,
+        Self::Packs,
+        Self::Indexes,
+        Self::Snapshots,
+        Self::Sessions,
+        Self::Gc,
+    ];
+}
+
+/// Names an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Key {
+    /// The configuration.
+    Config,
+    /// A key slot, named by the hash of its bytes.
+    Slot(ObjectId),
+    /// A pack, named by the hash of its bytes.
+    Pack(ObjectId),
+    /// An index run, named by the hash of its bytes.
+    Index(ObjectId),
+    /// A snapshot, named by the hash of its bytes.
+    Snapshot(ObjectId),
+    /// An announced session.
+    Session(SessionId),
+    /// The snapshot that a session is about to commit.
+    Pending(SessionId),
+    /// A record of the gc log, by epoch.
+    Gc(u64),
+}
+
+impl Key {
+    /// The kind of the object.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Config => Kind::Config,
+            Self::Slot(_) => Kind::Keys,
+            Self::Pack(_) => Kind::Packs,
+            Self::Index(_) => Kind::Indexes,
+            Self::Snapshot(_) => Kind::Snapshots,
+            Self::Session(_) | Self::Pending(_) => Kind::Sessions,
+            Self::Gc(_) => Kind::Gc,
+        }
+    }
+
+    /// The name that the bytes of a content-addressed object must hash to.
+    pub const fn content_id(&self) -> Option<&ObjectId> {
+        match self {
+            Self::Slot(id) | Self::Pack(id) | Self::Index(id) | Self::Snapshot(id) => Some(id),
+            Self::Config | Self::Session(_) | Self::Pending(_) | Self::Gc(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&layout::path(self))
+    }
+}
+
+/// What a store says of an object when it lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listed {
+    /// The object.
+    pub key: Key,
+    /// Its length in bytes.
+    pub len: u64,
+}
+
+/// A failed operation on an object or a kind.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {object}")]
+pub struct BackendError {
+    /// What was being done.
+    pub action: &'static str,
+    /// To which object.
+    pub object: String,
+    /// Why it failed.
+    #[source]
+    pub cause: Cause,
+}
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Cause {
+    /// There is no such object.
+    #[error("it does not exist")]
+    NotFound,
+    /// There is one already.
+    #[error("it exists already")]
+    Exists,
+    /// The object is too short.
+    #[error("it is shorter than it must be")]
+    TooShort,
+    /// The system refused.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+impl BackendError {
+    /// A failed operation.
+    pub fn new(action: &'static str, object: impl ToString, cause: Cause) -> Self {
+        Self { action, object: object.to_string(), cause }
+    }
+
+    /// True if the object does not exist.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self.cause, Cause::NotFound)
+    }
+
+    /// True if the object was to be created and exists.
+    pub fn is_exists(&self) -> bool {
+        matches!(self.cause, Cause::Exists)
+    }
+}
+
+/// Keeps an announced session alive for as long as it is held; its end needs no clean-up to be noticed.
+pub trait Hold: Send + Sync + std::fmt::Debug {}
+
+/// A store of immutable objects.
+///
+/// Every implementation passes the contract suite of `testing::contract`.
+pub trait Backend: Send + Sync + std::fmt::Debug {
+    /// Stores an object, all or nothing, durable on return. Never replaces one: if the key is taken, fails with
+    /// `Exists`, and of several that try at once one succeeds.
+    fn put(&self, key: &Key, bytes: &[u8]) -> Result<(), BackendError>;
+
+    /// The bytes of an object, or of a range of it.
+    fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Vec<u8>, BackendError>;
+
+    /// The length of an object in bytes.
+    fn len(&self, key: &Key) -> Result<u64, BackendError>;
+
+    /// All objects of a kind, in no order. What is being written is not among them.
+    fn list(&self, kind: Kind) -> Result<Vec<Listed>, BackendError>;
+
+    /// Removes an object. Removing what is not there succeeds.
+    fn delete(&self, key: &Key) -> Result<(), BackendError>;
+
+    /// Stores the object of a session, and marks it as alive until the hold is dropped or the process ends.
+    fn announce(&self, session: &SessionId, bytes: &[u8]) -> Result<Box<dyn Hold>, BackendError>;
+
+    /// True if a session may still be alive. When in doubt, it is.
+    fn is_held(&self, session: &SessionId) -> Result<bool, BackendError>;
+
+    /// Removes what crashed writers left behind halfway, and says how many things that were.
+    fn sweep(&self) -> Result<usize, BackendError>;
+}

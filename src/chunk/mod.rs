@@ -1,0 +1,6 @@
+//! Cutting streams by content.
+
+pub mod fastcdc;
+pub mod segment;
+
+pub use fastcdc::Chunker;

@@ -1,0 +1,121 @@
+//! Errors of whole operations, and what kind of failure each is.
+
+use crate::pipeline::egress::EgressError;
+use crate::repo::RepoError;
+
+/// What kind of failure it is: decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Category {
+    /// Something failed.
+    Failed,
+    /// The caller asked for something that makes no sense.
+    Usage,
+    /// There is no repository.
+    NoRepository,
+    /// The password or key file opens nothing.
+    WrongKey,
+    /// Stored bytes are damaged or missing.
+    Damaged,
+    /// Somebody asked to stop.
+    Interrupted,
+}
+
+/// A failed operation.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The repository failed.
+    #[error(transparent)]
+    Repo(#[from] RepoError),
+    /// A stream could not be taken.
+    #[error("cannot take stream `{name}`: no snapshot was made")]
+    Source {
+        /// The stream's name.
+        name: String,
+        /// Why.
+        #[source]
+        source: crate::source::SourceError,
+    },
+    /// A stream could not be given back.
+    #[error("cannot restore stream `{stream}` of snapshot {snapshot}")]
+    Restore {
+        /// The snapshot, shortened.
+        snapshot: String,
+        /// The stream's name.
+        stream: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+        /// True if stored bytes are damaged.
+        damaged: bool,
+    },
+    /// The file system or a pipe failed.
+    #[error("cannot {action}")]
+    Io {
+        /// What was being done, to what.
+        action: String,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The caller asked for something that makes no sense.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl Error {
+    /// A failed action on the file system.
+    pub fn io(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let action = action.into();
+        move |source| Self::Io { action, source }
+    }
+
+    /// A stream that could not be given back.
+    pub fn restore<E>(snapshot: impl Into<String>, stream: impl Into<String>, error: EgressError<E>) -> Self
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let damaged = match &error {
+            EgressError::Repo { source: RepoError::Cancelled, .. } => return Self::Repo(RepoError::Cancelled),
+            EgressError::Repo { source, .. } => source.is_damage(),
+            EgressError::WrongHash => true,
+            EgressError::Sink(_) => false,
+        };
+        Self::Restore { snapshot: snapshot.into(), stream: stream.into(), source: Box::new(error), damaged }
+    }
+
+    /// What kind of failure it is.
+    pub fn category(&self) -> Category {
+        match self {
+            Self::Repo(error) => repo_category(error),
+            Self::Usage(_) => Category::Usage,
+            Self::Restore { damaged: true, .. } => Category::Damaged,
+            Self::Restore { .. } | Self::Source { .. } | Self::Io { .. } => Category::Failed,
+        }
+    }
+}
+
+fn repo_category(error: &RepoError) -> Category {
+    match error {
+        RepoError::NoRepository { .. } => Category::NoRepository,
+        RepoError::WrongKey => Category::WrongKey,
+        RepoError::Cancelled => Category::Interrupted,
+        error if error.is_damage() => Category::Damaged,
+        _ => Category::Failed,
+    }
+}
+
+/// An error and its causes on one line, each said once.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let part = error.to_string();
+        if !text.ends_with(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,90 @@
+//! The repository's configuration: a plain head that says whether this program may open it, and a sealed record.
+
+use wincode::{SchemaRead, SchemaWrite};
+
+use super::codec::Fields;
+use super::record::Record;
+use super::{FORMAT_VERSION, FormatError};
+use crate::ids::RepoId;
+
+const WHAT: &str = "repository config";
+const MAGIC: [u8; 8] = *b"SFARCREP";
+
+/// Features that a repository uses, one bit each, in three classes. Format 1 defines none.
+///
+/// An unknown bit forbids just what its class names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct Features {
+    /// Needed to read.
+    pub read: u64,
+    /// Needed to add snapshots.
+    pub write: u64,
+    /// Needed to collect garbage.
+    pub collect: u64,
+}
+
+/// The plain head of the `config` object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConfigHead {
+    /// Features in use.
+    pub features: Features,
+    /// The repository's name and salt.
+    pub repo: RepoId,
+}
+
+impl ConfigHead {
+    /// Length in bytes.
+    pub const LEN: usize = 56;
+
+    /// The stored bytes: magic number, format, three bytes of zero, features, id, four bytes of zero.
+    pub fn encode(&self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
+        bytes[..8].copy_from_slice(&MAGIC);
+        bytes[8] = FORMAT_VERSION;
+        bytes[12..20].copy_from_slice(&self.features.read.to_le_bytes());
+        bytes[20..28].copy_from_slice(&self.features.write.to_le_bytes());
+        bytes[28..36].copy_from_slice(&self.features.collect.to_le_bytes());
+        bytes[36..52].copy_from_slice(self.repo.as_bytes());
+        bytes
+    }
+
+    /// Reads the head; a newer format is refused here, features are judged by who uses them.
+    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+        let mut fields = Fields::new(WHAT, bytes);
+        if fields.array()? != MAGIC {
+            return Err(FormatError::malformed(WHAT, "it does not begin with `SFARCREP`"));
+        }
+        let version = u32::from(fields.u8()?);
+        let known = u32::from(FORMAT_VERSION);
+        if version > known {
+            return Err(FormatError::TooNew { what: WHAT, found: version, known });
+        }
+        if version == 0 || fields.array::<3>()? != [0; 3] {
+            return Err(FormatError::malformed(WHAT, "its version or reserved bytes are wrong"));
+        }
+        let features = Features { read: fields.u64()?, write: fields.u64()?, collect: fields.u64()? };
+        let repo = RepoId::new(fields.array()?);
+        if fields.u32()? != 0 {
+            return Err(FormatError::malformed(WHAT, "its reserved bytes are not zero"));
+        }
+        Ok(Self { features, repo })
+    }
+}
+
+/// The sealed record of the `config` object. It repeats the head, so that nobody without the key can change it.
+#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct ConfigRecord {
+    /// Features in use, as in the head.
+    pub features: Features,
+    /// The repository's name, as in the head.
+    pub repo: [u8; 16],
+    /// When the repository was made, in nanoseconds since 1970.
+    pub created: i64,
+    /// The program that made it.
+    pub program: String,
+}
+
+impl Record for ConfigRecord {
+    const WHAT: &'static str = WHAT;
+    const VERSION: u16 = 1;
+}

@@ -1,0 +1,78 @@
+//! A key slot: the root key, sealed under a key that comes from a passphrase or a key file.
+
+use wincode::{SchemaRead, SchemaWrite};
+
+use super::FormatError;
+use super::record::Record;
+
+/// How the key that opens a slot is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, SchemaRead, SchemaWrite)]
+pub enum SlotKind {
+    /// Argon2id over a passphrase, with the repository's id as salt.
+    Passphrase(PassphraseCost),
+    /// A BLAKE3 derivation from the 32 random bytes of a key file.
+    KeyFile,
+}
+
+/// What Argon2id costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, SchemaRead, SchemaWrite)]
+pub struct PassphraseCost {
+    /// Memory in KiB.
+    pub memory_kib: u32,
+    /// Passes over the memory.
+    pub passes: u32,
+    /// Lanes.
+    pub lanes: u32,
+}
+
+impl PassphraseCost {
+    /// The second recommended option of RFC 9106, section 4: 64 MiB, 3 passes, 4 lanes.
+    pub const RECOMMENDED: Self = Self { memory_kib: 64 << 10, passes: 3, lanes: 4 };
+
+    /// Refuses costs with which a hostile slot could stall or exhaust the reader.
+    pub fn check(&self) -> Result<(), FormatError> {
+        let sane = (8..=1 << 21).contains(&self.memory_kib)
+            && (1..=64).contains(&self.passes)
+            && (1..=64).contains(&self.lanes)
+            && self.memory_kib >= 8 * self.lanes;
+        if sane { Ok(()) } else { Err(FormatError::malformed(KeySlot::WHAT, "its passphrase cost is out of range")) }
+    }
+}
+
+/// A key slot as stored.
+#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct KeySlot {
+    /// How its key is made.
+    pub kind: SlotKind,
+    /// Cipher of both seals (see `Cipher`).
+    pub cipher: u8,
+    /// Nonce of the sealed root key.
+    pub nonce: [u8; 12],
+    /// The root key, sealed, with the tag.
+    pub sealed_root: [u8; 48],
+    /// Commits to the key that opens the slot.
+    pub commitment: [u8; 32],
+    /// Nonce of the sealed description.
+    pub info_nonce: [u8; 12],
+    /// A `SlotInfo`, sealed under a key derived from the root key, with the tag.
+    pub sealed_info: Vec<u8>,
+}
+
+impl Record for KeySlot {
+    const WHAT: &'static str = "key slot";
+    const VERSION: u16 = 1;
+}
+
+/// What people want to know of a key slot; readable only with the repository's key.
+#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct SlotInfo {
+    /// A name that its maker gave it.
+    pub label: String,
+    /// When it was made, in nanoseconds since 1970.
+    pub created: i64,
+}
+
+impl Record for SlotInfo {
+    const WHAT: &'static str = "key slot description";
+    const VERSION: u16 = 1;
+}

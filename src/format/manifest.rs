@@ -1,0 +1,145 @@
+//! The manifest of a snapshot, and the small records beside it: sessions and what collectors published.
+
+use wincode::{SchemaRead, SchemaWrite};
+
+use super::record::Record;
+
+/// Chunker of a stream: FastCDC 2020 with the repository's gear table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct ChunkSizes {
+    /// Smallest chunk in bytes (but for the last).
+    pub min: u32,
+    /// Size in bytes around which chunks gather.
+    pub avg: u32,
+    /// Largest chunk in bytes.
+    pub max: u32,
+}
+
+/// The root of a chunk list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct ListRoot {
+    /// The topmost node, or the only chunk where `depth` is 0.
+    pub id: [u8; 16],
+    /// Levels of nodes above the data chunks.
+    pub depth: u8,
+}
+
+/// Bytes kept in the repository: their length, their hash and where their chunk list begins.
+#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct Content {
+    /// Length in bytes.
+    pub len: u64,
+    /// BLAKE3 of all bytes.
+    pub hash: [u8; 32],
+    /// How it was cut.
+    pub sizes: ChunkSizes,
+    /// The chunk list; nothing where the length is 0.
+    pub root: Option<ListRoot>,
+}
+
+/// Where a stream came from.
+#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub enum Origin {
+    /// Standard input of the program.
+    Stdin,
+    /// A file; its path as bytes.
+    File(Vec<u8>),
+    /// A folder; its path as bytes.
+    Folder(Vec<u8>),
+    /// A shell command's standard output; the command.
+    Command(String),
+}
+
+/// How well the end of a stream is proven (design section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, SchemaRead, SchemaWrite)]
+pub enum Proof {
+    /// The source says that it succeeded.
+    P0,
+    /// The tail is there and the exit code is real.
+    P1,
+    /// A digest made at the source agrees.
+    P2,
+    /// The content was checked by its own rules.
+    P3,
+}
+
+/// One stream of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct StreamEntry {
+    /// Its name, unique in the snapshot; bytes, usually UTF-8.
+    pub name: Vec<u8>,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Its bytes: the stream itself, or a pax tar stream of a folder.
+    pub content: Content,
+    /// For a folder: the catalog of the tar stream.
+    pub catalog: Option<Content>,
+    /// How well its end is proven.
+    pub proof: Proof,
+    /// Bytes of chunks that the repository did not have before.
+    pub new_bytes: u64,
+    /// What went wrong without ending the stream, one sentence each.
+    pub problems: Vec<String>,
+}
+
+/// The manifest of one moment.
+#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct Manifest {
+    /// The moment, in nanoseconds since 1970.
+    pub time: i64,
+    /// How long the snapshot took, in nanoseconds.
+    pub duration: u64,
+    /// The host whose data it is.
+    pub host: String,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// Keys and values to find it by, sorted by key.
+    pub labels: Vec<(String, String)>,
+    /// The program that took it.
+    pub program: String,
+    /// The session that wrote it.
+    pub session: [u8; 16],
+    /// Stored bytes that it added: packs.
+    pub added: u64,
+    /// True if everything that was asked for is in it.
+    pub complete: bool,
+    /// The streams, in the order in which they were asked for.
+    pub streams: Vec<StreamEntry>,
+}
+
+impl Record for Manifest {
+    const WHAT: &'static str = "snapshot manifest";
+    const VERSION: u16 = 1;
+}
+
+/// A writer at work.
+#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct SessionRecord {
+    /// The highest gc epoch that it saw before it began; 0 for none.
+    pub epoch: u64,
+    /// The host that it runs on.
+    pub host: String,
+    /// Its process id there.
+    pub pid: u32,
+    /// When it began, in nanoseconds since 1970. For people only: nothing is decided by it.
+    pub started: i64,
+}
+
+impl Record for SessionRecord {
+    const WHAT: &'static str = "session";
+    const VERSION: u16 = 1;
+}
+
+/// One record of the gc log. What it says holds for ever.
+#[derive(Debug, Clone, Default, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct GcRecord {
+    /// Packs whose chunks no writer may use again; the first 16 bytes of their names.
+    pub condemned: Vec<[u8; 16]>,
+    /// Snapshots that are forgotten or will never be; the first 16 bytes of their names.
+    pub dead: Vec<[u8; 16]>,
+}
+
+impl Record for GcRecord {
+    const WHAT: &'static str = "gc record";
+    const VERSION: u16 = 1;
+}

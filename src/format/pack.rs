@@ -1,0 +1,190 @@
+//! The directory of a pack: which blocks it holds, and which chunks lie in each.
+
+use super::FormatError;
+use super::codec::{Fields, put_u24};
+use super::sealed::{HEADER_LEN, TAG_LEN};
+use crate::ids::ChunkId;
+use crate::limits;
+
+const WHAT: &str = "pack directory";
+const BLOCK_ROW: usize = 12;
+const CHUNK_ROW: usize = ChunkId::LEN + 3;
+
+/// What the chunks of a block are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum BlockKind {
+    /// Pieces of streams.
+    Data = 1,
+    /// Nodes of chunk lists.
+    List = 2,
+}
+
+/// How a block's plaintext is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Codec {
+    /// As it is.
+    Raw = 0,
+    /// One zstd frame.
+    Zstd = 1,
+}
+
+/// One block of a pack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockRow {
+    /// What its chunks are.
+    pub kind: BlockKind,
+    /// How it is stored.
+    pub codec: Codec,
+    /// Number of its chunks.
+    pub chunks: u16,
+    /// Sealed length in bytes, tag included.
+    pub stored_len: u32,
+    /// Plaintext length in bytes: the sum of its chunks' lengths.
+    pub plain_len: u32,
+}
+
+/// One chunk of a pack, in the order of the pack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkRow {
+    /// Its name.
+    pub id: ChunkId,
+    /// Its length in bytes.
+    pub len: u32,
+}
+
+/// Where a block lies in its pack, and which chunks are in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockSpan {
+    /// Number of the block in the pack.
+    pub ordinal: usize,
+    /// Offset of the sealed block in bytes from the start of the pack.
+    pub offset: u64,
+    /// Ordinal of its first chunk.
+    pub first_chunk: usize,
+    /// The block itself.
+    pub row: BlockRow,
+}
+
+/// The directory of a pack.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Directory {
+    blocks: Vec<BlockRow>,
+    chunks: Vec<ChunkRow>,
+}
+
+impl Directory {
+    /// The blocks in the order of the pack.
+    pub fn blocks(&self) -> &[BlockRow] {
+        &self.blocks
+    }
+
+    /// The chunks of all blocks in the order of the pack.
+    pub fn chunks(&self) -> &[ChunkRow] {
+        &self.chunks
+    }
+
+    /// Adds a block with its chunks.
+    pub fn push(&mut self, block: BlockRow, chunks: impl IntoIterator<Item = ChunkRow>) {
+        self.blocks.push(block);
+        self.chunks.extend(chunks);
+    }
+
+    /// The blocks with their places in the pack.
+    pub fn spans(&self) -> impl Iterator<Item = BlockSpan> + '_ {
+        let mut offset = HEADER_LEN as u64;
+        let mut first_chunk = 0;
+        self.blocks.iter().enumerate().map(move |(ordinal, &row)| {
+            let span = BlockSpan { ordinal, offset, first_chunk, row };
+            offset += u64::from(row.stored_len);
+            first_chunk += usize::from(row.chunks);
+            span
+        })
+    }
+
+    /// The block that holds the chunk with this ordinal.
+    pub fn block_of(&self, chunk: usize) -> Option<BlockSpan> {
+        self.spans().find(|span| chunk < span.first_chunk + usize::from(span.row.chunks))
+    }
+
+    /// The chunks of a block.
+    pub fn chunks_of(&self, span: &BlockSpan) -> &[ChunkRow] {
+        &self.chunks[span.first_chunk..span.first_chunk + usize::from(span.row.chunks)]
+    }
+
+    /// The plaintext of the stored directory.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(8 + self.blocks.len() * BLOCK_ROW + self.chunks.len() * CHUNK_ROW);
+        bytes.extend((self.blocks.len() as u32).to_le_bytes());
+        bytes.extend((self.chunks.len() as u32).to_le_bytes());
+        for block in &self.blocks {
+            bytes.extend([block.kind as u8, block.codec as u8]);
+            bytes.extend(block.chunks.to_le_bytes());
+            bytes.extend(block.stored_len.to_le_bytes());
+            bytes.extend(block.plain_len.to_le_bytes());
+        }
+        self.chunks.iter().for_each(|chunk| bytes.extend(chunk.id.as_bytes()));
+        self.chunks.iter().for_each(|chunk| bytes.extend(put_u24(chunk.len)));
+        bytes
+    }
+
+    /// Reads a directory and checks that its numbers agree with each other and with the limits.
+    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+        let mut fields = Fields::new(WHAT, bytes);
+        let (blocks, chunks) = (fields.u32()? as usize, fields.u32()? as usize);
+        if chunks > limits::PACK_MAX_CHUNKS || blocks > chunks {
+            return Err(FormatError::malformed(WHAT, "it counts too many blocks or chunks"));
+        }
+        if fields.remaining() != blocks * BLOCK_ROW + chunks * CHUNK_ROW {
+            return Err(FormatError::malformed(WHAT, "its length does not fit its counts"));
+        }
+        let blocks = (0..blocks).map(|_| decode_block(&mut fields)).collect::<Result<Vec<_>, _>>()?;
+        let mut ids = Fields::new(WHAT, fields.bytes(chunks * ChunkId::LEN)?);
+        let chunks = (0..chunks)
+            .map(|_| Ok(ChunkRow { id: ChunkId::new(ids.array()?), len: fields.u24()? }))
+            .collect::<Result<Vec<_>, FormatError>>()?;
+        let directory = Self { blocks, chunks };
+        directory.check_sums()?;
+        Ok(directory)
+    }
+
+    fn check_sums(&self) -> Result<(), FormatError> {
+        let mut first = 0;
+        for block in &self.blocks {
+            let chunks = self.chunks.get(first..first + usize::from(block.chunks));
+            let chunks = chunks.ok_or(FormatError::malformed(WHAT, "its blocks count too many chunks"))?;
+            if chunks.iter().any(|chunk| chunk.len == 0 || chunk.len as usize > limits::CHUNK_MAX_BYTES) {
+                return Err(FormatError::malformed(WHAT, "a chunk has an impossible length"));
+            }
+            if chunks.iter().map(|chunk| u64::from(chunk.len)).sum::<u64>() != u64::from(block.plain_len) {
+                return Err(FormatError::malformed(WHAT, "a block is not as long as its chunks"));
+            }
+            first += chunks.len();
+        }
+        if first == self.chunks.len() {
+            Ok(())
+        } else {
+            Err(FormatError::malformed(WHAT, "chunks lie in no block"))
+        }
+    }
+}
+
+fn decode_block(fields: &mut Fields<'_>) -> Result<BlockRow, FormatError> {
+    let kind = match fields.u8()? {
+        1 => BlockKind::Data,
+        2 => BlockKind::List,
+        _ => return Err(FormatError::malformed(WHAT, "a block is of an unknown kind")),
+    };
+    let codec = match fields.u8()? {
+        0 => Codec::Raw,
+        1 => Codec::Zstd,
+        _ => return Err(FormatError::malformed(WHAT, "a block is stored in an unknown way")),
+    };
+    let row =
+        BlockRow { kind, codec, chunks: fields.u16()?, stored_len: fields.u32()?, plain_len: fields.u32()? };
+    let sane = row.chunks > 0
+        && row.plain_len as usize <= limits::BLOCK_MAX_BYTES
+        && (TAG_LEN..=limits::PACK_MAX_BYTES).contains(&(row.stored_len as usize));
+    if sane { Ok(row) } else { Err(FormatError::malformed(WHAT, "a block has an impossible length")) }
+}

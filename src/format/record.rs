@@ -1,0 +1,44 @@
+//! Encoding of records: bincode 1 bytes (fixed-width little-endian integers, 64-bit lengths), a version first.
+
+use wincode::config::DefaultConfig;
+use wincode::{SchemaRead, SchemaWrite};
+
+use super::FormatError;
+use crate::limits;
+
+/// A record that the repository stores.
+pub trait Record: Sized {
+    /// What errors call it.
+    const WHAT: &'static str;
+    /// The version that this program writes, and the newest that it reads.
+    const VERSION: u16;
+}
+
+/// The stored bytes of a record: its version, then its fields.
+pub fn encode<T>(record: &T) -> Vec<u8>
+where
+    T: Record + SchemaWrite<DefaultConfig, Src = T>,
+{
+    let mut bytes = T::VERSION.to_le_bytes().to_vec();
+    bytes.extend(wincode::serialize(record).expect("records hold nothing that cannot be encoded"));
+    bytes
+}
+
+/// Reads a record and refuses what follows its end.
+pub fn decode<T>(bytes: &[u8]) -> Result<T, FormatError>
+where
+    T: Record + for<'de> SchemaRead<'de, DefaultConfig, Dst = T>,
+{
+    if bytes.len() > limits::RECORD_MAX_BYTES {
+        return Err(FormatError::malformed(T::WHAT, "it is too large"));
+    }
+    let (version, fields) = bytes.split_first_chunk().ok_or(FormatError::Truncated { what: T::WHAT })?;
+    let version = u16::from_le_bytes(*version);
+    if version > T::VERSION {
+        return Err(FormatError::TooNew { what: T::WHAT, found: version.into(), known: T::VERSION.into() });
+    }
+    if version == 0 {
+        return Err(FormatError::malformed(T::WHAT, "version 0 does not exist"));
+    }
+    wincode::deserialize_exact(fields).map_err(|_| FormatError::malformed(T::WHAT, "its fields do not decode"))
+}

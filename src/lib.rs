@@ -1,0 +1,42 @@
+//! sfarc: a deduplicating, encrypted archiver for streams.
+//!
+//! From the bottom up; each module uses only those above it in this list:
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`ids`], [`limits`], [`event`], [`env`](mod@env) | names, bounds, facts, the world outside |
+//! | [`format`](mod@format) | bytes to values and back; `format-spec.md` in code |
+//! | [`crypto`] | keys, seals, hashes |
+//! | [`chunk`] | cutting streams by content |
+//! | [`tar`] | folders as pax streams, and safely back |
+//! | [`backend`] | objects in, objects out |
+//! | [`repo`] | an opened repository: index, packs, sessions, snapshots |
+//! | [`source`] | where streams come from |
+//! | [`pipeline`] | streams in and out, on several cores |
+//! | [`engine`] | the verbs: snapshot, restore, check, prune ... |
+//! | [`cli`] | the command line: the only code that prints |
+//!
+//! docs/architecture.md tells how they work together.
+
+pub mod backend;
+pub mod chunk;
+pub mod cli;
+pub mod crypto;
+pub mod engine;
+pub mod env;
+pub mod error;
+pub mod event;
+pub mod format;
+pub mod ids;
+pub mod limits;
+pub mod pipeline;
+pub mod repo;
+pub mod source;
+pub mod tar;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use error::{Category, Error};
+
+/// The name and version of this program, as manifests record it.
+pub const PROGRAM: &str = concat!("sfarc ", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,88 @@
+//! Every size, count and queue bound in one place, related to each other at compile time.
+//!
+//! Bounds on *stored* values are part of the format (format-spec.md, section "Limits"): a reader refuses what
+//! exceeds them before it allocates anything.
+
+/// Bytes of a stream that one worker scans at a time. A power of two, so that its BLAKE3 is a subtree of the
+/// BLAKE3 of the whole stream.
+pub const SEGMENT_BYTES: usize = 1 << 20;
+
+/// Plaintext bytes after which a block of new chunks is closed.
+pub const BLOCK_TARGET_BYTES: usize = 256 << 10;
+
+/// Largest chunk that any profile may cut, in bytes (format limit).
+pub const CHUNK_MAX_BYTES: usize = 1 << 20;
+
+/// Largest plaintext of one block, in bytes (format limit): a full block and one more chunk.
+pub const BLOCK_MAX_BYTES: usize = BLOCK_TARGET_BYTES + CHUNK_MAX_BYTES;
+
+/// Chunks after which a block is closed, however small they are.
+pub const BLOCK_MAX_CHUNKS: usize = 4096;
+
+/// Stored bytes after which a pack is closed.
+pub const PACK_TARGET_BYTES: usize = 16 << 20;
+
+/// Largest stored pack, in bytes (format limit).
+pub const PACK_MAX_BYTES: usize = 32 << 20;
+
+/// Most chunks in a pack (format limit): an index row numbers them in 16 bits.
+pub const PACK_MAX_CHUNKS: usize = u16::MAX as usize;
+
+/// Most rows in a list node (format limit).
+pub const NODE_MAX_ROWS: usize = 64;
+
+/// Deepest chunk list (format limit): 2^15 streams of the largest length would fit.
+pub const LIST_MAX_DEPTH: u8 = 24;
+
+/// Longest stream in bytes (format limit): lengths in list nodes have six bytes.
+pub const STREAM_MAX_BYTES: u64 = (1 << 48) - 1;
+
+/// Largest sealed record (manifest, session, gc record, config), in bytes (format limit).
+pub const RECORD_MAX_BYTES: usize = 64 << 20;
+
+/// Largest footer of an index run or directory of a pack, in plaintext bytes (format limit).
+pub const FOOTER_MAX_BYTES: usize = 256 << 20;
+
+/// New rows kept in memory before they are written as an index run.
+pub const PENDING_ROWS: usize = 256 << 10;
+
+/// Groups of index runs on one level before a writer merges them into one of the next level.
+pub const INDEX_FAN_IN: usize = 8;
+
+/// Most rows in an index run: a merge writes as many runs as it needs.
+pub const RUN_MAX_ROWS: usize = 1 << 20;
+
+/// Index pages kept decrypted (4 KiB each).
+pub const PAGE_CACHE_PAGES: usize = 3072;
+
+/// Bytes of filters that are kept in memory; an index that needs more goes without and reads pages instead.
+pub const FILTER_BYTES: usize = 24 << 20;
+
+/// Pack directories kept decoded.
+pub const DIRECTORY_CACHE: usize = 12;
+
+/// Decompressed blocks that a restore keeps for chunks that come again.
+pub const BLOCK_CACHE: usize = 32;
+
+/// Blocks that a restore has under way ahead of its output.
+pub const RESTORE_AHEAD: usize = 16;
+
+/// Segments under way between the source and the joiner.
+pub const SEGMENTS_AHEAD: usize = 6;
+
+/// Blocks under way between the joiner and the packer.
+pub const BLOCKS_AHEAD: usize = 12;
+
+const _: () = assert!(SEGMENT_BYTES.is_power_of_two());
+const _: () = assert!(CHUNK_MAX_BYTES <= SEGMENT_BYTES);
+const _: () = assert!(CHUNK_MAX_BYTES < 1 << 24, "chunk lengths are stored in three bytes");
+const _: () = assert!(PACK_TARGET_BYTES + BLOCK_MAX_BYTES + PACK_MAX_CHUNKS * 32 <= PACK_MAX_BYTES);
+
+/// What the buffers of a running snapshot may hold at most, in bytes: the sum behind the memory promise.
+pub const SNAPSHOT_BUFFER_BYTES: usize = (2 * SEGMENTS_AHEAD + 4) * SEGMENT_BYTES
+    + 2 * BLOCKS_AHEAD * BLOCK_TARGET_BYTES
+    + 2 * (PACK_TARGET_BYTES + BLOCK_TARGET_BYTES)
+    + PAGE_CACHE_PAGES * 4096
+    + PENDING_ROWS * 64;
+
+const _: () = assert!(SNAPSHOT_BUFFER_BYTES <= 100 << 20);

@@ -1,0 +1,262 @@
+//! Out of the repository: chunks are located in order, their blocks opened by workers, and written in order.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use crate::event::Event;
+use crate::format::index::PackEntry;
+use crate::format::list::ListRow;
+use crate::format::manifest::Content;
+use crate::format::pack::BlockSpan;
+use crate::ids::{ChunkId, ObjectId};
+use crate::limits;
+use crate::repo::index::{Index, Location};
+use crate::repo::list::{ListWalker, NodeSource};
+use crate::repo::pack_reader::{Block, PackCache, PackReader};
+use crate::repo::pool::Pool;
+use crate::repo::{RepoError, Repository};
+
+/// Reads streams of one repository.
+pub struct Egress<'a> {
+    repository: &'a Repository,
+    index: Index,
+    pool: Pool,
+    packs: PackCache,
+    blocks: BlockCache,
+    last: Option<(PackEntry, u16)>,
+}
+
+/// Why a stream did not get out.
+#[derive(Debug, thiserror::Error)]
+pub enum EgressError<E> {
+    /// The repository cannot give it.
+    #[error("at offset {offset} of the stream")]
+    Repo {
+        /// Where in the stream, in bytes.
+        offset: u64,
+        /// Why.
+        #[source]
+        source: RepoError,
+    },
+    /// Every chunk is right, but the whole is not what was hashed when it was stored.
+    #[error("the stream does not hash to what its snapshot says")]
+    WrongHash,
+    /// Whoever takes the bytes failed.
+    #[error(transparent)]
+    Sink(E),
+}
+
+/// A block that some worker opens, shared by all that want chunks of it.
+type SharedBlock = Arc<(Mutex<Option<Result<Arc<Block>, Arc<RepoError>>>>, Condvar)>;
+
+/// Blocks opened lately or under way, the oldest dropped first.
+#[derive(Default)]
+struct BlockCache {
+    blocks: VecDeque<((ObjectId, usize), SharedBlock)>,
+}
+
+impl BlockCache {
+    fn find(&mut self, key: (ObjectId, usize)) -> Option<SharedBlock> {
+        let place = self.blocks.iter().rposition(|(of, _)| *of == key)?;
+        let found = self.blocks.remove(place)?;
+        let block = Arc::clone(&found.1);
+        self.blocks.push_back(found);
+        Some(block)
+    }
+
+    fn insert(&mut self, key: (ObjectId, usize), block: SharedBlock) {
+        if self.blocks.len() >= limits::BLOCK_CACHE {
+            self.blocks.pop_front();
+        }
+        self.blocks.push_back((key, block));
+    }
+}
+
+fn shared(result: Result<Arc<Block>, Arc<RepoError>>) -> SharedBlock {
+    Arc::new((Mutex::new(Some(result)), Condvar::new()))
+}
+
+fn wait(block: &SharedBlock) -> Result<Arc<Block>, Arc<RepoError>> {
+    let (slot, ready) = &**block;
+    let guard = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    let guard = ready.wait_while(guard, |slot| slot.is_none()).unwrap_or_else(PoisonError::into_inner);
+    guard.as_ref().expect("waited for it").clone()
+}
+
+/// A chunk on its way out.
+struct Pending {
+    row: ListRow,
+    offset: u64,
+    place: usize,
+    block: SharedBlock,
+    /// True if the block was not there or under way before.
+    opened: bool,
+}
+
+impl<'a> Egress<'a> {
+    /// Reads from a repository. Damaged index runs are passed over: other copies may do.
+    pub fn open(repository: &'a Repository) -> Result<Self, RepoError> {
+        let log = repository.gc_log()?;
+        let index = Index::open_what_opens(repository, &log, |_, _| {})?;
+        Ok(Self {
+            repository,
+            index,
+            pool: Pool::new(repository.env.workers),
+            packs: PackCache::default(),
+            blocks: BlockCache::default(),
+            last: None,
+        })
+    }
+
+    /// Writes a whole stream and checks its hash.
+    pub fn write_all<E>(
+        &mut self,
+        content: &Content,
+        mut sink: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), EgressError<E>> {
+        let mut hash = blake3::Hasher::new();
+        self.write_range(content, 0, content.len, |bytes| {
+            hash.update(bytes);
+            sink(bytes)
+        })?;
+        if *hash.finalize().as_bytes() == content.hash { Ok(()) } else { Err(EgressError::WrongHash) }
+    }
+
+    /// Writes `len` bytes of a stream from `start` on; every chunk is checked, the hash of the stream cannot be.
+    pub fn write_range<E>(
+        &mut self,
+        content: &Content,
+        start: u64,
+        len: u64,
+        mut sink: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), EgressError<E>> {
+        let end = start.saturating_add(len).min(content.len);
+        let at = |offset| move |source| EgressError::Repo { offset, source };
+        let mut walker = ListWalker::new(content.root, content.len).map_err(at(start))?;
+        walker.seek(start, self).map_err(at(start))?;
+        let mut under_way: VecDeque<Pending> = VecDeque::new();
+        let mut opening = 0;
+        loop {
+            while opening < limits::RESTORE_AHEAD && under_way.len() < CHUNKS_AHEAD && walker.offset() < end {
+                let offset = walker.offset();
+                let Some(row) = walker.next(self).map_err(at(offset))? else { break };
+                let pending = self.fetch(row, offset).map_err(at(offset))?;
+                opening += usize::from(pending.opened);
+                under_way.push_back(pending);
+            }
+            let Some(pending) = under_way.pop_front() else {
+                return Ok(());
+            };
+            self.repository.check_cancel().map_err(at(pending.offset))?;
+            opening -= usize::from(pending.opened);
+            let from = start.saturating_sub(pending.offset).min(pending.row.len) as usize;
+            let to = (end - pending.offset).min(pending.row.len) as usize;
+            let taken = self.arrive(&pending, |chunk| sink(&chunk[from..to])).map_err(at(pending.offset))?;
+            taken.map_err(EgressError::Sink)?;
+            self.repository.env.tell(&Event::Advance((to - from) as u64));
+        }
+    }
+
+    /// Finds a chunk and sees to it that its block is being opened.
+    fn fetch(&mut self, row: ListRow, offset: u64) -> Result<Pending, RepoError> {
+        match self.begin(&row.id) {
+            Ok((place, block, opened)) => Ok(Pending { row, offset, place, block, opened }),
+            // Told when the chunk's turn comes, if it lies nowhere else.
+            Err(error) if error.is_damage() => {
+                Ok(Pending { row, offset, place: 0, block: shared(Err(Arc::new(error))), opened: false })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn begin(&mut self, id: &ChunkId) -> Result<(usize, SharedBlock, bool), RepoError> {
+        let (pack, ordinal) = self.locate(id)?;
+        let reader = self.packs.open(self.repository, pack)?;
+        let span = reader.block_of(ordinal)?;
+        let (block, opened) = self.open_block(&reader, span);
+        Ok((usize::from(ordinal) - span.first_chunk, block, opened))
+    }
+
+    fn locate(&mut self, id: &ChunkId) -> Result<(PackEntry, u16), RepoError> {
+        if let Some((pack, ordinal)) = self.last
+            && self.packs.follows(&pack, ordinal, id)
+        {
+            self.last = Some((pack, ordinal + 1));
+            return Ok((pack, ordinal + 1));
+        }
+        let found = self.index.find_to_read(self.repository, id)?;
+        let first = found.first().ok_or(RepoError::MissingChunk { chunk: *id })?;
+        self.last = Some((first.pack, first.ordinal));
+        Ok((first.pack, first.ordinal))
+    }
+
+    fn open_block(&mut self, reader: &Arc<PackReader>, span: BlockSpan) -> (SharedBlock, bool) {
+        let key = (reader.entry.id, span.ordinal);
+        if let Some(block) = self.blocks.find(key) {
+            return (block, false);
+        }
+        let shared = SharedBlock::default();
+        let (slot, reader, repository) = (Arc::clone(&shared), Arc::clone(reader), self.repository.clone());
+        // Nobody waits for the ticket: the result is handed over through the slot.
+        drop(self.pool.submit(move || {
+            let block = reader.read_block(&repository, &span).map(Arc::new).map_err(Arc::new);
+            *slot.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(block);
+            slot.1.notify_all();
+        }));
+        self.blocks.insert(key, Arc::clone(&shared));
+        (shared, true)
+    }
+
+    /// Waits for a chunk and gives it to `take`; if its block is damaged, tries the other places where it lies.
+    fn arrive<T>(&mut self, pending: &Pending, take: impl FnOnce(&[u8]) -> T) -> Result<T, RepoError> {
+        let right = |chunk: &[u8]| chunk.len() as u64 == pending.row.len;
+        match wait(&pending.block) {
+            Ok(block) if right(block.chunk(pending.place)) => Ok(take(block.chunk(pending.place))),
+            Ok(_) => Err(wrong_length(pending.row.id)),
+            Err(_) => {
+                let chunk = self.load_node(&pending.row.id)?;
+                if right(&chunk) { Ok(take(&chunk)) } else { Err(wrong_length(pending.row.id)) }
+            }
+        }
+    }
+}
+
+fn wrong_length(id: ChunkId) -> RepoError {
+    RepoError::Damaged { object: format!("chunk {id}"), why: "it is not as long as its list says".to_owned() }
+}
+
+/// Chunks under way ahead of the output, however few blocks they lie in.
+const CHUNKS_AHEAD: usize = 4096;
+
+impl NodeSource for Egress<'_> {
+    fn load_node(&mut self, id: &ChunkId) -> Result<Vec<u8>, RepoError> {
+        let found: Vec<Location> = self.index.find_to_read(self.repository, id)?;
+        let mut failure = RepoError::MissingChunk { chunk: *id };
+        for location in found {
+            match self.load_chunk(&location) {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) if error.is_damage() => failure = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failure)
+    }
+}
+
+impl Egress<'_> {
+    fn load_chunk(&mut self, location: &Location) -> Result<Vec<u8>, RepoError> {
+        let reader = self.packs.open(self.repository, location.pack)?;
+        let span = reader.block_of(location.ordinal)?;
+        let key = (reader.entry.id, span.ordinal);
+        let cached = self.blocks.find(key).map(|block| wait(&block));
+        let block = match cached {
+            Some(Ok(block)) => block,
+            _ => {
+                let block = Arc::new(reader.read_block(self.repository, &span)?);
+                self.blocks.insert(key, shared(Ok(Arc::clone(&block))));
+                block
+            }
+        };
+        Ok(block.chunk(usize::from(location.ordinal) - span.first_chunk).to_vec())
+    }
+}

@@ -1,0 +1,94 @@
+//! The way from a source to the pipeline: bytes in, full segments out, through one bounded channel.
+//!
+//! A source may feed several streams at once (a folder: its tar stream and its catalog); each has a lane.
+
+use std::io::{self, Read};
+
+use crossbeam_channel::Sender;
+
+use crate::chunk::segment::Segment;
+use crate::env::Cancel;
+use crate::limits::SEGMENT_BYTES;
+
+/// Collects the bytes of some streams into segments.
+#[derive(Debug)]
+pub struct Lanes {
+    open: Vec<OpenLane>,
+    segments: Sender<(usize, Segment)>,
+    cancel: Cancel,
+}
+
+#[derive(Debug, Default)]
+struct OpenLane {
+    number: u64,
+    bytes: Vec<u8>,
+}
+
+fn stopped() -> io::Error {
+    io::Error::other("interrupted")
+}
+
+impl Lanes {
+    /// Lanes for this many streams.
+    pub fn new(count: usize, segments: Sender<(usize, Segment)>, cancel: Cancel) -> Self {
+        Self { open: (0..count).map(|_| OpenLane::default()).collect(), segments, cancel }
+    }
+
+    /// Adds bytes to a stream.
+    pub fn write(&mut self, lane: usize, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let open = self.reserve(lane);
+            let (now, later) = bytes.split_at(bytes.len().min(SEGMENT_BYTES - open.len()));
+            open.extend_from_slice(now);
+            bytes = later;
+            self.send_if_full(lane)?;
+        }
+        Ok(())
+    }
+
+    /// Adds everything that a reader gives, read into place.
+    pub fn read_from(&mut self, lane: usize, reader: &mut impl Read) -> io::Result<()> {
+        loop {
+            let open = self.reserve(lane);
+            let room = (SEGMENT_BYTES - open.len()) as u64;
+            // `read_to_end` on a limited reader fills the spare capacity without zeroing or copying.
+            let read = reader.by_ref().take(room).read_to_end(open)?;
+            self.send_if_full(lane)?;
+            if (read as u64) < room {
+                return Ok(());
+            }
+        }
+    }
+
+    fn reserve(&mut self, lane: usize) -> &mut Vec<u8> {
+        let open = &mut self.open[lane].bytes;
+        if open.capacity() == 0 {
+            open.reserve_exact(SEGMENT_BYTES);
+        }
+        open
+    }
+
+    fn send_if_full(&mut self, lane: usize) -> io::Result<()> {
+        if self.open[lane].bytes.len() == SEGMENT_BYTES { self.send(lane) } else { Ok(()) }
+    }
+
+    fn send(&mut self, lane: usize) -> io::Result<()> {
+        if self.cancel.is_cancelled() {
+            return Err(stopped());
+        }
+        let open = &mut self.open[lane];
+        let segment = Segment { number: open.number, bytes: std::mem::take(&mut open.bytes) };
+        open.number += 1;
+        self.segments.send((lane, segment)).map_err(|_| stopped())
+    }
+
+    /// Sends what is left of every stream. Only a source that succeeded calls this.
+    pub fn finish(mut self) -> io::Result<()> {
+        for lane in 0..self.open.len() {
+            if !self.open[lane].bytes.is_empty() {
+                self.send(lane)?;
+            }
+        }
+        Ok(())
+    }
+}

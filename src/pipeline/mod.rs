@@ -1,0 +1,5 @@
+//! Streams into the repository and out of it again, on several cores and in bounded memory.
+
+pub mod egress;
+pub mod ingest;
+pub mod lanes;

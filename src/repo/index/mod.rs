@@ -1,0 +1,214 @@
+//! The index: which pack holds a chunk. It is never read into memory as a whole.
+
+pub mod build;
+pub mod merge;
+pub mod run;
+
+use std::collections::{HashMap, HashSet};
+
+use self::run::{PageCache, Run};
+use super::gc_log::GcLog;
+use super::{RepoError, Repository};
+use crate::backend::{Key, Kind};
+use crate::format::index::PackEntry;
+use crate::ids::{ChunkId, ObjectId};
+use crate::limits;
+
+/// Where a chunk lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Location {
+    /// Its pack.
+    pub pack: PackEntry,
+    /// Its place among the chunks of the pack.
+    pub ordinal: u16,
+    /// A number of the row, unique in this opened index and below `Index::rows`.
+    pub row: u64,
+}
+
+/// All index runs of a repository, opened for look-ups.
+#[derive(Debug, Default)]
+pub struct Index {
+    runs: Vec<Run>,
+    /// For each run the number of rows before it.
+    bases: Vec<u64>,
+    rows: u64,
+    cache: PageCache,
+    filters: usize,
+    condemned: HashSet<ObjectId>,
+    /// Rows of packs that no run names; filled only when a look-up would fail without them.
+    adopted: Option<HashMap<ChunkId, (PackEntry, u16)>>,
+}
+
+impl Index {
+    /// Opens all runs. With `log`, chunks of condemned packs are known as such.
+    pub fn open(repository: &Repository, log: &GcLog) -> Result<Self, RepoError> {
+        // A run that vanished between listing and opening was merged into another: look again.
+        for _ in 0..8 {
+            match Self::try_open(repository, log) {
+                Err(RepoError::Backend(error)) if error.is_not_found() => {}
+                other => return other,
+            }
+        }
+        Self::try_open(repository, log)
+    }
+
+    fn try_open(repository: &Repository, log: &GcLog) -> Result<Self, RepoError> {
+        let mut index = Self::default();
+        for listed in repository.list(Kind::Indexes)? {
+            if let Key::Index(id) = listed.key {
+                index.add(Run::open(&*repository.backend, &repository.keys, id, listed.len)?, log);
+            }
+        }
+        index.load_filters(repository)?;
+        Ok(index)
+    }
+
+    /// Opens the runs that open and reports the others; for `check` and for reading what damage left.
+    pub fn open_what_opens(
+        repository: &Repository,
+        log: &GcLog,
+        mut report: impl FnMut(ObjectId, RepoError),
+    ) -> Result<Self, RepoError> {
+        let mut index = Self::default();
+        for listed in repository.list(Kind::Indexes)? {
+            let Key::Index(id) = listed.key else { continue };
+            match Run::open(&*repository.backend, &repository.keys, id, listed.len) {
+                Ok(run) => index.add(run, log),
+                Err(error) if error.is_damage() => report(id, error),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(index)
+    }
+
+    fn add(&mut self, run: Run, log: &GcLog) {
+        let condemned = run.footer.packs.iter().map(|pack| pack.id).filter(|pack| log.is_condemned(pack));
+        self.condemned.extend(condemned);
+        self.bases.push(self.rows);
+        self.rows += run.footer.rows;
+        self.runs.push(run);
+    }
+
+    /// Reads filters into memory, smallest first, as far as the bound on their size allows.
+    fn load_filters(&mut self, repository: &Repository) -> Result<(), RepoError> {
+        let mut order: Vec<usize> = (0..self.runs.len()).collect();
+        order.sort_by_key(|&run| self.runs[run].filter_len());
+        for run in order {
+            let len = self.runs[run].filter_len();
+            if len > 0 && self.filters.saturating_add(len) <= limits::FILTER_BYTES {
+                self.filters += len;
+                self.runs[run].load_filter(&*repository.backend)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a run that was written after the index was opened.
+    pub fn add_written(&mut self, repository: &Repository, id: ObjectId, len: u64) -> Result<(), RepoError> {
+        self.add(Run::open(&*repository.backend, &repository.keys, id, len)?, &GcLog::default());
+        Ok(())
+    }
+
+    /// Learns what was condemned since the index was opened.
+    pub fn condemn(&mut self, log: &GcLog) {
+        let packs = self.runs.iter().flat_map(|run| &run.footer.packs);
+        self.condemned.extend(packs.map(|pack| pack.id).filter(|pack| log.is_condemned(pack)));
+    }
+
+    /// The opened runs.
+    pub fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    /// Number of rows in all runs.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// True if a pack is condemned.
+    pub fn is_condemned(&self, pack: &ObjectId) -> bool {
+        self.condemned.contains(pack)
+    }
+
+    /// All packs that rows point to, each once.
+    pub fn packs(&self) -> HashMap<ObjectId, PackEntry> {
+        self.runs.iter().flat_map(|run| &run.footer.packs).map(|pack| (pack.id, *pack)).collect()
+    }
+
+    /// Where a chunk lies in a pack that writers may use.
+    pub fn find_usable(&mut self, repository: &Repository, id: &ChunkId) -> Result<Option<Location>, RepoError> {
+        let found = self.find_reopening(repository, id)?;
+        Ok(found.into_iter().find(|location| !self.is_condemned(&location.pack.id)))
+    }
+
+    /// Like `find_all`, but opens the index anew where a run was merged into another since it was opened.
+    fn find_reopening(&mut self, repository: &Repository, id: &ChunkId) -> Result<Vec<Location>, RepoError> {
+        match self.find_all(repository, id) {
+            Err(RepoError::Backend(error)) if error.is_not_found() => {
+                let condemned = std::mem::take(&mut self.condemned);
+                *self = Self::open(repository, &repository.gc_log()?)?;
+                self.condemned.extend(condemned);
+                self.find_all(repository, id)
+            }
+            other => other,
+        }
+    }
+
+    /// Where a chunk lies, in the order in which the places are to be tried: condemned packs last.
+    pub fn find_all(&mut self, repository: &Repository, id: &ChunkId) -> Result<Vec<Location>, RepoError> {
+        let mut found = Vec::new();
+        for (number, run) in self.runs.iter().enumerate() {
+            if !run.may_hold(id) {
+                continue;
+            }
+            let base = self.bases[number];
+            let mut stray = false;
+            run.find(&*repository.backend, &mut self.cache, number as u32, id, |place, row| {
+                match run.footer.packs.get(row.pack as usize) {
+                    Some(&pack) => found.push(Location { pack, ordinal: row.ordinal, row: base + place }),
+                    None => stray = true,
+                }
+            })?;
+            if stray {
+                let why = "a row names a pack that its table does not have".to_owned();
+                return Err(RepoError::Damaged { object: Key::Index(run.id).to_string(), why });
+            }
+        }
+        found.sort_by_key(|location| self.condemned.contains(&location.pack.id));
+        Ok(found)
+    }
+
+    /// Where a chunk lies, for reading. If no run knows it, looks into packs that no run names.
+    pub fn find_to_read(&mut self, repository: &Repository, id: &ChunkId) -> Result<Vec<Location>, RepoError> {
+        let found = self.find_reopening(repository, id)?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        if self.adopted.is_none() {
+            self.adopted = Some(self.adopt_unnamed_packs(repository)?);
+        }
+        let adopted = self.adopted.as_ref().and_then(|adopted| adopted.get(id));
+        Ok(adopted.map(|&(pack, ordinal)| Location { pack, ordinal, row: self.rows }).into_iter().collect())
+    }
+
+    fn adopt_unnamed_packs(
+        &self,
+        repository: &Repository,
+    ) -> Result<HashMap<ChunkId, (PackEntry, u16)>, RepoError> {
+        let named = self.packs();
+        let mut adopted = HashMap::new();
+        for listed in repository.list(Kind::Packs)? {
+            let Key::Pack(id) = listed.key else { continue };
+            if named.contains_key(&id) {
+                continue;
+            }
+            let pack = PackEntry { id, len: u32::try_from(listed.len).unwrap_or(u32::MAX) };
+            // A pack that does not open cannot help; `check` reports it.
+            if let Ok(reader) = super::pack_reader::PackReader::open(&*repository.backend, &repository.keys, pack) {
+                let chunks = reader.directory.chunks().iter().zip(0u16..);
+                adopted.extend(chunks.map(|(chunk, ordinal)| (chunk.id, (pack, ordinal))));
+            }
+        }
+        Ok(adopted)
+    }
+}

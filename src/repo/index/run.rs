@@ -1,0 +1,148 @@
+//! One stored index run, opened for look-ups: its footer is in memory, its pages are read when asked for.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::backend::{Backend, Key};
+use crate::crypto::keys::KeyRing;
+use crate::crypto::seal::Opener;
+use crate::format::index::{
+    FILTER_BLOCK, IndexFooter, IndexRow, filter_bits, filter_block, id_prefix, lower_bound,
+};
+use crate::format::sealed::{HEADER_LEN, SealedKind, Section, Trailer};
+use crate::ids::{ChunkId, ObjectId};
+use crate::limits;
+use crate::repo::RepoError;
+use crate::repo::objects::{crypto_error, format_error, open_header};
+
+/// An opened run.
+#[derive(Debug)]
+pub struct Run {
+    /// Its name.
+    pub id: ObjectId,
+    /// Its footer.
+    pub footer: IndexFooter,
+    /// Its stored length in bytes.
+    pub stored_len: u64,
+    opener: Opener,
+    filter: Option<Vec<u8>>,
+}
+
+impl Run {
+    /// Opens a run of this stored length.
+    pub fn open(backend: &dyn Backend, keys: &KeyRing, id: ObjectId, stored_len: u64) -> Result<Self, RepoError> {
+        let key = Key::Index(id);
+        let short = || RepoError::Damaged { object: key.to_string(), why: "it is too short".to_owned() };
+        let trailer_at = stored_len.checked_sub(Trailer::LEN as u64).ok_or_else(short)?;
+        let opener = open_header(keys, SealedKind::Index, &key, &backend.get(&key, Some(0..HEADER_LEN as u64))?)?;
+        let trailer = backend.get(&key, Some(trailer_at..stored_len))?;
+        let trailer = Trailer::decode(&trailer, stored_len).map_err(format_error(key))?;
+        if trailer.len as usize > limits::FOOTER_MAX_BYTES {
+            return Err(RepoError::Damaged { object: key.to_string(), why: "its footer is too large".to_owned() });
+        }
+        let sealed = backend.get(&key, Some(trailer.offset..trailer_at))?;
+        let plain = opener.open_vec(Section::Footer, 0, sealed).map_err(crypto_error(key))?;
+        let footer = IndexFooter::decode(&plain).map_err(format_error(key))?;
+        Ok(Self { id, footer, stored_len, opener, filter: None })
+    }
+
+    /// Bytes that the filter takes in memory; 0 if the run has none.
+    pub fn filter_len(&self) -> usize {
+        usize::try_from(self.footer.filter_blocks).map_or(usize::MAX, |blocks| blocks.saturating_mul(FILTER_BLOCK))
+    }
+
+    /// Reads the filter into memory.
+    pub fn load_filter(&mut self, backend: &dyn Backend) -> Result<(), RepoError> {
+        let key = Key::Index(self.id);
+        let mut filter = Vec::with_capacity(self.filter_len());
+        let mut page = 0;
+        while let Some((offset, len)) = self.footer.filter_span(page) {
+            let sealed = backend.get(&key, Some(offset..offset + len as u64))?;
+            filter.extend(self.opener.open_vec(Section::Filter, page, sealed).map_err(crypto_error(key))?);
+            page += 1;
+        }
+        self.filter = Some(filter);
+        Ok(())
+    }
+
+    /// False if the run certainly has no row for this id.
+    pub fn may_hold(&self, id: &ChunkId) -> bool {
+        let Some(filter) = &self.filter else {
+            return true;
+        };
+        let block = filter_block(id, self.footer.filter_blocks) as usize * FILTER_BLOCK;
+        let Some(block) = filter.get(block..block + FILTER_BLOCK) else {
+            return true;
+        };
+        filter_bits(id).iter().all(|bit| block[usize::from(bit / 8)] >> (bit % 8) & 1 == 1)
+    }
+
+    /// The first page that may hold this id.
+    fn first_page(&self, id: &ChunkId) -> u64 {
+        let prefix = id_prefix(id);
+        (self.footer.page_starts.partition_point(|&start| start < prefix) as u64).saturating_sub(1)
+    }
+
+    /// The decrypted rows of a page.
+    pub fn read_page(&self, backend: &dyn Backend, page: u64) -> Result<Vec<u8>, RepoError> {
+        let key = Key::Index(self.id);
+        let missing = || RepoError::Damaged { object: key.to_string(), why: "a page is missing".to_owned() };
+        let (offset, len) = self.footer.page_span(page).ok_or_else(missing)?;
+        let sealed = backend.get(&key, Some(offset..offset + len as u64))?;
+        self.opener.open_vec(Section::Page, page, sealed).map_err(crypto_error(key))
+    }
+
+    /// All rows for this id, with their places in the run.
+    pub fn find(
+        &self,
+        backend: &dyn Backend,
+        cache: &mut PageCache,
+        number: u32,
+        id: &ChunkId,
+        mut found: impl FnMut(u64, IndexRow),
+    ) -> Result<(), RepoError> {
+        let mut page = self.first_page(id);
+        while page < self.footer.page_starts.len() as u64 {
+            let rows = cache.get((number, page), || self.read_page(backend, page))?;
+            let mut place = lower_bound(rows, id);
+            while let Some(row) = IndexRow::at(rows, place) {
+                if row.id != *id {
+                    return Ok(());
+                }
+                found(page * crate::format::index::PAGE_ROWS as u64 + place as u64, row);
+                place += 1;
+            }
+            page += 1;
+            if self.footer.page_starts.get(page as usize).is_none_or(|&start| start > id_prefix(id)) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Decrypted pages of all runs, the oldest dropped first.
+#[derive(Debug, Default)]
+pub struct PageCache {
+    pages: HashMap<(u32, u64), Vec<u8>>,
+    order: VecDeque<(u32, u64)>,
+}
+
+impl PageCache {
+    fn get(
+        &mut self,
+        key: (u32, u64),
+        read: impl FnOnce() -> Result<Vec<u8>, RepoError>,
+    ) -> Result<&[u8], RepoError> {
+        if !self.pages.contains_key(&key) {
+            let page = read()?;
+            if self.order.len() >= limits::PAGE_CACHE_PAGES
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.pages.remove(&oldest);
+            }
+            self.order.push_back(key);
+            self.pages.insert(key, page);
+        }
+        Ok(&self.pages[&key])
+    }
+}

@@ -1,0 +1,185 @@
+//! Key slots: several passphrases and key files that open one root key.
+
+use zeroize::Zeroizing;
+
+use super::objects::{check_name, crypto_error, format_error};
+use super::{Credential, RepoError, Repository};
+use crate::backend::{Backend, Key, Kind};
+use crate::crypto::aead::{AeadKey, cipher_from, preferred_cipher};
+use crate::crypto::keys::{KeyRing, Secret, commitment, key_file_key};
+use crate::crypto::passphrase;
+use crate::format::keyslot::{KeySlot, PassphraseCost, SlotInfo, SlotKind};
+use crate::format::record::{self, Record};
+use crate::ids::{ObjectId, RepoId};
+
+const ROOT_AD: &[u8] = b"sfarc key slot root";
+const INFO_AD: &[u8] = b"sfarc key slot description";
+
+/// A key slot as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotSummary {
+    /// Its name.
+    pub id: ObjectId,
+    /// What opens it.
+    pub kind: SlotKind,
+    /// What its maker called it.
+    pub label: String,
+    /// When it was made, in nanoseconds since 1970.
+    pub created: i64,
+}
+
+fn decode(key: &Key, object: &[u8]) -> Result<KeySlot, RepoError> {
+    check_name(key, object)?;
+    let slot: KeySlot = record::decode(object).map_err(format_error(key))?;
+    if let SlotKind::Passphrase(cost) = &slot.kind {
+        cost.check().map_err(format_error(key))?;
+    }
+    Ok(slot)
+}
+
+/// Keys of slots, made once for each cost that slots name: Argon2 is slow on purpose.
+struct SlotKeys<'a> {
+    credential: &'a Credential,
+    salt: &'a RepoId,
+    made: Vec<(PassphraseCost, Secret)>,
+}
+
+impl SlotKeys<'_> {
+    fn key(&mut self, kind: &SlotKind) -> Result<Option<Secret>, RepoError> {
+        match (kind, self.credential) {
+            (SlotKind::KeyFile, Credential::KeyFile(material)) => Ok(Some(key_file_key(material))),
+            (SlotKind::Passphrase(cost), Credential::Passphrase(text)) => {
+                if let Some((_, key)) = self.made.iter().find(|(made, _)| made == cost) {
+                    return Ok(Some(key.clone()));
+                }
+                let key = passphrase::derive(text, self.salt, cost).map_err(crypto_error("the key slot"))?;
+                self.made.push((*cost, key.clone()));
+                Ok(Some(key))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+fn open_slot(slot: &KeySlot, key: &Secret) -> Option<KeyRing> {
+    if commitment(key) != slot.commitment {
+        return None;
+    }
+    let mut sealed = Zeroizing::new(slot.sealed_root);
+    let cipher = cipher_from(slot.cipher)?;
+    let root = AeadKey::new(cipher, key).open(slot.nonce, ROOT_AD, &mut sealed[..]).ok()?;
+    let root: [u8; 32] = (&*root).try_into().ok()?;
+    Some(KeyRing::new(Zeroizing::new(root), preferred_cipher()))
+}
+
+/// Finds the slot that the credential opens.
+///
+/// Damaged slots are passed over while another opens; only if none does, their damage is the answer.
+pub fn unlock(backend: &dyn Backend, salt: &RepoId, credential: &Credential) -> Result<KeyRing, RepoError> {
+    unlock_slot(backend, salt, credential).map(|(_, keys)| keys)
+}
+
+fn unlock_slot(
+    backend: &dyn Backend,
+    salt: &RepoId,
+    credential: &Credential,
+) -> Result<(ObjectId, KeyRing), RepoError> {
+    let mut keys = SlotKeys { credential, salt, made: Vec::new() };
+    let mut damage = None;
+    for listed in backend.list(Kind::Keys)? {
+        let Key::Slot(id) = listed.key else { continue };
+        let read = backend.get(&listed.key, None).map_err(RepoError::from);
+        let slot = match read.and_then(|object| decode(&listed.key, &object)) {
+            Ok(slot) => slot,
+            Err(error) => {
+                damage = Some(error);
+                continue;
+            }
+        };
+        if let Some(ring) = keys.key(&slot.kind)?.and_then(|key| open_slot(&slot, &key)) {
+            return Ok((id, ring));
+        }
+    }
+    Err(damage.unwrap_or(RepoError::WrongKey))
+}
+
+impl Repository {
+    /// Adds a key slot that the credential opens.
+    pub fn add_slot(&self, credential: &Credential, label: &str) -> Result<ObjectId, RepoError> {
+        let kind = match credential {
+            Credential::Passphrase(_) => SlotKind::Passphrase(PassphraseCost::RECOMMENDED),
+            Credential::KeyFile(_) => SlotKind::KeyFile,
+        };
+        let mut keys = SlotKeys { credential, salt: &self.id, made: Vec::new() };
+        let key = keys.key(&kind)?.expect("the kind was chosen for the credential");
+        let object = record::encode(&self.seal_slot(kind, &key, label));
+        let id = ObjectId::of(&object);
+        self.backend.put(&Key::Slot(id), &object)?;
+        Ok(id)
+    }
+
+    fn seal_slot(&self, kind: SlotKind, key: &Secret, label: &str) -> KeySlot {
+        let cipher = preferred_cipher();
+        let (nonce, info_nonce) = (self.env.random(), self.env.random());
+        let mut sealed_root = self.keys.root().to_vec();
+        AeadKey::new(cipher, key).seal(nonce, ROOT_AD, &mut sealed_root, 0);
+        let info = SlotInfo { label: label.to_owned(), created: self.env.clock.now() };
+        let mut sealed_info = record::encode(&info);
+        self.keys.slot_info_key(cipher).seal(info_nonce, INFO_AD, &mut sealed_info, 0);
+        KeySlot {
+            kind,
+            cipher: cipher as u8,
+            nonce,
+            sealed_root: sealed_root.try_into().expect("32 bytes and a tag"),
+            commitment: commitment(key),
+            info_nonce,
+            sealed_info,
+        }
+    }
+
+    /// All key slots, oldest first.
+    pub fn slots(&self) -> Result<Vec<SlotSummary>, RepoError> {
+        let mut slots = Vec::new();
+        for listed in self.backend.list(Kind::Keys)? {
+            let Key::Slot(id) = listed.key else { continue };
+            let slot = decode(&listed.key, &self.backend.get(&listed.key, None)?)?;
+            let info = self.open_info(&listed.key, &slot)?;
+            slots.push(SlotSummary { id, kind: slot.kind, label: info.label, created: info.created });
+        }
+        slots.sort_by_key(|slot| (slot.created, slot.id));
+        Ok(slots)
+    }
+
+    fn open_info(&self, key: &Key, slot: &KeySlot) -> Result<SlotInfo, RepoError> {
+        let unknown = || RepoError::Damaged { object: key.to_string(), why: "it names an unknown cipher".to_owned() };
+        let cipher = cipher_from(slot.cipher).ok_or_else(unknown)?;
+        let mut sealed = slot.sealed_info.clone();
+        let plain = self.keys.slot_info_key(cipher).open(slot.info_nonce, INFO_AD, &mut sealed);
+        record::decode(plain.map_err(crypto_error(key))?).map_err(format_error(key))
+    }
+
+    /// Removes the key slot whose name begins with `prefix`. The last one stays.
+    pub fn remove_slot(&self, prefix: &str) -> Result<ObjectId, RepoError> {
+        let slots = self.slots()?;
+        let mut matching = slots.iter().filter(|slot| slot.id.to_string().starts_with(prefix));
+        let (Some(slot), None) = (matching.next(), matching.next()) else {
+            let why = format!("`{prefix}` is not the beginning of exactly one {}; see `sfarc key list`", KeySlot::WHAT);
+            return Err(RepoError::KeySlot(why));
+        };
+        if slots.len() == 1 {
+            let why = "this is the last key slot: without it nobody could ever open the repository again".to_owned();
+            return Err(RepoError::KeySlot(why));
+        }
+        self.backend.delete(&Key::Slot(slot.id))?;
+        Ok(slot.id)
+    }
+
+    /// Replaces the slot that `old` opens by one that `new` opens.
+    pub fn change_slot(&self, old: &Credential, new: &Credential) -> Result<ObjectId, RepoError> {
+        let (old_id, _) = unlock_slot(&*self.backend, &self.id, old)?;
+        let label = self.slots()?.into_iter().find(|slot| slot.id == old_id).map(|slot| slot.label);
+        let id = self.add_slot(new, label.as_deref().unwrap_or_default())?;
+        self.backend.delete(&Key::Slot(old_id))?;
+        Ok(id)
+    }
+}

@@ -1,0 +1,216 @@
+//! An opened repository: objects with meaning.
+
+pub mod gc_log;
+pub mod index;
+pub mod keyslots;
+pub mod list;
+pub mod objects;
+pub mod pack_reader;
+pub mod packer;
+pub mod pool;
+pub mod session;
+pub mod snapshots;
+pub mod store;
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::backend::{Backend, BackendError, Key, Kind};
+use crate::crypto::CryptoError;
+use crate::crypto::aead::preferred_cipher;
+use crate::crypto::keys::{KeyRing, Secret};
+use crate::env::Env;
+use crate::format::FormatError;
+use crate::format::config::{ConfigHead, ConfigRecord, Features};
+use crate::format::sealed::SealedKind;
+use crate::ids::RepoId;
+
+/// What can go wrong with a repository.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RepoError {
+    /// There is no repository.
+    #[error("there is no sfarc repository at {place}")]
+    NoRepository {
+        /// Where it was looked for.
+        place: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// No key slot opens with the credential.
+    #[error("wrong password or key file")]
+    WrongKey,
+    /// An object does not decode.
+    #[error("{object} is damaged")]
+    Format {
+        /// The object.
+        object: String,
+        /// What is wrong with it.
+        #[source]
+        source: FormatError,
+    },
+    /// An object does not open.
+    #[error("{object} is damaged")]
+    Crypto {
+        /// The object.
+        object: String,
+        /// What is wrong with it.
+        #[source]
+        source: CryptoError,
+    },
+    /// An object is not what its name says.
+    #[error("{object} is damaged: {why}")]
+    Damaged {
+        /// The object.
+        object: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A chunk that a snapshot needs is nowhere.
+    #[error("chunk {chunk} is missing: no pack holds it; `sfarc check` tells what else is hit")]
+    MissingChunk {
+        /// The chunk.
+        chunk: crate::ids::ChunkId,
+    },
+    /// The repository uses a feature that this program does not know.
+    #[error("the repository uses features that this sfarc does not know, so it cannot {action} it; use a newer sfarc")]
+    UnknownFeature {
+        /// What cannot be done.
+        action: &'static str,
+    },
+    /// The session was taken for dead by a collector.
+    #[error("a garbage collector took this session for dead; nothing was lost and nothing was added: run it again")]
+    Fenced,
+    /// What a session relied on was collected.
+    #[error("data that this snapshot shares with removed snapshots was collected meanwhile; run it again")]
+    Collected,
+    /// No snapshot, or several, by that name.
+    #[error("{0}")]
+    NoSuchSnapshot(String),
+    /// Somebody asked to stop.
+    #[error("interrupted")]
+    Cancelled,
+    /// A key slot cannot be removed or found.
+    #[error("{0}")]
+    KeySlot(String),
+}
+
+impl RepoError {
+    /// True if stored bytes are damaged or missing.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Crypto { .. } | Self::Damaged { .. } | Self::MissingChunk { .. } => true,
+            Self::Format { source, .. } => !matches!(source, FormatError::TooNew { .. }),
+            Self::Backend(error) => {
+                error.is_not_found() || matches!(error.cause, crate::backend::Cause::TooShort)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What opens a repository.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// A passphrase.
+    Passphrase(Zeroizing<Vec<u8>>),
+    /// The 32 bytes of a key file.
+    KeyFile(Secret),
+}
+
+/// An opened repository.
+#[derive(Clone)]
+pub struct Repository {
+    /// Where its objects are.
+    pub backend: Arc<dyn Backend>,
+    /// Its keys.
+    pub keys: Arc<KeyRing>,
+    /// Its name.
+    pub id: RepoId,
+    /// When it was made, in nanoseconds since 1970.
+    pub created: i64,
+    /// Features in use.
+    features: Features,
+    /// The world outside.
+    pub env: Env,
+}
+
+impl std::fmt::Debug for Repository {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Repository").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Repository {
+    /// Makes a repository in an empty store: one key slot, then the configuration, which makes it one.
+    pub fn init(backend: Arc<dyn Backend>, credential: &Credential, env: Env) -> Result<Self, RepoError> {
+        let root: Secret = Zeroizing::new(env.random());
+        let keys = Arc::new(KeyRing::new(root, preferred_cipher()));
+        let head = ConfigHead { features: Features::default(), repo: RepoId::new(env.random()) };
+        let record = ConfigRecord {
+            features: head.features,
+            repo: *head.repo.as_bytes(),
+            created: env.clock.now(),
+            program: crate::PROGRAM.to_owned(),
+        };
+        let repository =
+            Self { backend, keys, id: head.repo, created: record.created, features: head.features, env };
+        repository.add_slot(credential, "initial")?;
+        let mut object = head.encode().to_vec();
+        object.extend(repository.seal_record(SealedKind::Config, &record));
+        repository.backend.put(&Key::Config, &object)?;
+        Ok(repository)
+    }
+
+    /// Opens a repository. Refuses one whose format or features it does not know.
+    pub fn open(
+        backend: Arc<dyn Backend>,
+        place: &str,
+        credential: impl FnOnce() -> Result<Credential, RepoError>,
+        env: Env,
+    ) -> Result<Self, RepoError> {
+        let object = backend.get(&Key::Config, None).map_err(|error| {
+            if error.is_not_found() { RepoError::NoRepository { place: place.to_owned() } } else { error.into() }
+        })?;
+        let damaged = |source| RepoError::Format { object: Key::Config.to_string(), source };
+        let head = ConfigHead::decode(&object).map_err(damaged)?;
+        if head.features.read != 0 {
+            return Err(RepoError::UnknownFeature { action: "read" });
+        }
+        let keys = keyslots::unlock(&*backend, &head.repo, &credential()?)?;
+        let sealed = &object[ConfigHead::LEN..];
+        let record: ConfigRecord = objects::open_record(&keys, SealedKind::Config, &Key::Config, sealed)?;
+        if record.features != head.features || record.repo != *head.repo.as_bytes() {
+            let why = "its head was altered".to_owned();
+            return Err(RepoError::Damaged { object: Key::Config.to_string(), why });
+        }
+        let keys = Arc::new(keys);
+        Ok(Self { backend, keys, id: head.repo, created: record.created, features: head.features, env })
+    }
+
+    /// Fails if this program may not add to the repository.
+    pub fn require_write(&self) -> Result<(), RepoError> {
+        if self.features.write == 0 { Ok(()) } else { Err(RepoError::UnknownFeature { action: "write to" }) }
+    }
+
+    /// Fails if this program may not collect garbage in the repository.
+    pub fn require_collect(&self) -> Result<(), RepoError> {
+        self.require_write()?;
+        let known = self.features.collect == 0;
+        if known { Ok(()) } else { Err(RepoError::UnknownFeature { action: "collect garbage in" }) }
+    }
+
+    /// Fails once a stop was asked for.
+    pub fn check_cancel(&self) -> Result<(), RepoError> {
+        if self.env.cancel.is_cancelled() { Err(RepoError::Cancelled) } else { Ok(()) }
+    }
+
+    /// All objects of a kind with their lengths, in the order of their names.
+    pub fn list(&self, kind: Kind) -> Result<Vec<crate::backend::Listed>, RepoError> {
+        let mut listed = self.backend.list(kind)?;
+        listed.sort_by_key(|listed| listed.key);
+        Ok(listed)
+    }
+}

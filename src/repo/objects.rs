@@ -1,0 +1,67 @@
+//! Sealed records as objects: sessions, snapshots, gc records, the sealed part of the configuration.
+
+use wincode::config::DefaultConfig;
+use wincode::{SchemaRead, SchemaWrite};
+
+use super::{RepoError, Repository};
+use crate::backend::Key;
+use crate::crypto::keys::KeyRing;
+use crate::crypto::seal::Opener;
+use crate::format::record::{self, Record};
+use crate::format::sealed::{HEADER_LEN, Header, SealedKind, Section};
+use crate::ids::ObjectId;
+
+pub(super) fn format_error(object: impl ToString) -> impl FnOnce(crate::format::FormatError) -> RepoError {
+    move |source| RepoError::Format { object: object.to_string(), source }
+}
+
+pub(super) fn crypto_error(object: impl ToString) -> impl FnOnce(crate::crypto::CryptoError) -> RepoError {
+    move |source| RepoError::Crypto { object: object.to_string(), source }
+}
+
+/// Opens the header at the front of an object.
+pub fn open_header(keys: &KeyRing, kind: SealedKind, key: &Key, object: &[u8]) -> Result<Opener, RepoError> {
+    let header = Header::decode(object, kind).map_err(format_error(key))?;
+    keys.opener(&header).map_err(crypto_error(key))
+}
+
+/// Opens an object whose only section is a record.
+pub fn open_record<T>(keys: &KeyRing, kind: SealedKind, key: &Key, object: &[u8]) -> Result<T, RepoError>
+where
+    T: Record + for<'de> SchemaRead<'de, DefaultConfig, Dst = T>,
+{
+    let opener = open_header(keys, kind, key, object)?;
+    let sealed = object.get(HEADER_LEN..).unwrap_or_default().to_vec();
+    let plain = opener.open_vec(Section::Record, 0, sealed).map_err(crypto_error(key))?;
+    record::decode(&plain).map_err(format_error(key))
+}
+
+/// Fails if a content-addressed object is not what its name says.
+pub fn check_name(key: &Key, object: &[u8]) -> Result<(), RepoError> {
+    match key.content_id() {
+        Some(id) if ObjectId::of(object) != *id => {
+            Err(RepoError::Damaged { object: key.to_string(), why: "its bytes do not hash to its name".to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Repository {
+    /// The stored bytes of an object whose only section is a record.
+    pub fn seal_record<T>(&self, kind: SealedKind, record: &T) -> Vec<u8>
+    where
+        T: Record + SchemaWrite<DefaultConfig, Src = T>,
+    {
+        self.keys.sealer(kind, &*self.env.entropy).seal_record(&record::encode(record))
+    }
+
+    /// Reads an object whose only section is a record, and checks that it is what its name says.
+    pub fn read_record<T>(&self, kind: SealedKind, key: &Key) -> Result<T, RepoError>
+    where
+        T: Record + for<'de> SchemaRead<'de, DefaultConfig, Dst = T>,
+    {
+        let object = self.backend.get(key, None)?;
+        check_name(key, &object)?;
+        open_record(&self.keys, kind, key, &object)
+    }
+}

@@ -1,0 +1,158 @@
+//! Reading packs: directories, and blocks proven chunk by chunk.
+
+use std::sync::Arc;
+
+use super::objects::{crypto_error, format_error, open_header};
+use super::{RepoError, Repository};
+use crate::backend::{Backend, Key};
+use crate::crypto::keys::KeyRing;
+use crate::crypto::seal::Opener;
+use crate::format::index::PackEntry;
+use crate::format::pack::{BlockKind, BlockSpan, Codec, Directory};
+use crate::format::sealed::{HEADER_LEN, SealedKind, Section, Trailer};
+use crate::ids::ChunkId;
+use crate::limits;
+
+/// A pack whose directory is open.
+#[derive(Debug)]
+pub struct PackReader {
+    /// The pack.
+    pub entry: PackEntry,
+    /// Its directory.
+    pub directory: Directory,
+    spans: Vec<BlockSpan>,
+    opener: Opener,
+}
+
+fn damaged(key: &Key, why: &str) -> RepoError {
+    RepoError::Damaged { object: key.to_string(), why: why.to_owned() }
+}
+
+impl PackReader {
+    /// Opens the header and the directory of a pack.
+    pub fn open(backend: &dyn Backend, keys: &KeyRing, entry: PackEntry) -> Result<Self, RepoError> {
+        let (key, len) = (Key::Pack(entry.id), u64::from(entry.len));
+        let trailer_at = len.checked_sub(Trailer::LEN as u64).ok_or_else(|| damaged(&key, "it is too short"))?;
+        let opener = open_header(keys, SealedKind::Pack, &key, &backend.get(&key, Some(0..HEADER_LEN as u64))?)?;
+        let trailer =
+            Trailer::decode(&backend.get(&key, Some(trailer_at..len))?, len).map_err(format_error(key))?;
+        let sealed = backend.get(&key, Some(trailer.offset..trailer_at))?;
+        let plain = opener.open_vec(Section::Footer, 0, sealed).map_err(crypto_error(key))?;
+        let directory = Directory::decode(&plain).map_err(format_error(key))?;
+        let spans: Vec<BlockSpan> = directory.spans().collect();
+        let end = spans.last().map_or(HEADER_LEN as u64, |span| span.offset + u64::from(span.row.stored_len));
+        if end != trailer.offset {
+            return Err(damaged(&key, "its blocks do not end where its directory begins"));
+        }
+        Ok(Self { entry, directory, spans, opener })
+    }
+
+    /// The blocks with their places.
+    pub fn spans(&self) -> &[BlockSpan] {
+        &self.spans
+    }
+
+    /// The block that holds the chunk with this ordinal.
+    pub fn block_of(&self, ordinal: u16) -> Result<BlockSpan, RepoError> {
+        let place = self.spans.partition_point(|span| span.first_chunk <= usize::from(ordinal));
+        let span = place.checked_sub(1).map(|place| self.spans[place]);
+        let inside = |span: &BlockSpan| usize::from(ordinal) < span.first_chunk + usize::from(span.row.chunks);
+        span.filter(inside).ok_or_else(|| damaged(&Key::Pack(self.entry.id), "it has no chunk of that number"))
+    }
+
+    /// Reads a block and proves every chunk in it.
+    pub fn read_block(&self, repository: &Repository, span: &BlockSpan) -> Result<Block, RepoError> {
+        let key = Key::Pack(self.entry.id);
+        let end = span.offset + u64::from(span.row.stored_len);
+        let sealed = repository.backend.get(&key, Some(span.offset..end))?;
+        self.open_block(&repository.keys, span, sealed)
+    }
+
+    /// Opens the stored bytes of a block and proves every chunk in it.
+    pub fn open_block(&self, keys: &KeyRing, span: &BlockSpan, sealed: Vec<u8>) -> Result<Block, RepoError> {
+        let key = Key::Pack(self.entry.id);
+        let stored = self
+            .opener
+            .open_vec(Section::Block, span.ordinal as u64, sealed)
+            .map_err(crypto_error(format!("block {} of {key}", span.ordinal)))?;
+        let plain_len = span.row.plain_len as usize;
+        let plain = match span.row.codec {
+            Codec::Raw => stored,
+            Codec::Zstd => decompress(&stored, plain_len).ok_or_else(|| damaged(&key, "a block does not decompress"))?,
+        };
+        if plain.len() != plain_len || plain_len > limits::BLOCK_MAX_BYTES {
+            return Err(damaged(&key, "a block is not as long as its directory says"));
+        }
+        let block = Block::new(plain, self.directory.chunks_of(span).iter().map(|chunk| chunk.len as usize));
+        let hasher = match span.row.kind {
+            BlockKind::Data => &keys.chunk_hasher,
+            BlockKind::List => &keys.list_hasher,
+        };
+        let ids = hasher.ids(&block.chunks().collect::<Vec<_>>());
+        if ids.iter().ne(self.directory.chunks_of(span).iter().map(|chunk| &chunk.id)) {
+            return Err(damaged(&key, "a chunk does not hash to its name"));
+        }
+        Ok(block)
+    }
+}
+
+/// Decompresses a frame to exactly the announced length; never more, whatever the frame says.
+fn decompress(frame: &[u8], len: usize) -> Option<Vec<u8>> {
+    zstd::bulk::decompress(frame, len).ok().filter(|plain| plain.len() == len)
+}
+
+/// The proven plaintext of a block.
+#[derive(Debug)]
+pub struct Block {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Block {
+    fn new(bytes: Vec<u8>, lens: impl Iterator<Item = usize>) -> Self {
+        let ends = lens.scan(0, |end, len| {
+            *end += len;
+            Some(*end)
+        });
+        Self { ends: ends.collect(), bytes }
+    }
+
+    /// The chunk with this place in the block.
+    pub fn chunk(&self, place: usize) -> &[u8] {
+        let start = if place == 0 { 0 } else { self.ends[place - 1] };
+        &self.bytes[start..self.ends[place]]
+    }
+
+    /// All chunks in order.
+    pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.ends.len()).map(|place| self.chunk(place))
+    }
+}
+
+/// Packs opened lately; the oldest is dropped first.
+#[derive(Debug, Default)]
+pub struct PackCache {
+    packs: std::collections::VecDeque<Arc<PackReader>>,
+}
+
+impl PackCache {
+    /// The opened pack.
+    pub fn open(&mut self, repository: &Repository, entry: PackEntry) -> Result<Arc<PackReader>, RepoError> {
+        if let Some(pack) = self.packs.iter().find(|pack| pack.entry.id == entry.id) {
+            return Ok(Arc::clone(pack));
+        }
+        let pack = Arc::new(PackReader::open(&*repository.backend, &repository.keys, entry)?);
+        if self.packs.len() >= limits::DIRECTORY_CACHE {
+            self.packs.pop_front();
+        }
+        self.packs.push_back(Arc::clone(&pack));
+        Ok(pack)
+    }
+
+    /// True if the chunk that follows `ordinal` in an opened pack is this one.
+    pub fn follows(&self, entry: &PackEntry, ordinal: u16, id: &ChunkId) -> bool {
+        let pack = self.packs.iter().find(|pack| pack.entry.id == entry.id);
+        let next = pack.and_then(|pack| pack.directory.chunks().get(usize::from(ordinal) + 1));
+        next.is_some_and(|chunk| chunk.id == *id)
+    }
+}

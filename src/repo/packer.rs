@@ -1,0 +1,259 @@
+//! From blocks to stored packs: compressed by workers, sealed in order, put by a thread of its own.
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::pool::{Pool, Ticket};
+use super::{RepoError, Repository};
+use crate::backend::Key;
+use crate::crypto::seal::Sealer;
+use crate::format::index::PackEntry;
+use crate::format::pack::{BlockKind, BlockRow, ChunkRow, Codec, Directory};
+use crate::format::sealed::{HEADER_LEN, SealedKind, Section, TAG_LEN, Trailer};
+use crate::ids::{ChunkId, ObjectId};
+use crate::limits;
+
+/// zstd level of new blocks; docs/decisions/0003 has the measurements.
+pub const ZSTD_LEVEL: i32 = 1;
+
+/// A block that is being filled.
+#[derive(Debug)]
+pub struct OpenBlock {
+    kind: BlockKind,
+    bytes: Vec<u8>,
+    chunks: Vec<ChunkRow>,
+}
+
+impl OpenBlock {
+    /// An empty block.
+    pub fn new(kind: BlockKind) -> Self {
+        Self { kind, bytes: Vec::with_capacity(limits::BLOCK_TARGET_BYTES + (64 << 10)), chunks: Vec::new() }
+    }
+
+    /// Adds a chunk; true if the block is full now.
+    pub fn push(&mut self, id: ChunkId, bytes: &[u8]) -> bool {
+        self.bytes.extend_from_slice(bytes);
+        self.chunks.push(ChunkRow { id, len: bytes.len() as u32 });
+        self.bytes.len() >= limits::BLOCK_TARGET_BYTES || self.chunks.len() >= limits::BLOCK_MAX_CHUNKS
+    }
+
+    /// True if it has no chunk.
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+}
+
+/// A block as it is stored, before its seal.
+struct ClosedBlock {
+    codec: Codec,
+    plain_len: usize,
+    kind: BlockKind,
+    chunks: Vec<ChunkRow>,
+    bytes: Vec<u8>,
+}
+
+fn close(block: OpenBlock) -> ClosedBlock {
+    let plain_len = block.bytes.len();
+    let (codec, bytes) = match compress(&block.bytes) {
+        Some(frame) if frame.len() < plain_len => (Codec::Zstd, frame),
+        _ => (Codec::Raw, block.bytes),
+    };
+    ClosedBlock { codec, plain_len, kind: block.kind, chunks: block.chunks, bytes }
+}
+
+thread_local! {
+    /// A worker keeps its tables: making them anew for each block would cost as much as small blocks do.
+    static COMPRESSOR: std::cell::RefCell<Option<zstd::bulk::Compressor<'static>>> = const { std::cell::RefCell::new(None) };
+}
+
+fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|slot| {
+        if slot.is_none() {
+            *slot = new_compressor();
+        }
+        slot.as_mut()?.compress(bytes).ok()
+    })
+}
+
+fn new_compressor() -> Option<zstd::bulk::Compressor<'static>> {
+    let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL).ok()?;
+    compressor.include_checksum(false).ok()?;
+    compressor.set_parameter(zstd::zstd_safe::CParameter::MinMatch(7)).ok()?;
+    Some(compressor)
+}
+
+enum Order {
+    Block(Ticket<ClosedBlock>),
+    /// Store what there is as a pack, then answer.
+    Flush(Sender<()>),
+}
+
+/// A pack that is stored, with the names of its chunks in their order.
+#[derive(Debug)]
+pub struct StoredPack {
+    /// The pack.
+    pub entry: PackEntry,
+    /// Its chunks.
+    pub chunks: Vec<ChunkId>,
+}
+
+/// Takes blocks and stores packs.
+#[derive(Debug)]
+pub struct Packer {
+    orders: Option<Sender<Order>>,
+    stored: Receiver<Result<StoredPack, RepoError>>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Order {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Order")
+    }
+}
+
+impl Packer {
+    /// Starts the two threads.
+    pub fn new(repository: &Repository) -> Self {
+        let (orders, incoming) = bounded(limits::BLOCKS_AHEAD);
+        let (packs, finished) = bounded(0);
+        let (report, stored) = crossbeam_channel::unbounded();
+        let sealing = repository.clone();
+        let putting = repository.clone();
+        let threads = vec![
+            spawn("packer", move || pack_blocks(&sealing, &incoming, &packs)),
+            spawn("uploader", move || put_packs(&putting, &finished, &report)),
+        ];
+        Self { orders: Some(orders), stored, threads }
+    }
+
+    /// Hands a block over. Waits while too many are under way.
+    pub fn add(&self, pool: &Pool, block: OpenBlock) {
+        let order = Order::Block(pool.submit(move || close(block)));
+        // The threads only end early after an error, which `flush` reports.
+        let _ = self.orders.as_ref().expect("open until dropped").send(order);
+    }
+
+    /// Packs that were stored since the last call.
+    pub fn stored(&self) -> Result<Vec<StoredPack>, RepoError> {
+        self.stored.try_iter().collect()
+    }
+
+    /// Stores everything that was handed over and says which packs that made.
+    pub fn flush(&self) -> Result<Vec<StoredPack>, RepoError> {
+        let (sender, answer) = bounded(1);
+        let _ = self.orders.as_ref().expect("open until dropped").send(Order::Flush(sender));
+        let answered = answer.recv();
+        let stored = self.stored()?;
+        match answered {
+            Ok(()) => Ok(stored),
+            Err(_) => Err(RepoError::Cancelled),
+        }
+    }
+}
+
+impl Drop for Packer {
+    fn drop(&mut self) {
+        self.orders = None;
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::thread::JoinHandle<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).expect("the system has room for a thread")
+}
+
+enum Finished {
+    Pack { id: ObjectId, bytes: Vec<u8>, chunks: Vec<ChunkId> },
+    Flush(Sender<()>),
+}
+
+fn pack_blocks(repository: &Repository, orders: &Receiver<Order>, packs: &Sender<Finished>) {
+    let mut open: Option<OpenPack> = None;
+    for order in orders {
+        let sent = match order {
+            Order::Block(ticket) => {
+                let block = ticket.wait();
+                let full = open.as_ref().is_some_and(|pack| !pack.has_room_for(&block));
+                let closed = if full { open.take().map(OpenPack::close) } else { None };
+                open.get_or_insert_with(|| OpenPack::new(repository)).push(block);
+                closed.map_or(Ok(()), |pack| packs.send(pack))
+            }
+            Order::Flush(answer) => {
+                let closed = open.take().map(OpenPack::close);
+                closed.map_or(Ok(()), |pack| packs.send(pack)).and_then(|()| packs.send(Finished::Flush(answer)))
+            }
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+fn put_packs(
+    repository: &Repository,
+    finished: &Receiver<Finished>,
+    report: &Sender<Result<StoredPack, RepoError>>,
+) {
+    for finished in finished {
+        match finished {
+            Finished::Flush(answer) => {
+                let _ = answer.send(());
+            }
+            Finished::Pack { id, bytes, chunks } => {
+                let entry = PackEntry { id, len: bytes.len() as u32 };
+                let put = repository.backend.put(&Key::Pack(id), &bytes).map_err(RepoError::from);
+                let failed = put.is_err();
+                let _ = report.send(put.map(|()| StoredPack { entry, chunks }));
+                if failed {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+struct OpenPack {
+    sealer: Sealer,
+    bytes: Vec<u8>,
+    directory: Directory,
+}
+
+impl OpenPack {
+    fn new(repository: &Repository) -> Self {
+        let sealer = repository.keys.sealer(SealedKind::Pack, &*repository.env.entropy);
+        let mut bytes = Vec::with_capacity(limits::PACK_TARGET_BYTES + (1 << 20));
+        bytes.extend(sealer.header());
+        Self { sealer, bytes, directory: Directory::default() }
+    }
+
+    fn has_room_for(&self, block: &ClosedBlock) -> bool {
+        self.bytes.len() < limits::PACK_TARGET_BYTES
+            && self.directory.chunks().len() + block.chunks.len() <= limits::PACK_MAX_CHUNKS
+    }
+
+    fn push(&mut self, block: ClosedBlock) {
+        let from = self.bytes.len();
+        self.bytes.extend_from_slice(&block.bytes);
+        self.sealer.seal(Section::Block, self.directory.blocks().len() as u64, &mut self.bytes, from);
+        let row = BlockRow {
+            kind: block.kind,
+            codec: block.codec,
+            chunks: block.chunks.len() as u16,
+            stored_len: (block.bytes.len() + TAG_LEN) as u32,
+            plain_len: block.plain_len as u32,
+        };
+        self.directory.push(row, block.chunks);
+    }
+
+    fn close(mut self) -> Finished {
+        let offset = self.bytes.len();
+        debug_assert!(offset >= HEADER_LEN);
+        self.bytes.extend(self.directory.encode());
+        self.sealer.seal(Section::Footer, 0, &mut self.bytes, offset);
+        let trailer = Trailer { offset: offset as u64, len: (self.bytes.len() - offset) as u32 };
+        self.bytes.extend(trailer.encode());
+        let chunks = self.directory.chunks().iter().map(|chunk| chunk.id).collect();
+        Finished::Pack { id: ObjectId::of(&self.bytes), chunks, bytes: self.bytes }
+    }
+}

@@ -1,0 +1,136 @@
+//! A writer's session: announced before anything is read, checked before anything is committed.
+//!
+//! The protocol is docs/gc-protocol.md, model-checked by tests/gc_protocol.rs; the numbers below are its steps.
+
+use super::gc_log::GcLog;
+use super::index::Index;
+use super::{RepoError, Repository};
+use crate::backend::{Hold, Key, Kind};
+use crate::format::manifest::{GcRecord, Manifest, SessionRecord};
+use crate::format::sealed::SealedKind;
+use crate::ids::{ObjectId, SessionId};
+
+/// What a fence is: an object in the place of a snapshot that its dead writer never committed.
+pub const FENCE: &[u8] = b"SFARC fence\n";
+
+/// An announced session.
+#[derive(Debug)]
+pub struct Session {
+    repository: Repository,
+    /// Its name.
+    pub id: SessionId,
+    /// The gc log as the session knows it.
+    pub log: GcLog,
+    _hold: Box<dyn Hold>,
+    closed: bool,
+}
+
+/// What `Session::publish` found in the gc log.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Published {
+    /// Nothing new: the snapshot may be committed.
+    Clear,
+    /// Packs were condemned since the session looked last.
+    Condemned,
+}
+
+impl Session {
+    /// Announces a session (step 1).
+    pub fn begin(repository: &Repository) -> Result<Self, RepoError> {
+        let mut log = repository.gc_log()?;
+        let id = SessionId::new(repository.env.random());
+        let record = SessionRecord {
+            epoch: log.epoch(),
+            host: host_name(),
+            pid: std::process::id(),
+            started: repository.env.clock.now(),
+        };
+        let object = repository.seal_record(SealedKind::Session, &record);
+        let hold = repository.backend.announce(&id, &object)?;
+        let session = |log| Self { repository: repository.clone(), id, log, _hold: hold, closed: false };
+        repository.refresh_gc_log(&mut log)?;
+        Ok(session(log))
+    }
+
+    /// Opens the index as this session may use it (step 2).
+    pub fn open_index(&self) -> Result<Index, RepoError> {
+        Index::open(&self.repository, &self.log)
+    }
+
+    /// The stored bytes and the name of a manifest.
+    pub fn seal(&self, manifest: &Manifest) -> (ObjectId, Vec<u8>) {
+        let object = self.repository.seal_record(SealedKind::Snapshot, manifest);
+        (ObjectId::of(&object), object)
+    }
+
+    /// Publishes the pending snapshot (step 3), then looks at the gc log and at itself (step 4).
+    pub fn publish(&mut self, object: &[u8]) -> Result<Published, RepoError> {
+        self.repository.backend.delete(&Key::Pending(self.id))?;
+        self.repository.backend.put(&Key::Pending(self.id), object)?;
+        self.recheck()
+    }
+
+    /// Looks at the gc log and at itself again (step 4).
+    pub fn recheck(&mut self) -> Result<Published, RepoError> {
+        let news = self.repository.refresh_gc_log(&mut self.log)?;
+        let alive = self.repository.backend.list(Kind::Sessions)?;
+        if !alive.iter().any(|listed| listed.key == Key::Session(self.id)) {
+            return Err(RepoError::Fenced);
+        }
+        Ok(if news { Published::Condemned } else { Published::Clear })
+    }
+
+    /// Commits (step 5): from here on the snapshot is there for everybody.
+    pub fn commit(&mut self, id: ObjectId, object: &[u8]) -> Result<(), RepoError> {
+        match self.repository.backend.put(&Key::Snapshot(id), object) {
+            Ok(()) => {}
+            Err(error) if error.is_exists() => {
+                if self.repository.backend.get(&Key::Snapshot(id), None)? != object {
+                    return Err(RepoError::Fenced);
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.repository.refresh_gc_log(&mut self.log)?;
+        if self.log.is_dead(&id) {
+            return Err(RepoError::Fenced);
+        }
+        self.close()
+    }
+
+    /// Ends the session (step 6), committed or not.
+    pub fn close(&mut self) -> Result<(), RepoError> {
+        self.closed = true;
+        self.repository.backend.delete(&Key::Pending(self.id))?;
+        self.repository.backend.delete(&Key::Session(self.id))?;
+        Ok(())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if !self.closed {
+            // Best effort: what stays is recognised as dead by the next collector.
+            let _ = self.close();
+        }
+    }
+}
+
+/// The name of this machine.
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+impl Repository {
+    /// Forgets snapshots: first the log says so, then they are removed.
+    pub fn forget(&self, snapshots: &[ObjectId]) -> Result<(), RepoError> {
+        self.require_write()?;
+        let record = GcRecord { dead: snapshots.iter().map(super::gc_log::tombstone).collect(), condemned: Vec::new() };
+        let mut log = GcLog::default();
+        self.append_gc_record(&mut log, &record)?;
+        for id in snapshots {
+            self.backend.delete(&Key::Snapshot(*id))?;
+        }
+        Ok(())
+    }
+}

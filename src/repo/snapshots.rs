@@ -1,0 +1,118 @@
+//! Committed snapshots: listing, reading, and finding one by what a person types.
+
+use super::gc_log::GcLog;
+use super::session::FENCE;
+use super::{RepoError, Repository};
+use crate::backend::{Key, Kind};
+use crate::format::manifest::Manifest;
+use crate::format::sealed::SealedKind;
+use crate::ids::ObjectId;
+use crate::repo::objects::{check_name, open_record};
+
+/// A committed snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Its name.
+    pub id: ObjectId,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Stored length of the manifest in bytes.
+    pub stored_len: u64,
+}
+
+/// Snapshots, and those that cannot be read.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The readable ones, oldest first.
+    pub snapshots: Vec<Snapshot>,
+    /// The others, with what is wrong with each.
+    pub damaged: Vec<(ObjectId, RepoError)>,
+}
+
+/// The order of `list` and of `latest~N`.
+pub fn sort(snapshots: &mut [Snapshot]) {
+    snapshots.sort_by_key(|snapshot| (snapshot.manifest.time, snapshot.id));
+}
+
+impl Repository {
+    /// Names of all snapshots that are neither forgotten nor fences, by the log given.
+    pub fn snapshot_ids(&self, log: &GcLog) -> Result<Vec<ObjectId>, RepoError> {
+        let ids = self.list(Kind::Snapshots)?.into_iter().filter_map(|listed| match listed.key {
+            Key::Snapshot(id) if listed.len != FENCE.len() as u64 && !log.is_dead(&id) => Some(id),
+            _ => None,
+        });
+        Ok(ids.collect())
+    }
+
+    /// Reads one snapshot.
+    pub fn read_snapshot(&self, id: ObjectId) -> Result<Snapshot, RepoError> {
+        let key = Key::Snapshot(id);
+        let object = self.backend.get(&key, None)?;
+        check_name(&key, &object)?;
+        let manifest = open_record(&self.keys, SealedKind::Snapshot, &key, &object)?;
+        Ok(Snapshot { id, manifest, stored_len: object.len() as u64 })
+    }
+
+    /// Reads all snapshots.
+    pub fn snapshots(&self) -> Result<Listing, RepoError> {
+        let ids = self.snapshot_ids(&self.gc_log()?)?;
+        let mut listing = Listing::default();
+        for (id, read) in self.read_many(&ids) {
+            match read {
+                Ok(snapshot) => listing.snapshots.push(snapshot),
+                // Forgotten since it was listed.
+                Err(RepoError::Backend(error)) if error.is_not_found() => {}
+                Err(error) if error.is_damage() => listing.damaged.push((id, error)),
+                Err(error) => return Err(error),
+            }
+        }
+        sort(&mut listing.snapshots);
+        Ok(listing)
+    }
+
+    fn read_many(&self, ids: &[ObjectId]) -> Vec<(ObjectId, Result<Snapshot, RepoError>)> {
+        let share = ids.len().div_ceil(self.env.workers.max(1)).max(64);
+        std::thread::scope(|scope| {
+            let read = |part: &[ObjectId]| part.iter().map(|&id| (id, self.read_snapshot(id))).collect::<Vec<_>>();
+            let threads: Vec<_> = ids.chunks(share).map(|part| scope.spawn(move || read(part))).collect();
+            threads.into_iter().flat_map(|thread| thread.join().expect("reading does not panic")).collect()
+        })
+    }
+
+    /// Finds the snapshot that a person means: a unique prefix of its id, `latest`, or `latest~N`.
+    pub fn resolve(&self, text: &str) -> Result<Snapshot, RepoError> {
+        match text.strip_prefix("latest") {
+            Some(rest) => self.resolve_latest(text, rest),
+            None => self.resolve_prefix(text),
+        }
+    }
+
+    fn resolve_latest(&self, text: &str, rest: &str) -> Result<Snapshot, RepoError> {
+        let back = if rest.is_empty() { Some(0) } else { rest.strip_prefix('~').and_then(|n| n.parse().ok()) };
+        let back: usize = back.ok_or_else(|| {
+            RepoError::NoSuchSnapshot(format!("`{text}` names no snapshot; write `latest` or `latest~2`"))
+        })?;
+        let mut listing = self.snapshots()?;
+        let count = listing.snapshots.len();
+        let missing = || match count {
+            0 => RepoError::NoSuchSnapshot("the repository has no snapshot yet".to_owned()),
+            _ => RepoError::NoSuchSnapshot(format!("there is no {text}: the repository has {count} snapshots")),
+        };
+        let place = count.checked_sub(back + 1).ok_or_else(missing)?;
+        Ok(listing.snapshots.swap_remove(place))
+    }
+
+    fn resolve_prefix(&self, text: &str) -> Result<Snapshot, RepoError> {
+        let ids = self.snapshot_ids(&self.gc_log()?)?;
+        let mut matching = ids.iter().filter(|id| id.to_string().starts_with(text));
+        match (matching.next(), matching.next()) {
+            (Some(id), None) => self.read_snapshot(*id),
+            (None, _) => {
+                Err(RepoError::NoSuchSnapshot(format!("no snapshot's id begins with `{text}`; see `sfarc list`")))
+            }
+            (Some(_), Some(_)) => {
+                Err(RepoError::NoSuchSnapshot(format!("several ids begin with `{text}`; give more of its digits")))
+            }
+        }
+    }
+}

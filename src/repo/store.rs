@@ -1,0 +1,142 @@
+//! Storing chunks: each distinct one once, in blocks, in packs, in the index.
+
+use std::collections::HashSet;
+
+use super::index::Index;
+use super::index::build::{FreeRow, GroupWriter};
+use super::packer::{OpenBlock, Packer, StoredPack};
+use super::pool::Pool;
+use super::{RepoError, Repository};
+use crate::format::pack::BlockKind;
+use crate::ids::{ChunkId, ObjectId};
+use crate::limits;
+
+/// What became of the chunks that were handed to a store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreCounts {
+    /// Chunks that were not there before.
+    pub new_chunks: u64,
+    /// Their bytes.
+    pub new_bytes: u64,
+    /// Stored bytes of the packs written for them.
+    pub stored_bytes: u64,
+}
+
+/// Stores chunks for one session.
+#[derive(Debug)]
+pub struct ChunkStore {
+    repository: Repository,
+    /// The index as this session knows it.
+    pub index: Index,
+    /// Packs of others that this session's snapshot relies on.
+    pub reused: HashSet<ObjectId>,
+    claimed: HashSet<ChunkId>,
+    open: [OpenBlock; 2],
+    stored: Vec<StoredPack>,
+    own: HashSet<ObjectId>,
+    /// Nothing for a dry run.
+    packer: Option<Packer>,
+    pool: std::sync::Arc<Pool>,
+    counts: StoreCounts,
+}
+
+const fn slot(kind: BlockKind) -> usize {
+    match kind {
+        BlockKind::Data => 0,
+        BlockKind::List => 1,
+    }
+}
+
+impl ChunkStore {
+    /// A store on an opened index. A dry run finds out what is new and stores nothing.
+    pub fn new(repository: &Repository, index: Index, pool: std::sync::Arc<Pool>, dry_run: bool) -> Self {
+        Self {
+            repository: repository.clone(),
+            index,
+            reused: HashSet::new(),
+            claimed: HashSet::new(),
+            open: [OpenBlock::new(BlockKind::Data), OpenBlock::new(BlockKind::List)],
+            stored: Vec::new(),
+            own: HashSet::new(),
+            packer: (!dry_run).then(|| Packer::new(repository)),
+            pool,
+            counts: StoreCounts::default(),
+        }
+    }
+
+    /// The workers.
+    pub fn pool(&self) -> &std::sync::Arc<Pool> {
+        &self.pool
+    }
+
+    /// What was stored up to now.
+    pub fn counts(&self) -> StoreCounts {
+        self.counts
+    }
+
+    /// Makes sure that the repository has a chunk; true if it is new.
+    pub fn store(&mut self, kind: BlockKind, id: ChunkId, bytes: &[u8]) -> Result<bool, RepoError> {
+        if self.claimed.contains(&id) {
+            return Ok(false);
+        }
+        if let Some(location) = self.index.find_usable(&self.repository, &id)? {
+            if !self.own.contains(&location.pack.id) {
+                self.reused.insert(location.pack.id);
+            }
+            return Ok(false);
+        }
+        self.store_new(kind, id, bytes)?;
+        Ok(true)
+    }
+
+    /// Stores a chunk even if the repository has it elsewhere.
+    pub fn store_new(&mut self, kind: BlockKind, id: ChunkId, bytes: &[u8]) -> Result<(), RepoError> {
+        if !self.claimed.insert(id) {
+            return Ok(());
+        }
+        self.counts.new_chunks += 1;
+        self.counts.new_bytes += bytes.len() as u64;
+        if self.open[slot(kind)].push(id, bytes) {
+            self.close_block(kind);
+            if self.claimed.len() >= limits::PENDING_ROWS {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn close_block(&mut self, kind: BlockKind) {
+        let full = std::mem::replace(&mut self.open[slot(kind)], OpenBlock::new(kind));
+        if let (Some(packer), false) = (&self.packer, full.is_empty()) {
+            packer.add(&self.pool, full);
+        }
+    }
+
+    /// Makes everything that was stored durable: packs first, then an index run with their rows.
+    pub fn flush(&mut self) -> Result<(), RepoError> {
+        self.close_block(BlockKind::Data);
+        self.close_block(BlockKind::List);
+        let Some(packer) = &self.packer else {
+            return Ok(());
+        };
+        self.stored.extend(packer.flush()?);
+        if self.stored.is_empty() {
+            return Ok(());
+        }
+        let mut rows = Vec::with_capacity(self.claimed.len());
+        for pack in self.stored.drain(..) {
+            self.own.insert(pack.entry.id);
+            self.counts.stored_bytes += u64::from(pack.entry.len);
+            let chunks = pack.chunks.into_iter().zip(0u16..);
+            rows.extend(chunks.map(|(id, ordinal)| FreeRow { id, pack: pack.entry, ordinal }));
+        }
+        rows.sort_unstable_by_key(|row| (row.id, row.pack.id));
+        let mut group = GroupWriter::new(&self.repository, 0);
+        rows.into_iter().try_for_each(|row| group.push(row))?;
+        for (id, len) in group.finish()? {
+            self.index.add_written(&self.repository, id, len)?;
+        }
+        self.claimed.clear();
+        Ok(())
+    }
+}

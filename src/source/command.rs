@@ -1,0 +1,99 @@
+//! Streams from commands: standard output, believed only if the command succeeds.
+
+use std::collections::VecDeque;
+use std::io;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+
+use super::{SourceError, Verdict};
+use crate::env::Cancel;
+use crate::pipeline::lanes::Lanes;
+
+const STDERR_LINES: usize = 10;
+const STDERR_LINE_BYTES: u64 = 4096;
+const CANCEL_POLL: Duration = Duration::from_millis(50);
+
+/// Runs a shell command and takes its standard output.
+///
+/// Its standard error is drained beside it and shown if it fails. When the work is cancelled, the command's whole
+/// process group is killed.
+pub fn run(command: &str, lanes: &mut Lanes, cancel: &Cancel) -> Result<Verdict, SourceError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(run_async(command, lanes, cancel))
+}
+
+async fn run_async(command: &str, lanes: &mut Lanes, cancel: &Cancel) -> Result<Verdict, SourceError> {
+    let start = |source| SourceError::Start { command: command.to_owned(), source };
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(start)?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
+        return Err(io::Error::other("the command has no output").into());
+    };
+    let stderr = tokio::spawn(last_lines(stderr));
+    let copied = tokio::select! {
+        copied = copy(stdout, lanes) => copied,
+        () = cancelled(cancel) => Err(io::Error::other("interrupted")),
+    };
+    if let Err(error) = copied {
+        kill_group(&mut child).await;
+        return Err(error.into());
+    }
+    let status = child.wait().await?;
+    if status.success() {
+        return Ok(Verdict::default());
+    }
+    Err(SourceError::Failed { status, stderr: stderr.await.unwrap_or_default() })
+}
+
+async fn copy(mut stdout: ChildStdout, lanes: &mut Lanes) -> io::Result<()> {
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match stdout.read(&mut buffer).await? {
+            0 => return Ok(()),
+            read => lanes.write(0, &buffer[..read])?,
+        }
+    }
+}
+
+async fn cancelled(cancel: &Cancel) {
+    while !cancel.is_cancelled() {
+        tokio::time::sleep(CANCEL_POLL).await;
+    }
+}
+
+async fn kill_group(child: &mut Child) {
+    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+    if let Some(group) = group {
+        // It may have ended by itself meanwhile.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    let _ = child.wait().await;
+}
+
+async fn last_lines(stderr: ChildStderr) -> Vec<String> {
+    let mut reader = BufReader::new(stderr);
+    let mut lines = VecDeque::new();
+    loop {
+        let mut line = Vec::new();
+        match (&mut reader).take(STDERR_LINE_BYTES).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return lines.into(),
+            Ok(_) => {
+                if lines.len() == STDERR_LINES {
+                    lines.pop_front();
+                }
+                lines.push_back(String::from_utf8_lossy(&line).trim_end().to_owned());
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Where streams come from. A source writes into lanes and then gives its verdict: the end of its bytes is not
+//! the end of the stream until it has returned without an error.
+
+pub mod command;
+pub mod file;
+pub mod folder;
+
+use std::io;
+use std::process::ExitStatus;
+
+/// Why a stream cannot be taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// A file or pipe failed.
+    #[error("cannot read it")]
+    Io(#[from] io::Error),
+    /// The input cannot be opened.
+    #[error("cannot open {path}")]
+    Open {
+        /// Its path.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A command did not start.
+    #[error("cannot start the command `{command}`")]
+    Start {
+        /// The command.
+        command: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A command did not succeed.
+    #[error("the command {}{}", describe(*status), last_lines(stderr))]
+    Failed {
+        /// How it ended.
+        status: ExitStatus,
+        /// The end of what it wrote to its standard error.
+        stderr: Vec<String>,
+    },
+    /// A folder cannot be read at all.
+    #[error("cannot read the folder")]
+    Folder(#[source] crate::tar::folder::FolderError),
+}
+
+/// What a source noticed that does not make its stream worthless.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Things that are missing from the stream, one sentence each.
+    pub missing: Vec<String>,
+    /// Things that changed while they were read, one sentence each.
+    pub changed: Vec<String>,
+}
+
+fn describe(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("failed with exit code {code}"),
+        (None, Some(signal)) => format!("was killed by signal {signal}"),
+        (None, None) => "ended in an unknown way".to_owned(),
+    }
+}
+
+fn last_lines(lines: &[String]) -> String {
+    if lines.is_empty() { String::new() } else { format!("; its last words were:\n  {}", lines.join("\n  ")) }
+}
