@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::lanes::Lanes;
 use crate::chunk::Chunker;
@@ -61,7 +61,8 @@ pub fn ingest<T: Send, E: From<io::Error> + Send>(
     source: impl FnOnce(&mut Lanes) -> Result<T, E> + Send,
 ) -> Result<(T, Vec<Ingested>), IngestError<E>> {
     let (sender, segments) = bounded(limits::SEGMENTS_AHEAD / 2);
-    let mut lanes = Lanes::new(sizings.len(), sender, repository.env.cancel.clone());
+    let (spare, spares) = bounded(limits::SEGMENTS_AHEAD);
+    let mut lanes = Lanes::new(sizings.len(), sender, spares, repository.env.cancel.clone());
     std::thread::scope(|scope| {
         let reader = std::thread::Builder::new().name("source".to_owned());
         let reader = reader.spawn_scoped(scope, move || {
@@ -72,7 +73,7 @@ pub fn ingest<T: Send, E: From<io::Error> + Send>(
         let reader = reader.map_err(|error| IngestError::Source(error.into()))?;
         let mut streams: Vec<StreamState<'_>> =
             sizings.iter().map(|sizing| StreamState::new(repository, *sizing)).collect();
-        let drained = drain(&segments, &mut streams, store);
+        let drained = drain(&segments, &spare, &mut streams, store);
         drop(segments);
         let verdict = reader.join().expect("sources do not panic");
         // A failure of the repository makes the source fail too; the cause is the one to report.
@@ -87,6 +88,7 @@ pub fn ingest<T: Send, E: From<io::Error> + Send>(
 /// Keeps workers busy with segments and takes them back in order.
 fn drain(
     segments: &Receiver<(usize, Segment)>,
+    spare: &Sender<Vec<u8>>,
     streams: &mut [StreamState<'_>],
     store: &mut ChunkStore,
 ) -> Result<(), RepoError> {
@@ -100,7 +102,12 @@ fn drain(
         let Some((lane, ticket)) = scanning.pop_front() else {
             return Ok(());
         };
-        streams[lane].take(&ticket.wait(), store)?;
+        let scanned = ticket.wait();
+        streams[lane].take(&scanned, store)?;
+        let mut bytes = scanned.segment.bytes;
+        bytes.clear();
+        // Dropped where the source has enough of them.
+        let _ = spare.try_send(bytes);
     }
 }
 

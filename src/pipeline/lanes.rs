@@ -4,7 +4,7 @@
 
 use std::io::{self, Read};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 
 use crate::chunk::segment::Segment;
 use crate::env::Cancel;
@@ -15,6 +15,8 @@ use crate::limits::SEGMENT_BYTES;
 pub struct Lanes {
     open: Vec<OpenLane>,
     segments: Sender<(usize, Segment)>,
+    /// Buffers that the pipeline is done with: fresh ones would cost a page fault for each 4 KiB.
+    spares: Receiver<Vec<u8>>,
     cancel: Cancel,
 }
 
@@ -30,8 +32,13 @@ fn stopped() -> io::Error {
 
 impl Lanes {
     /// Lanes for this many streams.
-    pub fn new(count: usize, segments: Sender<(usize, Segment)>, cancel: Cancel) -> Self {
-        Self { open: (0..count).map(|_| OpenLane::default()).collect(), segments, cancel }
+    pub fn new(
+        count: usize,
+        segments: Sender<(usize, Segment)>,
+        spares: Receiver<Vec<u8>>,
+        cancel: Cancel,
+    ) -> Self {
+        Self { open: (0..count).map(|_| OpenLane::default()).collect(), segments, spares, cancel }
     }
 
     /// Adds bytes to a stream.
@@ -63,7 +70,7 @@ impl Lanes {
     fn reserve(&mut self, lane: usize) -> &mut Vec<u8> {
         let open = &mut self.open[lane].bytes;
         if open.capacity() == 0 {
-            open.reserve_exact(SEGMENT_BYTES);
+            *open = self.spares.try_recv().unwrap_or_else(|_| Vec::with_capacity(SEGMENT_BYTES));
         }
         open
     }

@@ -1,9 +1,11 @@
 //! Storing chunks: each distinct one once, in blocks, in packs, in the index.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use super::index::Index;
+use super::index::{Index, Location};
 use super::index::build::{FreeRow, GroupWriter};
+use super::pack_reader::{PackCache, PackReader};
 use super::packer::{OpenBlock, Packer, StoredPack};
 use super::pool::Pool;
 use super::{RepoError, Repository};
@@ -22,6 +24,39 @@ pub struct StoreCounts {
     pub stored_bytes: u64,
 }
 
+/// Where the last known chunk lies: what follows it in the stream mostly follows it in its pack, too, and then
+/// the index need not be asked.
+#[derive(Debug, Default)]
+struct Neighbour {
+    pack: Option<Arc<PackReader>>,
+    ordinal: u16,
+    last: Option<ObjectId>,
+    packs: PackCache,
+}
+
+impl Neighbour {
+    fn is_next(&mut self, id: &ChunkId) -> bool {
+        let Some(pack) = &self.pack else { return false };
+        let Some(next) = self.ordinal.checked_add(1) else { return false };
+        let found = pack.directory.chunks().get(usize::from(next)).is_some_and(|chunk| chunk.id == *id);
+        if found {
+            self.ordinal = next;
+        }
+        found
+    }
+
+    /// Notes where the index found a chunk. Opens the pack the second time that it is named in a row.
+    fn found(&mut self, repository: &Repository, location: &Location) {
+        if self.last.replace(location.pack.id) != Some(location.pack.id) {
+            self.pack = None;
+        } else if self.pack.as_ref().is_none_or(|pack| pack.entry.id != location.pack.id) {
+            // A pack that does not open is no neighbour; reading it is the business of `check`.
+            self.pack = self.packs.open(repository, location.pack).ok();
+        }
+        self.ordinal = location.ordinal;
+    }
+}
+
 /// Stores chunks for one session.
 #[derive(Debug)]
 pub struct ChunkStore {
@@ -30,13 +65,14 @@ pub struct ChunkStore {
     pub index: Index,
     /// Packs of others that this session's snapshot relies on.
     pub reused: HashSet<ObjectId>,
+    neighbour: Neighbour,
     claimed: HashSet<ChunkId>,
     open: [OpenBlock; 2],
     stored: Vec<StoredPack>,
     own: HashSet<ObjectId>,
     /// Nothing for a dry run.
     packer: Option<Packer>,
-    pool: std::sync::Arc<Pool>,
+    pool: Arc<Pool>,
     counts: StoreCounts,
 }
 
@@ -49,11 +85,12 @@ const fn slot(kind: BlockKind) -> usize {
 
 impl ChunkStore {
     /// A store on an opened index. A dry run finds out what is new and stores nothing.
-    pub fn new(repository: &Repository, index: Index, pool: std::sync::Arc<Pool>, dry_run: bool) -> Self {
+    pub fn new(repository: &Repository, index: Index, pool: Arc<Pool>, dry_run: bool) -> Self {
         Self {
             repository: repository.clone(),
             index,
             reused: HashSet::new(),
+            neighbour: Neighbour::default(),
             claimed: HashSet::new(),
             open: [OpenBlock::new(BlockKind::Data), OpenBlock::new(BlockKind::List)],
             stored: Vec::new(),
@@ -65,7 +102,7 @@ impl ChunkStore {
     }
 
     /// The workers.
-    pub fn pool(&self) -> &std::sync::Arc<Pool> {
+    pub fn pool(&self) -> &Arc<Pool> {
         &self.pool
     }
 
@@ -79,10 +116,14 @@ impl ChunkStore {
         if self.claimed.contains(&id) {
             return Ok(false);
         }
+        if self.neighbour.is_next(&id) {
+            return Ok(false);
+        }
         if let Some(location) = self.index.find_usable(&self.repository, &id)? {
             if !self.own.contains(&location.pack.id) {
                 self.reused.insert(location.pack.id);
             }
+            self.neighbour.found(&self.repository, &location);
             return Ok(false);
         }
         self.store_new(kind, id, bytes)?;
