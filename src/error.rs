@@ -61,6 +61,9 @@ pub enum Error {
     /// The caller asked for something that makes no sense.
     #[error("{0}")]
     Usage(String),
+    /// Going on would do harm, or cannot be done.
+    #[error("{0}")]
+    Refused(String),
 }
 
 impl Error {
@@ -90,7 +93,7 @@ impl Error {
             Self::Repo(error) => repo_category(error),
             Self::Usage(_) => Category::Usage,
             Self::Restore { damaged: true, .. } => Category::Damaged,
-            Self::Restore { .. } | Self::Source { .. } | Self::Io { .. } => Category::Failed,
+            Self::Refused(_) | Self::Restore { .. } | Self::Source { .. } | Self::Io { .. } => Category::Failed,
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -163,7 +163,10 @@ impl Backend for FolderBackend {
                 let entry = entry?;
                 let key = entry.file_name().to_str().and_then(|name| layout::parse(kind, name));
                 match (key, entry.metadata()) {
-                    (Some(key), Ok(metadata)) => found.push(Listed { key, len: metadata.len() }),
+                    (Some(key), Ok(metadata)) => {
+                        let modified = metadata.mtime().saturating_mul(1_000_000_000) + metadata.mtime_nsec();
+                        found.push(Listed { key, len: metadata.len(), modified });
+                    }
                     // Removed since the folder was read.
                     (Some(_), Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
                     (Some(_), Err(error)) => return Err(error),

@@ -99,6 +99,9 @@ pub struct Listed {
     pub key: Key,
     /// Its length in bytes.
     pub len: u64,
+    /// When it was stored by the store's own clock, in nanoseconds since 1970. Good for sparing work, never for
+    /// deciding what is safe.
+    pub modified: i64,
 }
 
 /// A failed operation on an object or a kind.

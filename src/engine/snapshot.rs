@@ -11,7 +11,7 @@ use crate::ids::ObjectId;
 use crate::pipeline::ingest::{IngestError, Ingested, Sizing, ingest};
 use crate::pipeline::lanes::Lanes;
 use crate::repo::pool::Pool;
-use crate::repo::session::{Published, Session};
+use crate::repo::session::Session;
 use crate::repo::store::{ChunkStore, StoreCounts};
 use crate::repo::Repository;
 use crate::source::{SourceError, Verdict, command, file, folder};
@@ -269,15 +269,12 @@ fn commit(
     manifest: &Manifest,
 ) -> Result<ObjectId, Error> {
     let (id, object) = session.seal(manifest);
-    let mut published = session.publish(&object)?;
-    while published == Published::Condemned {
-        if store.reused.iter().any(|pack| session.log.is_condemned(pack)) {
-            store.index.condemn(&session.log);
+    if session.publish(&object)? {
+        store.index.condemn(&session.log);
+        if store.relies_on(|pack| session.log.is_condemned(pack)) {
             super::collect::rescue(repository, store, manifest)?;
             store.flush()?;
         }
-        repository.check_cancel()?;
-        published = session.recheck()?;
     }
     repository.check_cancel()?;
     session.commit(id, &object)?;

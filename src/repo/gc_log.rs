@@ -3,13 +3,16 @@
 //! What a record says holds for ever: a condemned pack is never used again, a dead snapshot never comes back. So a
 //! delayed or repeated put of an old index run or snapshot can do no harm. docs/gc-protocol.md has the proof.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{RepoError, Repository};
 use crate::backend::{Key, Kind};
 use crate::format::manifest::GcRecord;
 use crate::format::sealed::SealedKind;
 use crate::ids::ObjectId;
+
+/// Listings of the gc log before a gap in it is taken for damage.
+const LISTINGS: usize = 5;
 
 /// The first 16 bytes of an object's name, as gc records hold them.
 pub type Tombstone = [u8; 16];
@@ -24,7 +27,8 @@ pub fn tombstone(id: &ObjectId) -> Tombstone {
 pub struct GcLog {
     epoch: u64,
     seen: HashSet<u64>,
-    condemned: HashSet<Tombstone>,
+    /// Condemned packs, and under which epoch each was condemned first.
+    condemned: HashMap<Tombstone, u64>,
     dead: HashSet<Tombstone>,
 }
 
@@ -36,7 +40,12 @@ impl GcLog {
 
     /// True if no writer may use this pack again.
     pub fn is_condemned(&self, pack: &ObjectId) -> bool {
-        self.condemned.contains(&tombstone(pack))
+        self.condemned.contains_key(&tombstone(pack))
+    }
+
+    /// The epoch under which a pack was condemned.
+    pub fn condemned_at(&self, pack: &ObjectId) -> Option<u64> {
+        self.condemned.get(&tombstone(pack)).copied()
     }
 
     /// True if this snapshot is forgotten or was fenced.
@@ -52,7 +61,10 @@ impl GcLog {
     fn add(&mut self, epoch: u64, record: GcRecord) {
         self.epoch = self.epoch.max(epoch);
         self.seen.insert(epoch);
-        self.condemned.extend(record.condemned);
+        for pack in record.condemned {
+            let first = self.condemned.entry(pack).or_insert(epoch);
+            *first = epoch.min(*first);
+        }
         self.dead.extend(record.dead);
     }
 }
@@ -68,13 +80,20 @@ impl Repository {
     /// Reads the records that `log` does not have yet; true if there were any.
     pub fn refresh_gc_log(&self, log: &mut GcLog) -> Result<bool, RepoError> {
         let before = log.seen.len();
-        for listed in self.list(Kind::Gc)? {
-            let Key::Gc(epoch) = listed.key else { continue };
-            if !log.seen.contains(&epoch) {
-                log.add(epoch, self.read_record(SealedKind::Gc, &listed.key)?);
+        for _ in 0..LISTINGS {
+            for listed in self.list(Kind::Gc)? {
+                let Key::Gc(epoch) = listed.key else { continue };
+                if !log.seen.contains(&epoch) {
+                    log.add(epoch, self.read_record(SealedKind::Gc, &listed.key)?);
+                }
+            }
+            // Records are never removed: a gap is a listing that missed one.
+            if log.seen.len() as u64 == log.epoch {
+                return Ok(log.seen.len() > before);
             }
         }
-        Ok(log.seen.len() > before)
+        let why = "a record is missing".to_owned();
+        Err(RepoError::Damaged { object: "the gc log".to_owned(), why })
     }
 
     /// Appends a record under the next epoch, whatever others append meanwhile, and brings `log` up to date.

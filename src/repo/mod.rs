@@ -4,6 +4,7 @@ pub mod gc_log;
 pub mod index;
 pub mod keyslots;
 pub mod list;
+pub mod loader;
 pub mod objects;
 pub mod pack_reader;
 pub mod packer;
@@ -83,6 +84,15 @@ pub enum RepoError {
     /// The session was taken for dead by a collector.
     #[error("a garbage collector took this session for dead; nothing was lost and nothing was added: run it again")]
     Fenced,
+    /// Garbage must not be collected while something that may need it cannot be read.
+    #[error("garbage is not collected while {what} is damaged: what it needs is unknown. `sfarc check` tells more; `sfarc forget` removes a damaged snapshot")]
+    WillNotCollect {
+        /// What cannot be read.
+        what: String,
+        /// Why.
+        #[source]
+        source: Box<RepoError>,
+    },
     /// What a session relied on was collected.
     #[error("data that this snapshot shares with removed snapshots was collected meanwhile; run it again")]
     Collected,

@@ -5,7 +5,7 @@
 use super::gc_log::GcLog;
 use super::index::Index;
 use super::{RepoError, Repository};
-use crate::backend::{Hold, Key, Kind};
+use crate::backend::{Hold, Key};
 use crate::format::manifest::{GcRecord, Manifest, SessionRecord};
 use crate::format::sealed::SealedKind;
 use crate::ids::{ObjectId, SessionId};
@@ -25,19 +25,10 @@ pub struct Session {
     closed: bool,
 }
 
-/// What `Session::publish` found in the gc log.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Published {
-    /// Nothing new: the snapshot may be committed.
-    Clear,
-    /// Packs were condemned since the session looked last.
-    Condemned,
-}
-
 impl Session {
-    /// Announces a session (step 1).
+    /// Announces a session (steps 1 and 2).
     pub fn begin(repository: &Repository) -> Result<Self, RepoError> {
-        let mut log = repository.gc_log()?;
+        let log = repository.gc_log()?;
         let id = SessionId::new(repository.env.random());
         let record = SessionRecord {
             epoch: log.epoch(),
@@ -47,12 +38,12 @@ impl Session {
         };
         let object = repository.seal_record(SealedKind::Session, &record);
         let hold = repository.backend.announce(&id, &object)?;
-        let session = |log| Self { repository: repository.clone(), id, log, _hold: hold, closed: false };
-        repository.refresh_gc_log(&mut log)?;
-        Ok(session(log))
+        let mut session = Self { repository: repository.clone(), id, log, _hold: hold, closed: false };
+        repository.refresh_gc_log(&mut session.log)?;
+        Ok(session)
     }
 
-    /// Opens the index as this session may use it (step 2).
+    /// Opens the index as this session may use it (step 3).
     pub fn open_index(&self) -> Result<Index, RepoError> {
         Index::open(&self.repository, &self.log)
     }
@@ -63,33 +54,28 @@ impl Session {
         (ObjectId::of(&object), object)
     }
 
-    /// Publishes the pending snapshot (step 3), then looks at the gc log and at itself (step 4).
-    pub fn publish(&mut self, object: &[u8]) -> Result<Published, RepoError> {
-        self.repository.backend.delete(&Key::Pending(self.id))?;
+    /// Publishes the pending snapshot (step 4), then looks at the gc log (step 5); true if it says something new.
+    pub fn publish(&mut self, object: &[u8]) -> Result<bool, RepoError> {
         self.repository.backend.put(&Key::Pending(self.id), object)?;
-        self.recheck()
+        self.repository.refresh_gc_log(&mut self.log)
     }
 
-    /// Looks at the gc log and at itself again (step 4).
-    pub fn recheck(&mut self) -> Result<Published, RepoError> {
-        let news = self.repository.refresh_gc_log(&mut self.log)?;
-        let alive = self.repository.backend.list(Kind::Sessions)?;
-        if !alive.iter().any(|listed| listed.key == Key::Session(self.id)) {
-            return Err(RepoError::Fenced);
-        }
-        Ok(if news { Published::Condemned } else { Published::Clear })
-    }
-
-    /// Commits (step 5): from here on the snapshot is there for everybody.
+    /// Commits (steps 6 and 7): from here on the snapshot is there for everybody.
     pub fn commit(&mut self, id: ObjectId, object: &[u8]) -> Result<(), RepoError> {
-        match self.repository.backend.put(&Key::Snapshot(id), object) {
+        let key = Key::Snapshot(id);
+        match self.repository.backend.put(&key, object) {
             Ok(()) => {}
             Err(error) if error.is_exists() => {
-                if self.repository.backend.get(&Key::Snapshot(id), None)? != object {
+                // A repetition of this very put, or a fence.
+                if self.repository.backend.get(&key, None)? != object {
                     return Err(RepoError::Fenced);
                 }
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                // It may have arrived all the same: the pending snapshot must go on protecting it.
+                self.closed = true;
+                return Err(error.into());
+            }
         }
         self.repository.refresh_gc_log(&mut self.log)?;
         if self.log.is_dead(&id) {
@@ -98,7 +84,7 @@ impl Session {
         self.close()
     }
 
-    /// Ends the session (step 6), committed or not.
+    /// Ends the session (step 8), committed or not.
     pub fn close(&mut self) -> Result<(), RepoError> {
         self.closed = true;
         self.repository.backend.delete(&Key::Pending(self.id))?;

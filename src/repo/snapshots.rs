@@ -1,6 +1,5 @@
 //! Committed snapshots: listing, reading, and finding one by what a person types.
 
-use super::gc_log::GcLog;
 use super::session::FENCE;
 use super::{RepoError, Repository};
 use crate::backend::{Key, Kind};
@@ -35,9 +34,13 @@ pub fn sort(snapshots: &mut [Snapshot]) {
 }
 
 impl Repository {
-    /// Names of all snapshots that are neither forgotten nor fences, by the log given.
-    pub fn snapshot_ids(&self, log: &GcLog) -> Result<Vec<ObjectId>, RepoError> {
-        let ids = self.list(Kind::Snapshots)?.into_iter().filter_map(|listed| match listed.key {
+    /// Names of all snapshots that are neither forgotten nor fences.
+    ///
+    /// The gc log is read after the listing: a snapshot that it declares dead never shows, however late its put.
+    pub fn snapshot_ids(&self) -> Result<Vec<ObjectId>, RepoError> {
+        let listed = self.list(Kind::Snapshots)?;
+        let log = self.gc_log()?;
+        let ids = listed.into_iter().filter_map(|listed| match listed.key {
             Key::Snapshot(id) if listed.len != FENCE.len() as u64 && !log.is_dead(&id) => Some(id),
             _ => None,
         });
@@ -55,7 +58,7 @@ impl Repository {
 
     /// Reads all snapshots.
     pub fn snapshots(&self) -> Result<Listing, RepoError> {
-        let ids = self.snapshot_ids(&self.gc_log()?)?;
+        let ids = self.snapshot_ids()?;
         let mut listing = Listing::default();
         for (id, read) in self.read_many(&ids) {
             match read {
@@ -103,7 +106,7 @@ impl Repository {
     }
 
     fn resolve_prefix(&self, text: &str) -> Result<Snapshot, RepoError> {
-        let ids = self.snapshot_ids(&self.gc_log()?)?;
+        let ids = self.snapshot_ids()?;
         let mut matching = ids.iter().filter(|id| id.to_string().starts_with(text));
         match (matching.next(), matching.next()) {
             (Some(id), None) => self.read_snapshot(*id),

@@ -64,7 +64,7 @@ pub struct ChunkStore {
     /// The index as this session knows it.
     pub index: Index,
     /// Packs of others that this session's snapshot relies on.
-    pub reused: HashSet<ObjectId>,
+    reused: HashSet<ObjectId>,
     neighbour: Neighbour,
     claimed: HashSet<ChunkId>,
     open: [OpenBlock; 2],
@@ -109,6 +109,11 @@ impl ChunkStore {
     /// What was stored up to now.
     pub fn counts(&self) -> StoreCounts {
         self.counts
+    }
+
+    /// True if what was stored relies on a pack of that kind, written by this session or by another.
+    pub fn relies_on(&self, kind: impl Fn(&ObjectId) -> bool) -> bool {
+        self.reused.iter().chain(&self.own).any(kind)
     }
 
     /// Makes sure that the repository has a chunk; true if it is new.

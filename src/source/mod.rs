@@ -43,7 +43,7 @@ pub enum SourceError {
     },
     /// A folder cannot be read at all.
     #[error("cannot read the folder")]
-    Folder(#[source] crate::tar::folder::FolderError),
+    Folder(#[source] crate::tar::FolderError),
 }
 
 /// What a source noticed that does not make its stream worthless.

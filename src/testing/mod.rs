@@ -1,1 +1,3 @@
-//! x
+//! Deterministic doubles and input generators, for tests, benches and fuzzing only.
+
+pub mod corpus;

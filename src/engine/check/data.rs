@@ -1,0 +1,93 @@
+//! Reading packs to their last byte.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use super::{ReadData, Report};
+use crate::backend::Key;
+use crate::error::Error;
+use crate::event::Event;
+use crate::format::index::PackEntry;
+use crate::ids::ChunkId;
+use crate::repo::index::Index;
+use crate::repo::objects::check_name;
+use crate::repo::pack_reader::PackReader;
+use crate::repo::pool::{Pool, Ticket};
+use crate::repo::{RepoError, Repository};
+
+/// Packs read at the same time; each is in memory as a whole.
+const PACKS_AHEAD: usize = 2;
+
+/// What reading one pack found: its damage, and the chunks that it hits.
+type PackFindings = (PackEntry, Vec<RepoError>, Vec<ChunkId>);
+
+/// Reads packs and proves every chunk in them; adds what is broken to `lost`.
+pub(super) fn read_packs(
+    repository: &Repository,
+    index: &Index,
+    read_data: ReadData,
+    lost: &mut HashSet<ChunkId>,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let mut packs: Vec<PackEntry> = index.packs().into_values().collect();
+    packs.retain(|_| chosen(repository, read_data));
+    packs.sort_by_key(|pack| pack.id);
+    let total = packs.iter().map(|pack| u64::from(pack.len)).sum();
+    repository.env.tell(&Event::Begin { what: "reading data", total: Some(total) });
+    let pool = Pool::new(repository.env.workers);
+    let mut reading: VecDeque<Ticket<Result<PackFindings, RepoError>>> = VecDeque::new();
+    let mut packs = packs.into_iter();
+    loop {
+        while reading.len() < PACKS_AHEAD
+            && let Some(pack) = packs.next()
+        {
+            let repository = repository.clone();
+            reading.push_back(pool.submit(move || read_pack(&repository, pack)));
+        }
+        let Some(ticket) = reading.pop_front() else { break };
+        repository.check_cancel()?;
+        let (pack, errors, chunks) = match ticket.wait() {
+            Err(RepoError::Backend(error)) if error.is_not_found() => continue,
+            other => other?,
+        };
+        errors.iter().for_each(|error| report.problem(Key::Pack(pack.id), error));
+        lost.extend(chunks);
+        report.packs_read += 1;
+        report.bytes_read += u64::from(pack.len);
+        repository.env.tell(&Event::Advance(u64::from(pack.len)));
+    }
+    repository.env.tell(&Event::End);
+    Ok(())
+}
+
+fn chosen(repository: &Repository, read_data: ReadData) -> bool {
+    match read_data {
+        ReadData::None => false,
+        ReadData::All => true,
+        ReadData::Share(share) => f64::from(u32::from_le_bytes(repository.env.random())) < share * f64::from(u32::MAX),
+    }
+}
+
+fn read_pack(repository: &Repository, pack: PackEntry) -> Result<PackFindings, RepoError> {
+    let key = Key::Pack(pack.id);
+    let object = repository.backend.get(&key, None)?;
+    let (mut errors, mut chunks) = (Vec::new(), Vec::new());
+    if let Err(error) = check_name(&key, &object) {
+        errors.push(error);
+    }
+    let reader = match PackReader::open(&*repository.backend, &repository.keys, pack) {
+        Ok(reader) => Arc::new(reader),
+        // Named by the check of structure already, with everything in it.
+        Err(error) if error.is_damage() => return Ok((pack, errors, chunks)),
+        Err(error) => return Err(error),
+    };
+    for span in reader.spans() {
+        let (from, to) = (span.offset as usize, span.offset as usize + span.row.stored_len as usize);
+        let sealed = object.get(from..to).unwrap_or_default().to_vec();
+        if let Err(error) = reader.open_block(&repository.keys, span, sealed) {
+            errors.push(error);
+            chunks.extend(reader.directory.chunks_of(span).iter().map(|chunk| chunk.id));
+        }
+    }
+    Ok((pack, errors, chunks))
+}

@@ -1,0 +1,97 @@
+//! Other sessions: which are alive, and taking those of dead writers out of the way.
+
+use crate::backend::{Key, Kind};
+use crate::format::manifest::{GcRecord, SessionRecord};
+use crate::format::sealed::SealedKind;
+use crate::ids::{ObjectId, SessionId};
+use crate::repo::gc_log::{GcLog, tombstone};
+use crate::repo::session::FENCE;
+use crate::repo::{RepoError, Repository};
+
+/// Fences every session whose writer is gone, and finishes what a crashed collector left half fenced.
+///
+/// A writer that was wrongly taken for dead notices and gives up.
+pub(super) fn fence_dead_sessions(repository: &Repository, log: &mut GcLog) -> Result<u64, RepoError> {
+    let mut fenced = 0;
+    for listed in repository.list(Kind::Sessions)? {
+        let (Key::Session(id) | Key::Pending(id)) = listed.key else { continue };
+        if !repository.backend.is_held(&id)? {
+            fence(repository, log, id)?;
+            fenced += u64::from(matches!(listed.key, Key::Session(_)));
+        }
+    }
+    for listed in repository.list(Kind::Snapshots)? {
+        if let Key::Snapshot(id) = listed.key
+            && listed.len == FENCE.len() as u64
+            && is_fence(repository, id)?
+        {
+            remove_fence(repository, log, id)?;
+        }
+    }
+    Ok(fenced)
+}
+
+/// Makes sure that a session can never commit, then removes it.
+fn fence(repository: &Repository, log: &mut GcLog, id: SessionId) -> Result<(), RepoError> {
+    match repository.backend.get(&Key::Pending(id), None) {
+        Ok(pending) => {
+            let snapshot = ObjectId::of(&pending);
+            let placed = repository.backend.put(&Key::Snapshot(snapshot), FENCE);
+            match placed {
+                Ok(()) => remove_fence(repository, log, snapshot)?,
+                Err(error) if error.is_exists() && is_fence(repository, snapshot)? => {
+                    remove_fence(repository, log, snapshot)?;
+                }
+                // It was committed: an ordinary snapshot.
+                Err(error) if error.is_exists() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(error) if error.is_not_found() => {}
+        Err(error) => return Err(error.into()),
+    }
+    repository.backend.delete(&Key::Pending(id))?;
+    Ok(repository.backend.delete(&Key::Session(id))?)
+}
+
+fn is_fence(repository: &Repository, snapshot: ObjectId) -> Result<bool, RepoError> {
+    match repository.backend.get(&Key::Snapshot(snapshot), None) {
+        Ok(object) => Ok(object == FENCE),
+        Err(error) if error.is_not_found() => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Declares the snapshot dead, which a late commit cannot undo, and only then takes the fence away.
+fn remove_fence(repository: &Repository, log: &mut GcLog, snapshot: ObjectId) -> Result<(), RepoError> {
+    let record = GcRecord { condemned: Vec::new(), dead: vec![tombstone(&snapshot)] };
+    repository.append_gc_record(log, &record)?;
+    Ok(repository.backend.delete(&Key::Snapshot(snapshot))?)
+}
+
+fn announced(repository: &Repository) -> Result<Vec<(SessionId, i64)>, RepoError> {
+    let listed = repository.list(Kind::Sessions)?.into_iter();
+    Ok(listed.filter_map(|listed| if let Key::Session(id) = listed.key { Some((id, listed.modified)) } else { None }).collect())
+}
+
+/// When the oldest session was announced, by the store's clock.
+pub(super) fn oldest_session(repository: &Repository) -> Result<i64, RepoError> {
+    Ok(announced(repository)?.into_iter().map(|(_, modified)| modified).min().unwrap_or(i64::MAX))
+}
+
+/// The lowest epoch that a session announced: what was condemned later, it may still rely on.
+pub(super) fn lowest_epoch(repository: &Repository) -> Result<u64, RepoError> {
+    let mut lowest = u64::MAX;
+    for (id, _) in announced(repository)? {
+        let record: Result<SessionRecord, _> = repository.read_record(SealedKind::Session, &Key::Session(id));
+        lowest = lowest.min(match record {
+            Ok(record) => record.epoch,
+            // Ended since it was listed.
+            Err(RepoError::Backend(error)) if error.is_not_found() => continue,
+            // Unreadable, so it may have seen nothing.
+            Err(error) if error.is_damage() => 0,
+            Err(error) => return Err(error),
+        });
+    }
+    Ok(lowest)
+}

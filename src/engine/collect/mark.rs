@@ -1,0 +1,120 @@
+//! Which chunks are in use: one bit for each row of the index.
+
+use std::collections::HashMap;
+
+use crate::backend::{Key, Kind};
+use crate::format::manifest::{Content, Manifest};
+use crate::format::sealed::SealedKind;
+use crate::ids::ChunkId;
+use crate::repo::gc_log::GcLog;
+use crate::repo::index::{Index, Location};
+use crate::repo::list::ListWalker;
+use crate::repo::loader::{ChunkLoader, LoaderCache};
+use crate::repo::{RepoError, Repository};
+
+/// An index whose rows in use are marked.
+pub(super) struct Marked {
+    /// The index.
+    pub index: Index,
+    bits: Vec<u64>,
+    /// Chunks in use that lie in condemned packs only, with the best of their places.
+    condemned: HashMap<ChunkId, Location>,
+}
+
+fn will_not(what: String) -> impl FnOnce(RepoError) -> RepoError {
+    move |error| {
+        if error.is_damage() { RepoError::WillNotCollect { what, source: Box::new(error) } } else { error }
+    }
+}
+
+impl Marked {
+    /// Marks what snapshots, and those about to be committed, need.
+    pub(super) fn mark(repository: &Repository, log: &GcLog) -> Result<Self, RepoError> {
+        // Pending ones first: one that is committed meanwhile is then found among the snapshots.
+        let mut manifests = pending_manifests(repository)?;
+        for id in repository.snapshot_ids()? {
+            match repository.read_snapshot(id) {
+                Ok(snapshot) => manifests.push((id.short(), snapshot.manifest)),
+                Err(RepoError::Backend(error)) if error.is_not_found() => {}
+                Err(error) => return Err(will_not(format!("snapshot {}", id.short()))(error)),
+            }
+        }
+        let index = Index::open(repository, log).map_err(will_not("the index".to_owned()))?;
+        let bits = vec![0; index.rows() as usize / 64 + 1];
+        let mut marked = Self { index, bits, condemned: HashMap::new() };
+        let mut cache = LoaderCache::default();
+        for (name, manifest) in &manifests {
+            for stream in &manifest.streams {
+                for content in std::iter::once(&stream.content).chain(&stream.catalog) {
+                    let walked = marked.mark_list(repository, &mut cache, content);
+                    walked.map_err(will_not(format!("snapshot {name}")))?;
+                }
+            }
+        }
+        Ok(marked)
+    }
+
+    fn mark_list(
+        &mut self,
+        repository: &Repository,
+        cache: &mut LoaderCache,
+        content: &Content,
+    ) -> Result<(), RepoError> {
+        let mut walker = ListWalker::new(content.root, content.len)?;
+        while let Some((depth, row)) = walker.next_item() {
+            if self.mark_chunk(repository, &row.id)? && depth > 0 {
+                repository.check_cancel()?;
+                walker.descend(depth, row, &mut ChunkLoader::new(repository, &mut self.index, cache))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks a chunk; true if it was not marked before.
+    fn mark_chunk(&mut self, repository: &Repository, id: &ChunkId) -> Result<bool, RepoError> {
+        let found = self.index.find_all(repository, id)?;
+        let Some(location) = found.first() else {
+            return self.mark_unindexed(repository, id);
+        };
+        let (word, bit) = (location.row as usize / 64, location.row % 64);
+        let new = self.bits[word] >> bit & 1 == 0;
+        self.bits[word] |= 1 << bit;
+        if new && self.index.is_condemned(&location.pack.id) {
+            self.condemned.insert(*id, *location);
+        }
+        Ok(new)
+    }
+
+    /// A chunk that no run knows but a pack holds is stored again, so that the index knows it.
+    fn mark_unindexed(&mut self, repository: &Repository, id: &ChunkId) -> Result<bool, RepoError> {
+        let found = self.index.find_to_read(repository, id)?;
+        let location = found.first().ok_or(RepoError::MissingChunk { chunk: *id })?;
+        Ok(self.condemned.insert(*id, *location).is_none())
+    }
+
+    /// True if the row with this number is in use.
+    pub(super) fn is_marked(&self, row: u64) -> bool {
+        self.bits[row as usize / 64] >> (row % 64) & 1 == 1
+    }
+
+    /// The chunks in use that only condemned packs hold, in the order of these packs.
+    pub(super) fn condemned(&self) -> Vec<(ChunkId, Location)> {
+        let mut chunks: Vec<_> = self.condemned.iter().map(|(id, location)| (*id, *location)).collect();
+        chunks.sort_by_key(|(_, location)| (location.pack.id, location.ordinal));
+        chunks
+    }
+}
+
+fn pending_manifests(repository: &Repository) -> Result<Vec<(String, Manifest)>, RepoError> {
+    let mut manifests = Vec::new();
+    for listed in repository.list(Kind::Sessions)? {
+        let Key::Pending(id) = listed.key else { continue };
+        match repository.read_record(SealedKind::Snapshot, &listed.key) {
+            Ok(manifest) => manifests.push((format!("of session {}", id.short()), manifest)),
+            // Committed or given up since it was listed.
+            Err(RepoError::Backend(error)) if error.is_not_found() => {}
+            Err(error) => return Err(will_not(format!("the pending snapshot of session {}", id.short()))(error)),
+        }
+    }
+    Ok(manifests)
+}

@@ -1,0 +1,147 @@
+//! Collecting garbage beside running writers and other collectors, without locks and without clocks.
+//!
+//! The protocol, step by step and why, is docs/gc-protocol.md; tests/gc_protocol.rs checks it as a model.
+
+mod fence;
+mod mark;
+mod plan;
+mod rescue;
+mod sweep;
+
+pub use rescue::rescue;
+
+use std::sync::Arc;
+
+use self::mark::Marked;
+use crate::backend::{Key, Kind};
+use crate::error::Error;
+use crate::event::Event;
+use crate::format::manifest::GcRecord;
+use crate::ids::ChunkId;
+use crate::repo::gc_log::{GcLog, tombstone};
+use crate::repo::index::Location;
+use crate::repo::loader::{ChunkLoader, LoaderCache};
+use crate::repo::pool::Pool;
+use crate::repo::store::ChunkStore;
+use crate::repo::{RepoError, Repository};
+
+/// What collecting garbage did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Packs that no writer may use from now on.
+    pub condemned: u64,
+    /// Packs whose last live chunks were moved into new packs.
+    pub repacked: u64,
+    /// Packs removed.
+    pub deleted: u64,
+    /// Their bytes.
+    pub deleted_bytes: u64,
+    /// Bytes of the packs written while repacking.
+    pub written_bytes: u64,
+    /// Condemned packs that must wait until older sessions have ended.
+    pub waiting: u64,
+    /// Sessions of dead writers that were removed.
+    pub fenced: u64,
+    /// Half-written files that were removed.
+    pub swept: u64,
+}
+
+/// How to collect.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Packs of which less than this share is in use are repacked.
+    pub repack_below: f64,
+    /// Says what would be done, and does nothing.
+    pub dry_run: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { repack_below: 0.6, dry_run: false }
+    }
+}
+
+/// Collects garbage. Safe beside any number of writers and collectors; what must wait for a running writer is
+/// removed by a later call.
+pub fn collect(repository: &Repository, options: Options) -> Result<Report, Error> {
+    repository.require_collect()?;
+    let mut report = Report::default();
+    let mut log = repository.gc_log()?;
+    if !options.dry_run {
+        report.fenced = fence::fence_dead_sessions(repository, &mut log)?;
+        report.swept = repository.backend.sweep().map_err(RepoError::from)? as u64;
+    }
+    repository.env.tell(&Event::Begin { what: "finding what is in use", total: None });
+    // Packs are listed before sessions: a pack that is older than every live session is nobody's work in progress.
+    let packs = repository.list(Kind::Packs)?;
+    let oldest = fence::oldest_session(repository)?;
+    let marked = Marked::mark(repository, &log)?;
+    let plan = plan::plan(repository, &marked, &packs, oldest, &log, options.repack_below)?;
+    drop(marked);
+    repository.env.tell(&Event::End);
+    report.condemned = plan.condemn.len() as u64;
+    report.repacked = plan.repack;
+    if options.dry_run {
+        report.deleted_bytes = plan.condemned_bytes;
+        return Ok(report);
+    }
+    if plan.condemn.is_empty() {
+        repository.refresh_gc_log(&mut log)?;
+    } else {
+        let condemned = plan.condemn.iter().map(tombstone).collect();
+        repository.append_gc_record(&mut log, &GcRecord { condemned, dead: Vec::new() })?;
+    }
+    remove_condemned(repository, &log, &mut report)?;
+    crate::repo::index::merge::merge_full_levels(repository)?;
+    Ok(report)
+}
+
+/// Removes the condemned packs that nobody can need any more (steps 3 to 8 of the collector).
+fn remove_condemned(repository: &Repository, log: &GcLog, report: &mut Report) -> Result<(), RepoError> {
+    let horizon = fence::lowest_epoch(repository)?.min(log.epoch());
+    let mut doomed = Vec::new();
+    for listed in repository.list(Kind::Packs)? {
+        let Key::Pack(id) = listed.key else { continue };
+        match log.condemned_at(&id) {
+            Some(epoch) if epoch <= horizon => doomed.push((id, listed.len)),
+            Some(_) => report.waiting += 1,
+            None => {}
+        }
+    }
+    if !doomed.is_empty() {
+        // A fresh look, after the condemnation is public: whoever did not see it shows in this listing.
+        let marked = Marked::mark(repository, log)?;
+        let rescued = marked.condemned();
+        report.written_bytes = move_chunks(repository, marked, &rescued)?;
+        for (id, len) in doomed {
+            repository.backend.delete(&Key::Pack(id))?;
+            report.deleted += 1;
+            report.deleted_bytes += len;
+        }
+    }
+    sweep::drop_rows(repository, log)
+}
+
+/// Stores chunks again in new packs and says how many bytes that wrote.
+fn move_chunks(
+    repository: &Repository,
+    marked: Marked,
+    chunks: &[(ChunkId, Location)],
+) -> Result<u64, RepoError> {
+    if chunks.is_empty() {
+        return Ok(0);
+    }
+    let pool = Arc::new(Pool::new(repository.env.workers));
+    let mut store = ChunkStore::new(repository, marked.index, pool, false);
+    let mut cache = LoaderCache::default();
+    for (id, location) in chunks {
+        repository.check_cancel()?;
+        let (kind, bytes) = match cache.load_at(repository, location) {
+            Err(error) if error.is_damage() => ChunkLoader::new(repository, &mut store.index, &mut cache).load(id)?,
+            other => other?,
+        };
+        store.store_new(kind, *id, &bytes)?;
+    }
+    store.flush()?;
+    Ok(store.counts().stored_bytes)
+}

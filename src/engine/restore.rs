@@ -1,0 +1,354 @@
+//! Giving streams back: written beside, proven, and only then renamed to their names.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use super::folder::{Located, for_each_entry, is_below};
+use super::name_of;
+use crate::error::Error;
+use crate::event::Event;
+use crate::format::manifest::StreamEntry;
+use crate::pipeline::egress::{Egress, EgressError};
+use crate::repo::Repository;
+use crate::repo::snapshots::Snapshot;
+use crate::tar::{ExtractError, ExtractOptions, ExtractProblem, Extractor, TarReader};
+
+/// What to give back, and where.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The folder that receives the streams.
+    pub to: PathBuf,
+    /// Only these streams; all if empty.
+    pub streams: Vec<Vec<u8>>,
+    /// Only these paths of folder streams; everything if empty.
+    pub paths: Vec<Vec<u8>>,
+    /// Replaces what is in the way.
+    pub overwrite: bool,
+}
+
+/// What became of one stream.
+#[derive(Debug)]
+pub struct Restored {
+    /// Its name.
+    pub name: String,
+    /// Where it is now.
+    pub path: PathBuf,
+    /// Its bytes (of a folder stream: of the tar stream).
+    pub bytes: u64,
+    /// What could not be given back exactly, one sentence each.
+    pub problems: Vec<String>,
+    /// Why it is not there.
+    pub failure: Option<Error>,
+}
+
+/// Restores streams of a snapshot. A stream that fails does not stop the others.
+pub fn restore(repository: &Repository, snapshot: &Snapshot, options: &Options) -> Result<Vec<Restored>, Error> {
+    let streams = choose(snapshot, options)?;
+    fs::create_dir_all(&options.to).map_err(Error::io(format!("make the folder {}", options.to.display())))?;
+    for stream in &streams {
+        refuse_existing(&options.to.join(file_name(&stream.name)), options.overwrite)?;
+    }
+    let staging = Staging::create(&options.to, repository)?;
+    let mut egress = Egress::open(repository)?;
+    let mut restored = Vec::new();
+    for stream in streams {
+        let name = name_of(stream);
+        repository.env.tell(&Event::Begin { what: &name, total: Some(stream.content.len) });
+        let staged = staging.path.join(file_name(&stream.name));
+        let path = options.to.join(file_name(&stream.name));
+        let outcome = stage(&mut egress, snapshot, stream, &staged, &options.paths);
+        let outcome = outcome.and_then(|problems| put_in_place(&staged, &path, options.overwrite).map(|()| problems));
+        repository.env.tell(&Event::End);
+        let (problems, failure) = match outcome {
+            Ok(problems) => (problems, None),
+            Err(error) if error.category() == crate::Category::Interrupted => return Err(error),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        restored.push(Restored { name, path, bytes: stream.content.len, problems, failure });
+    }
+    Ok(restored)
+}
+
+fn choose<'a>(snapshot: &'a Snapshot, options: &Options) -> Result<Vec<&'a StreamEntry>, Error> {
+    let wanted: Vec<&StreamEntry> = if options.streams.is_empty() {
+        snapshot.manifest.streams.iter().collect()
+    } else {
+        options.streams.iter().map(|name| super::find_stream(snapshot, name)).collect::<Result<_, _>>()?
+    };
+    if options.paths.is_empty() {
+        return Ok(wanted);
+    }
+    let folders: Vec<&StreamEntry> = wanted.into_iter().filter(|stream| stream.catalog.is_some()).collect();
+    if folders.is_empty() {
+        return Err(Error::Usage("--path is for folder streams, and none of the streams is one".to_owned()));
+    }
+    Ok(folders)
+}
+
+/// The file name of a stream: its own name, but for what a name cannot hold.
+pub fn file_name(name: &[u8]) -> PathBuf {
+    let mut safe = Vec::with_capacity(name.len());
+    for &byte in name {
+        match byte {
+            b'/' => safe.extend(b"%2F"),
+            0 => safe.extend(b"%00"),
+            _ => safe.push(byte),
+        }
+    }
+    if safe == b"." || safe == b".." {
+        safe = safe.iter().flat_map(|_| *b"%2E").collect();
+    }
+    PathBuf::from(OsStr::from_bytes(&safe))
+}
+
+fn refuse_existing(path: &Path, overwrite: bool) -> Result<(), Error> {
+    if !overwrite && path.symlink_metadata().is_ok() {
+        let text = format!("{} exists already; name another folder, or say --overwrite", path.display());
+        return Err(Error::Refused(text));
+    }
+    Ok(())
+}
+
+/// A private folder inside the target, removed with whatever is left in it.
+struct Staging {
+    path: PathBuf,
+}
+
+impl Staging {
+    fn create(target: &Path, repository: &Repository) -> Result<Self, Error> {
+        let random = u64::from_le_bytes(repository.env.random());
+        let path = target.join(format!(".sfarc-restore-{random:016x}"));
+        let made = fs::DirBuilder::new().mode(0o700).create(&path);
+        made.map_err(Error::io(format!("make the folder {}", path.display())))?;
+        Ok(Self { path })
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // What stays is named so that its owner sees what it is.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+fn put_in_place(staged: &Path, path: &Path, overwrite: bool) -> Result<(), Error> {
+    let action = || format!("rename {} to {}", staged.display(), path.display());
+    match renameat_with(CWD, staged, CWD, path, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(()),
+        // What was there goes into the staging folder, and with it.
+        Err(rustix::io::Errno::EXIST) if overwrite => renameat_with(CWD, staged, CWD, path, RenameFlags::EXCHANGE)
+            .map_err(|error| Error::io(action())(error.into())),
+        Err(rustix::io::Errno::EXIST) => {
+            Err(Error::Refused(format!("{} appeared meanwhile; nothing was overwritten", path.display())))
+        }
+        Err(error) => Err(Error::io(action())(error.into())),
+    }
+}
+
+fn stage(
+    egress: &mut Egress<'_>,
+    snapshot: &Snapshot,
+    stream: &StreamEntry,
+    staged: &Path,
+    paths: &[Vec<u8>],
+) -> Result<Vec<String>, Error> {
+    if stream.catalog.is_none() {
+        stage_file(egress, snapshot, stream, staged)?;
+        return Ok(Vec::new());
+    }
+    let made = fs::DirBuilder::new().mode(0o700).create(staged);
+    made.map_err(Error::io(format!("make the folder {}", staged.display())))?;
+    if paths.is_empty() {
+        return extract(staged, |send| {
+            let written = egress.write_all(&stream.content, send);
+            written.map_err(|error| Error::restore(snapshot.id.short(), name_of(stream), error))
+        });
+    }
+    let wanted = select(egress, snapshot, stream, paths)?;
+    extract(staged, |send| {
+        for range in &wanted {
+            let written = egress.write_range(&stream.content, range.start, range.end - range.start, &mut *send);
+            written.map_err(|error| Error::restore(snapshot.id.short(), name_of(stream), error))?;
+        }
+        Ok(())
+    })
+}
+
+fn stage_file(egress: &mut Egress<'_>, snapshot: &Snapshot, stream: &StreamEntry, staged: &Path) -> Result<(), Error> {
+    let action = || format!("write {}", staged.display());
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(staged);
+    let mut file: File = opened.map_err(Error::io(action()))?;
+    let written = egress.write_all(&stream.content, |bytes| file.write_all(bytes));
+    written.map_err(|error| Error::restore(snapshot.id.short(), name_of(stream), error))?;
+    file.sync_all().map_err(Error::io(action()))
+}
+
+/// The ranges of the tar stream that hold the wanted paths, neighbours joined.
+fn select(
+    egress: &mut Egress<'_>,
+    snapshot: &Snapshot,
+    stream: &StreamEntry,
+    paths: &[Vec<u8>],
+) -> Result<Vec<std::ops::Range<u64>>, Error> {
+    let mut ranges: Vec<std::ops::Range<u64>> = Vec::new();
+    let mut missing: Vec<bool> = vec![true; paths.len()];
+    for_each_entry(egress, snapshot, stream, |Located { entry, start, end, .. }| {
+        let mut wanted = false;
+        for (path, missing) in paths.iter().zip(&mut missing) {
+            if is_below(&entry.path, path) {
+                (wanted, *missing) = (true, false);
+            }
+        }
+        match ranges.last_mut() {
+            Some(last) if wanted && last.end == start => last.end = end,
+            _ if wanted => ranges.push(start..end),
+            _ => {}
+        }
+    })?;
+    match missing.iter().position(|&missing| missing) {
+        None => Ok(ranges),
+        Some(place) => {
+            let path = String::from_utf8_lossy(&paths[place]).into_owned();
+            Err(Error::Usage(format!("stream `{}` holds nothing at `{path}`; see `sfarc ls`", name_of(stream))))
+        }
+    }
+}
+
+/// Bytes of a tar stream that travel together to the extractor.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// Extracts the tar stream that `produce` sends, on a thread of its own.
+fn extract(
+    target: &Path,
+    produce: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), Error>,
+) -> Result<Vec<String>, Error> {
+    let (sender, receiver) = crossbeam_channel::bounded::<Vec<u8>>(4);
+    std::thread::scope(|scope| {
+        let extractor = scope.spawn(move || run_extractor(target, Pieces { receiver, piece: Vec::new(), at: 0 }));
+        let mut open = Vec::with_capacity(PIECE_BYTES);
+        let mut send = |bytes: &[u8]| -> io::Result<()> {
+            open.extend_from_slice(bytes);
+            if open.len() >= PIECE_BYTES {
+                let full = std::mem::replace(&mut open, Vec::with_capacity(PIECE_BYTES));
+                sender.send(full).map_err(|_| io::Error::other("the files could not be written"))?;
+            }
+            Ok(())
+        };
+        let produced = produce(&mut send);
+        if produced.is_ok() {
+            // Fails only if the extractor has failed, which is reported below.
+            let _ = sender.send(open);
+        }
+        drop(sender);
+        let extracted = extractor.join().expect("the extractor does not panic");
+        match (produced, extracted) {
+            // The cause of a broken pipe is on the other side.
+            (Err(Error::Restore { damaged: false, .. }), Err(error)) => Err(error),
+            (Err(error), _) | (Ok(()), Err(error)) => Err(error),
+            (Ok(()), Ok(problems)) => Ok(problems),
+        }
+    })
+}
+
+/// Pieces of a stream as a reader.
+struct Pieces {
+    receiver: crossbeam_channel::Receiver<Vec<u8>>,
+    piece: Vec<u8>,
+    at: usize,
+}
+
+impl io::Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.piece.len() {
+            match self.receiver.recv() {
+                Ok(piece) => (self.piece, self.at) = (piece, 0),
+                Err(_) => return Ok(0),
+            }
+        }
+        let read = (&self.piece[self.at..]).read(buffer)?;
+        self.at += read;
+        Ok(read)
+    }
+}
+
+/// Problems that are told one by one; more are only counted.
+const PROBLEMS: usize = 1000;
+
+fn run_extractor(target: &Path, pieces: Pieces) -> Result<Vec<String>, Error> {
+    let failed = |error: &dyn std::error::Error| {
+        Error::Refused(format!("cannot write below {}: {}", target.display(), crate::error::chain(error)))
+    };
+    let folder = File::open(target).map_err(Error::io(format!("open {}", target.display())))?;
+    let (mut problems, mut untold) = (Vec::new(), 0);
+    let note = |problems: &mut Vec<String>, untold: &mut usize, path: &[u8], error: &dyn std::error::Error| {
+        if problems.len() < PROBLEMS {
+            problems.push(format!("{}: {}", String::from_utf8_lossy(path), crate::error::chain(error)));
+        } else {
+            *untold += 1;
+        }
+    };
+    let mut refused: Vec<(Vec<u8>, ExtractError)> = Vec::new();
+    let mut on_problem =
+        |path: &[u8], problem: ExtractProblem| note(&mut problems, &mut untold, path, &problem);
+    let options = ExtractOptions { replace: false, holes: false };
+    let mut extractor = Extractor::new(folder.into(), options, &mut on_problem);
+    let mut reader = TarReader::new_part(pieces);
+    while let Some((entry, _)) = reader.next_entry().map_err(|error| failed(&error))? {
+        match extractor.extract(&entry, &mut reader) {
+            Ok(()) => {}
+            // The target itself fails: more of the same would follow.
+            Err(error @ (ExtractError::Data(_) | ExtractError::Io { .. })) => return Err(failed(&error)),
+            Err(error) if refused.len() < PROBLEMS => refused.push((entry.path, error)),
+            Err(_) => {}
+        }
+    }
+    extractor.finish();
+    refused.iter().for_each(|(path, error)| note(&mut problems, &mut untold, path, error));
+    if untold > 0 {
+        problems.push(format!("... and {untold} more"));
+    }
+    Ok(problems)
+}
+
+/// Writes one stream, or one file of a folder stream, to `sink`.
+pub fn cat(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    stream: &StreamEntry,
+    path: &[u8],
+    mut sink: impl FnMut(&[u8]) -> io::Result<()>,
+) -> Result<(), Error> {
+    let mut egress = Egress::open(repository)?;
+    let failed = |error: EgressError<io::Error>| Error::restore(snapshot.id.short(), name_of(stream), error);
+    if path.is_empty() {
+        return egress.write_all(&stream.content, sink).map_err(failed);
+    }
+    let mut found = None;
+    for_each_entry(&mut egress, snapshot, stream, |located| {
+        if located.entry.path == path {
+            found = Some(located);
+        }
+    })?;
+    let name = String::from_utf8_lossy(path).into_owned();
+    let found = found.ok_or_else(|| {
+        Error::Usage(format!("stream `{}` holds no `{name}`; see `sfarc ls`", name_of(stream)))
+    })?;
+    if found.entry.kind != crate::format::catalog::CatalogKind::File || found.entry.stored_len != found.entry.size {
+        let text = format!("`{name}` is not a plain file (or it is a sparse one); use `sfarc restore --path`");
+        return Err(Error::Usage(text));
+    }
+    let mut hash = blake3::Hasher::new();
+    let written = egress.write_range(&stream.content, found.data, found.entry.stored_len, |bytes| {
+        hash.update(bytes);
+        sink(bytes)
+    });
+    written.map_err(failed)?;
+    let right = *hash.finalize().as_bytes() == found.entry.hash;
+    if right { Ok(()) } else { Err(failed(EgressError::WrongHash)) }
+}
