@@ -1,17 +1,28 @@
 //! Facts about work under way. The engine reports them; the program draws them.
 
+/// What the progress of a step is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Things: packs, snapshots.
+    Items,
+}
+
 /// Something that happened.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A step of the work begins; `total` is its size in bytes (or items), where that is known.
+    /// A step of the work begins.
     Begin {
         /// What is being done, for people.
         what: &'a str,
-        /// Size of the step in the unit that `Advance` counts.
+        /// Size of the step, where it is known.
         total: Option<u64>,
+        /// What `Advance` counts.
+        unit: Unit,
     },
-    /// This many more bytes (or items) of the step are done.
+    /// This much more of the step is done.
     Advance(u64),
     /// The step is over.
     End,

@@ -12,7 +12,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use super::folder::{Located, for_each_entry, is_below};
 use super::name_of;
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{Event, Unit};
 use crate::format::manifest::StreamEntry;
 use crate::pipeline::egress::{Egress, EgressError};
 use crate::repo::Repository;
@@ -59,7 +59,7 @@ pub fn restore(repository: &Repository, snapshot: &Snapshot, options: &Options) 
     let mut restored = Vec::new();
     for stream in streams {
         let name = name_of(stream);
-        repository.env.tell(&Event::Begin { what: &name, total: Some(stream.content.len) });
+        repository.env.tell(&Event::Begin { what: &name, total: Some(stream.content.len), unit: Unit::Bytes });
         let staged = staging.path.join(file_name(&stream.name));
         let path = options.to.join(file_name(&stream.name));
         let outcome = stage(&mut egress, snapshot, stream, &staged, &options.paths);

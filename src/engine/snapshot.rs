@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::env::UnixNanos;
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{Event, Unit};
 use crate::format::manifest::{ChunkSizes, Manifest, Origin, Proof, StreamEntry};
 use crate::ids::ObjectId;
 use crate::pipeline::ingest::{IngestError, Ingested, Sizing, ingest};
@@ -211,15 +211,15 @@ fn take_stream(
     profile: Profile,
 ) -> Result<(StreamEntry, bool), Error> {
     let name = String::from_utf8_lossy(&input.name).into_owned();
-    repository.env.tell(&Event::Begin { what: &name, total: known_len(&input.from) });
+    repository.env.tell(&Event::Begin { what: &name, total: known_len(&input.from), unit: Unit::Bytes });
     let sizing = |first: &[u8]| profile.sizes(first);
     let catalog_sizing = |_: &[u8]| DUMP_SIZES;
     let sizings: [Sizing<'_>; 2] = [&sizing, &catalog_sizing];
     let cancel = repository.env.cancel.clone();
     let source = |lanes: &mut Lanes| -> Result<Verdict, SourceError> {
         match &input.from {
-            From::Stdin => file::read_stdin(lanes),
-            From::File(path) => file::read_file(path, lanes),
+            From::Stdin => file::read_stdin(lanes, &cancel),
+            From::File(path) => file::read_file(path, lanes, &cancel),
             From::Folder { path, exclude, one_file_system } => {
                 folder::read_folder(path, exclude, *one_file_system, lanes)
             }

@@ -2,7 +2,7 @@
 
 use crate::backend::{Key, Kind};
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{Event, Unit};
 use crate::format::index::PackEntry;
 use crate::format::pack::BlockKind;
 use crate::ids::ObjectId;
@@ -67,7 +67,7 @@ pub fn stats(repository: &Repository) -> Result<Stats, Error> {
 }
 
 fn add_packs(repository: &Repository, listed: &[crate::backend::Listed], stats: &mut Stats) -> Result<(), RepoError> {
-    repository.env.tell(&Event::Begin { what: "reading pack directories", total: Some(listed.len() as u64) });
+    repository.env.tell(&Event::Begin { what: "reading pack directories", total: Some(listed.len() as u64), unit: Unit::Items });
     for listed in listed {
         let Key::Pack(id) = listed.key else { continue };
         repository.check_cancel()?;

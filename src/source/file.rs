@@ -1,26 +1,59 @@
 //! Streams from files and from standard input.
 
 use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::path::Path;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::{SourceError, Verdict};
+use crate::env::Cancel;
 use crate::pipeline::lanes::Lanes;
 
+/// How long a read waits before it looks whether the work was cancelled.
+const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
 /// Takes everything from standard input.
-pub fn read_stdin(lanes: &mut Lanes) -> Result<Verdict, SourceError> {
-    use std::os::fd::AsFd;
+pub fn read_stdin(lanes: &mut Lanes, cancel: &Cancel) -> Result<Verdict, SourceError> {
     // A duplicate of the descriptor has no buffer between the pipe and the segment.
-    let stdin = std::io::stdin().as_fd().try_clone_to_owned()?;
-    lanes.read_from(0, &mut File::from(stdin))?;
+    let stdin = io::stdin().as_fd().try_clone_to_owned()?;
+    lanes.read_from(0, &mut Interruptible { file: File::from(stdin), cancel })?;
     Ok(Verdict::default())
 }
 
+/// A pipe or terminal whose reads end when the work is cancelled.
+struct Interruptible<'a> {
+    file: File,
+    cancel: &'a Cancel,
+}
+
+impl Read for Interruptible<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut ready = [PollFd::new(&self.file, PollFlags::IN)];
+        while poll(&mut ready, Some(&POLL)).or_else(retry_interrupted)? == 0 {
+            if self.cancel.is_cancelled() {
+                return Err(io::Error::other("interrupted"));
+            }
+        }
+        (&self.file).read(buffer)
+    }
+}
+
+fn retry_interrupted(error: rustix::io::Errno) -> io::Result<usize> {
+    if error == rustix::io::Errno::INTR { Ok(0) } else { Err(error.into()) }
+}
+
 /// Takes a file (or whatever can be read under its path).
-pub fn read_file(path: &Path, lanes: &mut Lanes) -> Result<Verdict, SourceError> {
+pub fn read_file(path: &Path, lanes: &mut Lanes, cancel: &Cancel) -> Result<Verdict, SourceError> {
     let open = |source| SourceError::Open { path: path.display().to_string(), source };
     let mut file = File::open(path).map_err(open)?;
     let before = file.metadata()?;
-    lanes.read_from(0, &mut file)?;
+    if before.is_file() {
+        lanes.read_from(0, &mut file)?;
+    } else {
+        lanes.read_from(0, &mut Interruptible { file: file.try_clone()?, cancel })?;
+    }
     let after = file.metadata()?;
     let same = before.len() == after.len() && before.modified().ok() == after.modified().ok();
     let mut verdict = Verdict::default();

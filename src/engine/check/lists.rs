@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{Hit, Report};
 use crate::backend::Key;
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{Event, Unit};
 use crate::format::list::{self, ListRow};
 use crate::format::manifest::Content;
 use crate::ids::{ChunkId, ObjectId};
@@ -54,7 +54,7 @@ pub(super) fn walk_snapshots(
     report: &mut Report,
 ) -> Result<(), Error> {
     let ids = repository.snapshot_ids()?;
-    repository.env.tell(&Event::Begin { what: "checking snapshots", total: Some(ids.len() as u64) });
+    repository.env.tell(&Event::Begin { what: "checking snapshots", total: Some(ids.len() as u64), unit: Unit::Items });
     let clean = vec![0; index.rows() as usize / 64 + 1];
     let mut walk = Walk { repository, index, cache: LoaderCache::default(), clean, lost, hits: Vec::new() };
     for id in ids {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::backend::{Key, Kind};
 use crate::error::{Error, chain};
-use crate::event::Event;
+use crate::event::{Event, Unit};
 use crate::format::index::PackEntry;
 use crate::format::manifest::SessionRecord;
 use crate::format::sealed::SealedKind;
@@ -162,7 +162,7 @@ fn check_packs(
         }
         bad.insert(entry.id);
     }
-    repository.env.tell(&Event::Begin { what: "checking packs", total: Some(listed.len() as u64) });
+    repository.env.tell(&Event::Begin { what: "checking packs", total: Some(listed.len() as u64), unit: Unit::Items });
     for (&id, &len) in &listed {
         repository.check_cancel()?;
         let opened = check_pack(repository, index, id, len, named.get(&id));

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use self::mark::Marked;
 use crate::backend::{Key, Kind};
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{Event, Unit};
 use crate::format::manifest::GcRecord;
 use crate::ids::ChunkId;
 use crate::repo::gc_log::{GcLog, tombstone};
@@ -71,7 +71,7 @@ pub fn collect(repository: &Repository, options: Options) -> Result<Report, Erro
         report.fenced = fence::fence_dead_sessions(repository, &mut log)?;
         report.swept = repository.backend.sweep().map_err(RepoError::from)? as u64;
     }
-    repository.env.tell(&Event::Begin { what: "finding what is in use", total: None });
+    repository.env.tell(&Event::Begin { what: "finding what is in use", total: None, unit: Unit::Items });
     // Packs are listed before sessions: a pack that is older than every live session is nobody's work in progress.
     let packs = repository.list(Kind::Packs)?;
     let oldest = fence::oldest_session(repository)?;

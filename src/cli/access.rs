@@ -1,0 +1,151 @@
+//! Opening the repository: where it is, and what opens it.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::args::{Global, NewKey};
+use crate::backend::folder::FolderBackend;
+use crate::env::Env;
+use crate::error::Error;
+use crate::repo::{Credential, RepoError, Repository};
+
+const KEY_FILE_MAGIC: &str = "sfarc-key-1 ";
+
+/// Opens the repository that the options name.
+pub fn open(global: &Global, env: &Env) -> Result<Repository, Error> {
+    let folder = folder(global)?;
+    let backend = Arc::new(FolderBackend::open(folder));
+    // The repository is looked for before anybody is asked for a password.
+    let mut failure = None;
+    let credential = || {
+        credential(global, Purpose::Open, env).map_err(|error| {
+            failure = Some(error);
+            RepoError::WrongKey
+        })
+    };
+    let opened = Repository::open(backend, &folder.display().to_string(), credential, env.clone());
+    match (opened, failure) {
+        (_, Some(error)) => Err(error),
+        (opened, None) => Ok(opened?),
+    }
+}
+
+/// Makes the repository that the options name.
+pub fn init(global: &Global, env: &Env) -> Result<Repository, Error> {
+    let folder = folder(global)?;
+    let credential = credential(global, Purpose::Make, env)?;
+    let backend = FolderBackend::create(folder).map_err(RepoError::from)?;
+    Ok(Repository::init(Arc::new(backend), &credential, env.clone())?)
+}
+
+/// The folder that the options name.
+pub fn folder(global: &Global) -> Result<&Path, Error> {
+    let missing = || Error::Usage("which repository? Name it with --repo FOLDER or $SFARC_REPO".to_owned());
+    global.repo.as_deref().filter(|path| !path.as_os_str().is_empty()).ok_or_else(missing)
+}
+
+/// What a credential is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To open what is there.
+    Open,
+    /// To make something new: a prompt asks twice, a missing key file is made.
+    Make,
+}
+
+/// The password or key file that the options, the environment or a prompt name.
+pub fn credential(global: &Global, purpose: Purpose, env: &Env) -> Result<Credential, Error> {
+    if let Some(path) = &global.key_file {
+        return key_file(path, purpose, env);
+    }
+    if let Some(path) = &global.password_file {
+        return password_file(path);
+    }
+    if let Some(command) = &global.password_command {
+        return password_command(command);
+    }
+    if let Some(password) = std::env::var_os("SFARC_PASSWORD") {
+        return passphrase(std::os::unix::ffi::OsStringExt::into_vec(password));
+    }
+    prompt(purpose)
+}
+
+/// The new password or key file that the options or a prompt name.
+pub fn new_credential(new: &NewKey, env: &Env) -> Result<Credential, Error> {
+    match (&new.new_key_file, &new.new_password_file) {
+        (Some(path), _) => key_file(path, Purpose::Make, env),
+        (None, Some(path)) => password_file(path),
+        (None, None) => prompt(Purpose::Make),
+    }
+}
+
+fn passphrase(text: Vec<u8>) -> Result<Credential, Error> {
+    let text = Zeroizing::new(text);
+    let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.is_empty() {
+        return Err(Error::Usage("the password is empty".to_owned()));
+    }
+    Ok(Credential::Passphrase(Zeroizing::new(line.to_vec())))
+}
+
+fn password_file(path: &Path) -> Result<Credential, Error> {
+    passphrase(fs::read(path).map_err(Error::io(format!("read the password file {}", path.display())))?)
+}
+
+fn password_command(command: &str) -> Result<Credential, Error> {
+    let run = Command::new("/bin/sh").args(["-c", command]).stdin(Stdio::inherit()).stderr(Stdio::inherit()).output();
+    let output = run.map_err(Error::io("run the password command"))?;
+    if !output.status.success() {
+        return Err(Error::Refused(format!("the password command failed: {}", output.status)));
+    }
+    passphrase(output.stdout)
+}
+
+fn prompt(purpose: Purpose) -> Result<Credential, Error> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        let text = "no password: set $SFARC_PASSWORD, --password-file, --password-command or --key-file";
+        return Err(Error::Usage(text.to_owned()));
+    }
+    let ask = |text: &str| rpassword::prompt_password(text).map_err(Error::io("read the password"));
+    let password = Zeroizing::new(ask("password: ")?);
+    if purpose == Purpose::Make && *password != *Zeroizing::new(ask("the same again: ")?) {
+        return Err(Error::Usage("the two passwords differ".to_owned()));
+    }
+    passphrase(password.as_bytes().to_vec())
+}
+
+fn key_file(path: &Path, purpose: Purpose, env: &Env) -> Result<Credential, Error> {
+    match fs::read_to_string(path).map(Zeroizing::new) {
+        Ok(text) => parse_key_file(&text)
+            .map(Credential::KeyFile)
+            .ok_or_else(|| Error::Refused(format!("{} is not an sfarc key file", path.display()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && purpose == Purpose::Make => make_key_file(path, env),
+        Err(error) => Err(Error::io(format!("read the key file {}", path.display()))(error)),
+    }
+}
+
+fn parse_key_file(text: &str) -> Option<crate::crypto::keys::Secret> {
+    let digits = text.trim_end().strip_prefix(KEY_FILE_MAGIC)?;
+    digits.parse::<crate::ids::ObjectId>().ok().map(|bytes| Zeroizing::new(*bytes.as_bytes()))
+}
+
+fn make_key_file(path: &Path, env: &Env) -> Result<Credential, Error> {
+    let material = Zeroizing::new(env.random::<32>());
+    let digits = Zeroizing::new(crate::ids::ObjectId::new(*material).to_string());
+    let write = || -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(KEY_FILE_MAGIC.as_bytes())?;
+        file.write_all(digits.as_bytes())?;
+        file.write_all(b"\n")?;
+        file.sync_all()
+    };
+    write().map_err(Error::io(format!("make the key file {}", path.display())))?;
+    Ok(Credential::KeyFile(material))
+}

@@ -1,0 +1,302 @@
+//! The command line as types. Doc comments here are the help text.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::exit;
+
+/// A deduplicating, encrypted archiver for streams: dumps, command output, files, folders.
+#[derive(Debug, Parser)]
+#[command(name = "sfarc", version, after_help = exit::HELP, propagate_version = true)]
+pub struct Cli {
+    /// Options of all commands.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of all commands.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The repository: a folder.
+    #[arg(long, short, global = true, env = "SFARC_REPO", value_name = "FOLDER", help_heading = "Repository")]
+    pub repo: Option<PathBuf>,
+    /// Take the password from the first line of this file (instead of $SFARC_PASSWORD or a prompt).
+    #[arg(long, global = true, env = "SFARC_PASSWORD_FILE", value_name = "FILE", help_heading = "Repository")]
+    pub password_file: Option<PathBuf>,
+    /// Take the password from the first line that this shell command prints.
+    #[arg(long, global = true, env = "SFARC_PASSWORD_COMMAND", value_name = "COMMAND", help_heading = "Repository")]
+    pub password_command: Option<String>,
+    /// Open with a key file instead of a password (`init` and `key add` make it if it is missing).
+    #[arg(long, global = true, env = "SFARC_KEY_FILE", value_name = "FILE", help_heading = "Repository")]
+    pub key_file: Option<PathBuf>,
+    /// Print results as JSON, one object a line (docs/json.md).
+    #[arg(long, global = true, help_heading = "Output")]
+    pub json: bool,
+    /// Print no progress and no summaries, only results, warnings and errors.
+    #[arg(long, short, global = true, help_heading = "Output")]
+    pub quiet: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a repository in a new or empty folder.
+    #[command(after_help = "Example:\n  sfarc init --repo /srv/backup")]
+    Init,
+    /// Take a snapshot of streams: all of them to their last byte, or none.
+    #[command(after_help = "Examples:\n  mariadb-dump --all-databases | sfarc snapshot --stdin all.sql\n  sfarc snapshot \
+--command 'all.sql=mariadb-dump --all-databases' --dir /etc --tag nightly\n  sfarc snapshot --file db.sql=/tmp/dump.sql --dry-run")]
+    Snapshot(Snapshot),
+    /// List snapshots, newest last.
+    #[command(after_help = "Examples:\n  sfarc list --latest 5\n  sfarc list --tag nightly --json")]
+    List(List),
+    /// Show a snapshot's streams.
+    #[command(after_help = "Examples:\n  sfarc show latest\n  sfarc show 3f2a --json")]
+    Show(One),
+    /// List what is inside folder streams.
+    #[command(after_help = "Examples:\n  sfarc ls latest\n  sfarc ls latest:etc/nginx\n  sfarc ls -l 3f2a:etc")]
+    Ls(Ls),
+    /// Restore streams into a folder; nothing is overwritten unless asked for.
+    #[command(after_help = "Examples:\n  sfarc restore latest --to /tmp/out\n  sfarc restore latest~2 --to /tmp/out --stream etc --path nginx/nginx.conf")]
+    Restore(Restore),
+    /// Write one stream, or one file of a folder stream, to standard output.
+    #[command(after_help = "Examples:\n  sfarc cat latest all.sql | mariadb\n  sfarc cat latest etc/hostname")]
+    Cat(Cat),
+    /// Say what differs between two snapshots.
+    #[command(after_help = "Example:\n  sfarc diff latest~1 latest")]
+    Diff(Diff),
+    /// Check that everything is there and unharmed.
+    #[command(after_help = "Examples:\n  sfarc check\n  sfarc check --read-data\n  sfarc check --read-data 5%")]
+    Check(Check),
+    /// Remove snapshots. `prune` then frees their space.
+    #[command(after_help = "Example:\n  sfarc forget 3f2a 77c0 latest~9")]
+    Forget(Forget),
+    /// Collect garbage, safely beside running snapshots.
+    #[command(after_help = "Examples:\n  sfarc prune --dry-run\n  sfarc prune --repack-below 80%")]
+    Prune(Prune),
+    /// Manage the passwords and key files that open the repository.
+    #[command(subcommand)]
+    Key(Key),
+    /// Say what the repository protects, and what that costs.
+    Stats,
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example:\n  sfarc completions bash > /etc/bash_completion.d/sfarc")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print a manual page (roff): of sfarc, or of one command.
+    #[command(after_help = "Example:\n  sfarc man snapshot | man -l -")]
+    Man {
+        /// The command.
+        command: Option<String>,
+    },
+}
+
+/// Options of `snapshot`.
+#[derive(Debug, Args)]
+pub struct Snapshot {
+    /// Take standard input under this name.
+    #[arg(long, value_name = "NAME", help_heading = "Streams")]
+    pub stdin: Option<OsString>,
+    /// Take a file; its name is the stream's, unless NAME= says another.
+    #[arg(long, value_name = "[NAME=]PATH", help_heading = "Streams")]
+    pub file: Vec<OsString>,
+    /// Take a folder with everything in it.
+    #[arg(long, value_name = "[NAME=]PATH", help_heading = "Streams")]
+    pub dir: Vec<OsString>,
+    /// Take the standard output of a shell command; it must succeed.
+    #[arg(long, value_name = "NAME=COMMAND", help_heading = "Streams")]
+    pub command: Vec<OsString>,
+    /// Leave out of folders: an absolute path, or one relative to each folder.
+    #[arg(long, value_name = "PATH", help_heading = "Streams")]
+    pub exclude: Vec<PathBuf>,
+    /// Leave out what is mounted below a folder.
+    #[arg(long, help_heading = "Streams")]
+    pub one_file_system: bool,
+    /// How streams are cut: `dump` into small chunks, `bulk` into large ones.
+    #[arg(long, value_enum, default_value_t = Profile::Auto)]
+    pub profile: Profile,
+    /// A word to find the snapshot by.
+    #[arg(long)]
+    pub tag: Vec<String>,
+    /// A key and value to find the snapshot by.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub label: Vec<String>,
+    /// The host whose data it is [default: this machine's name].
+    #[arg(long)]
+    pub host: Option<String>,
+    /// The moment that the snapshot shows, such as 2026-03-01T12:00:00Z [default: now].
+    #[arg(long)]
+    pub time: Option<String>,
+    /// Read everything, say what would be stored, and store nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// How streams are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    /// Around 4 KiB: dumps, and everything of which small parts change.
+    Dump,
+    /// Around 64 KiB: compressed or encrypted data, media.
+    Bulk,
+    /// `bulk` where the first MiB looks compressed or encrypted, else `dump`.
+    Auto,
+}
+
+/// Which snapshots.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only those with this tag.
+    #[arg(long)]
+    pub tag: Vec<String>,
+    /// Only those with this label.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub label: Vec<String>,
+    /// Only those of this host.
+    #[arg(long)]
+    pub host: Option<String>,
+    /// Only those with a stream of this name.
+    #[arg(long, value_name = "NAME")]
+    pub stream: Option<OsString>,
+    /// Only the newest N of them.
+    #[arg(long, value_name = "N")]
+    pub latest: Option<usize>,
+}
+
+/// One snapshot.
+#[derive(Debug, Args)]
+pub struct One {
+    /// The snapshot: the beginning of its id, `latest`, or `latest~N`.
+    #[arg(value_name = "ID")]
+    pub id: String,
+}
+
+/// What to look into.
+#[derive(Debug, Args)]
+pub struct Ls {
+    /// The snapshot, and where to look in it.
+    #[arg(value_name = "ID[:STREAM[/PATH]]")]
+    pub target: OsString,
+    /// Show mode, owner, size and time.
+    #[arg(long, short)]
+    pub long: bool,
+}
+
+/// Options of `restore`.
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// The snapshot: the beginning of its id, `latest`, or `latest~N`.
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// The folder that receives the streams.
+    #[arg(long, value_name = "FOLDER")]
+    pub to: PathBuf,
+    /// Only this stream.
+    #[arg(long, value_name = "NAME")]
+    pub stream: Vec<OsString>,
+    /// Only this file or folder of folder streams.
+    #[arg(long, value_name = "PATH")]
+    pub path: Vec<OsString>,
+    /// Replace what is in the way.
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+/// Options of `cat`.
+#[derive(Debug, Args)]
+pub struct Cat {
+    /// The snapshot: the beginning of its id, `latest`, or `latest~N`.
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// The stream, or a file in it.
+    #[arg(value_name = "STREAM[/PATH]")]
+    pub stream: OsString,
+}
+
+/// Options of `diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// The first snapshot.
+    #[arg(value_name = "ID")]
+    pub first: String,
+    /// The second snapshot.
+    #[arg(value_name = "ID")]
+    pub second: String,
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Read and prove every byte too, or about N percent of the packs.
+    #[arg(long, value_name = "N%", num_args = 0..=1, default_missing_value = "100%")]
+    pub read_data: Option<String>,
+}
+
+/// Options of `forget`.
+#[derive(Debug, Args)]
+pub struct Forget {
+    /// The snapshots.
+    #[arg(value_name = "ID", required = true)]
+    pub ids: Vec<String>,
+    /// Say what would be removed, and remove nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Options of `prune`.
+#[derive(Debug, Args)]
+pub struct Prune {
+    /// Rewrite packs of which less than this share is in use.
+    #[arg(long, value_name = "N%", default_value = "60%")]
+    pub repack_below: String,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What to do with key slots.
+#[derive(Debug, Subcommand)]
+pub enum Key {
+    /// Add a password or key file.
+    #[command(after_help = "Examples:\n  sfarc key add --label laptop\n  sfarc key add --new-key-file /etc/sfarc.key")]
+    Add {
+        /// The new password or key file.
+        #[command(flatten)]
+        new: NewKey,
+        /// What to call it.
+        #[arg(long, default_value = "")]
+        label: String,
+    },
+    /// List passwords and key files.
+    List,
+    /// Remove one; the last one stays.
+    Remove {
+        /// The beginning of its id.
+        #[arg(value_name = "KEY")]
+        id: String,
+    },
+    /// Replace the one that this command was opened with.
+    Change {
+        /// The new password or key file.
+        #[command(flatten)]
+        new: NewKey,
+    },
+}
+
+/// A new password or key file; a prompt asks where none is named.
+#[derive(Debug, Clone, Args)]
+pub struct NewKey {
+    /// Take the new password from the first line of this file.
+    #[arg(long, value_name = "FILE", conflicts_with = "new_key_file")]
+    pub new_password_file: Option<PathBuf>,
+    /// Use this key file; it is made if it is missing.
+    #[arg(long, value_name = "FILE")]
+    pub new_key_file: Option<PathBuf>,
+}

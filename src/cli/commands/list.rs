@@ -1,0 +1,78 @@
+//! `sfarc list`
+
+use std::os::unix::ffi::OsStrExt;
+
+use crate::cli::args::List;
+use crate::cli::exit::Exit;
+use crate::cli::output::{CliError, Output};
+use crate::cli::{json, text};
+use crate::error::Error;
+use crate::event::Event;
+use crate::repo::Repository;
+use crate::repo::snapshots::Snapshot;
+
+pub(in crate::cli) fn run(args: &List, repository: &Repository, output: &mut Output) -> Result<Exit, CliError> {
+    let labels = args.label.iter().map(|label| text::parse_label(label)).collect::<Result<Vec<_>, Error>>()?;
+    let listing = repository.snapshots()?;
+    let mut snapshots = listing.snapshots;
+    snapshots.retain(|snapshot| matches(args, &labels, snapshot));
+    if let Some(latest) = args.latest {
+        snapshots.drain(..snapshots.len().saturating_sub(latest));
+    }
+    if output.is_json() {
+        snapshots.iter().try_for_each(|snapshot| output.object(&json::committed(snapshot)))?;
+    } else if snapshots.is_empty() {
+        output.summary("no snapshots")?;
+    } else {
+        print(&snapshots, output)?;
+    }
+    for (id, error) in &listing.damaged {
+        let text = format!("snapshot {} cannot be read: {}", id.short(), crate::error::chain(error));
+        repository.env.tell(&Event::Warning(&text));
+    }
+    Ok(if listing.damaged.is_empty() { Exit::Done } else { Exit::Damaged })
+}
+
+fn matches(args: &List, labels: &[(String, String)], snapshot: &Snapshot) -> bool {
+    let manifest = &snapshot.manifest;
+    args.tag.iter().all(|tag| manifest.tags.contains(tag))
+        && labels.iter().all(|label| manifest.labels.contains(label))
+        && args.host.as_ref().is_none_or(|host| manifest.host == *host)
+        && args.stream.as_ref().is_none_or(|name| manifest.streams.iter().any(|stream| stream.name == name.as_bytes()))
+}
+
+fn print(snapshots: &[Snapshot], output: &mut Output) -> Result<(), CliError> {
+    let mut table = text::table(&["id", "time", "host", "streams", "size", "added", "tags"], &[4, 5]);
+    for snapshot in snapshots {
+        let manifest = &snapshot.manifest;
+        let bytes = manifest.streams.iter().map(|stream| stream.content.len).sum();
+        table.add_row([
+            snapshot.id.short(),
+            text::local_time(manifest.time),
+            text::name(manifest.host.as_bytes()),
+            streams(snapshot),
+            text::size(bytes),
+            text::size(manifest.added),
+            tags(snapshot),
+        ]);
+    }
+    output.table(&table)
+}
+
+fn streams(snapshot: &Snapshot) -> String {
+    const SHOWN: usize = 3;
+    let streams = &snapshot.manifest.streams;
+    let names: Vec<String> = streams.iter().take(SHOWN).map(|stream| text::name(&stream.name)).collect();
+    let rest = streams.len().saturating_sub(SHOWN);
+    if rest == 0 { names.join(", ") } else { format!("{} and {rest} more", names.join(", ")) }
+}
+
+fn tags(snapshot: &Snapshot) -> String {
+    let manifest = &snapshot.manifest;
+    let labels = manifest.labels.iter().map(|(key, value)| format!("{key}={value}"));
+    let mut words: Vec<String> = manifest.tags.iter().cloned().chain(labels).collect();
+    if !manifest.complete {
+        words.push("(incomplete)".to_owned());
+    }
+    text::name(words.join(", ").as_bytes())
+}

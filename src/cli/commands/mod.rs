@@ -1,0 +1,16 @@
+//! One file a command: what it asks the engine for, and how it shows the answer.
+
+pub(super) mod cat;
+pub(super) mod check;
+pub(super) mod diff;
+pub(super) mod forget;
+pub(super) mod init;
+pub(super) mod key;
+pub(super) mod list;
+pub(super) mod ls;
+pub(super) mod manual;
+pub(super) mod prune;
+pub(super) mod restore;
+pub(super) mod show;
+pub(super) mod snapshot;
+pub(super) mod stats;

@@ -1,0 +1,68 @@
+//! `sfarc restore`
+
+use std::os::unix::ffi::OsStrExt;
+
+use serde_json::json;
+
+use crate::cli::args;
+use crate::cli::exit::Exit;
+use crate::cli::output::{CliError, Output};
+use crate::cli::text;
+use crate::engine::restore::{Options, Restored, restore};
+use crate::error::{Category, chain};
+use crate::event::Event;
+use crate::repo::Repository;
+
+pub(in crate::cli) fn run(
+    args: &args::Restore,
+    repository: &Repository,
+    output: &mut Output,
+) -> Result<Exit, CliError> {
+    let bytes = |names: &[std::ffi::OsString]| names.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let snapshot = repository.resolve(&args.id)?;
+    let options = Options {
+        to: args.to.clone(),
+        streams: bytes(&args.stream),
+        paths: bytes(&args.path),
+        overwrite: args.overwrite,
+    };
+    let restored = restore(repository, &snapshot, &options)?;
+    for stream in &restored {
+        print(stream, output)?;
+        for problem in stream.problems.iter().cloned().chain(stream.failure.iter().map(|error| chain(error))) {
+            repository.env.tell(&Event::Warning(&problem));
+        }
+    }
+    Ok(exit(&restored))
+}
+
+fn exit(restored: &[Restored]) -> Exit {
+    let failures = || restored.iter().filter_map(|stream| stream.failure.as_ref());
+    if failures().any(|error| error.category() == Category::Damaged) {
+        Exit::Damaged
+    } else if failures().next().is_some() {
+        Exit::Failed
+    } else if restored.iter().any(|stream| !stream.problems.is_empty()) {
+        Exit::Incomplete
+    } else {
+        Exit::Done
+    }
+}
+
+fn print(stream: &Restored, output: &mut Output) -> Result<(), CliError> {
+    if output.is_json() {
+        return output.object(&json!({
+            "type": "restored",
+            "stream": stream.name,
+            "path": stream.path.display().to_string(),
+            "bytes": stream.bytes,
+            "problems": stream.problems,
+            "failure": stream.failure.as_ref().map(|error| chain(error)),
+        }));
+    }
+    let name = text::name(stream.name.as_bytes());
+    match &stream.failure {
+        None => output.summary(format_args!("{name}: {} in {}", text::size(stream.bytes), stream.path.display())),
+        Some(_) => output.summary(format_args!("{name}: not restored")),
+    }
+}

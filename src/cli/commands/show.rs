@@ -1,0 +1,60 @@
+//! `sfarc show`
+
+use crate::cli::exit::Exit;
+use crate::cli::output::{CliError, Output};
+use crate::cli::{json, text};
+use crate::format::manifest::{Origin, StreamEntry};
+use crate::repo::Repository;
+use crate::repo::snapshots::Snapshot;
+
+pub(in crate::cli) fn run(id: &str, repository: &Repository, output: &mut Output) -> Result<Exit, CliError> {
+    let snapshot = repository.resolve(id)?;
+    if output.is_json() {
+        output.object(&json::committed(&snapshot))?;
+    } else {
+        head(&snapshot, output)?;
+        snapshot.manifest.streams.iter().try_for_each(|entry| stream(entry, output))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn head(snapshot: &Snapshot, output: &mut Output) -> Result<(), CliError> {
+    let manifest = &snapshot.manifest;
+    output.line(format_args!("snapshot  {}", snapshot.id))?;
+    let seconds = manifest.duration as f64 / 1e9;
+    output.line(format_args!("time      {} (took {seconds:.1} s)", text::local_time(manifest.time)))?;
+    output.line(format_args!("host      {}", text::name(manifest.host.as_bytes())))?;
+    if !manifest.tags.is_empty() {
+        output.line(format_args!("tags      {}", text::name(manifest.tags.join(", ").as_bytes())))?;
+    }
+    for (key, value) in &manifest.labels {
+        output.line(format_args!("label     {}", text::name(format!("{key}={value}").as_bytes())))?;
+    }
+    output.line(format_args!("added     {}", text::size(manifest.added)))?;
+    output.line(format_args!("program   {}", text::name(manifest.program.as_bytes())))?;
+    output.line(format_args!("complete  {}", if manifest.complete { "yes" } else { "no" }))
+}
+
+fn stream(entry: &StreamEntry, output: &mut Output) -> Result<(), CliError> {
+    let content = &entry.content;
+    output.line(format_args!("\n{}", text::name(&entry.name)))?;
+    output.line(format_args!("  from    {}", origin(&entry.origin)))?;
+    output.line(format_args!("  size    {} ({} bytes)", text::size(content.len), content.len))?;
+    output.line(format_args!("  new     {}", text::size(entry.new_bytes)))?;
+    output.line(format_args!("  blake3  {}", json::hash(content)))?;
+    output.line(format_args!("  proof   {}", json::proof(entry.proof)))?;
+    let sizes = content.sizes;
+    output.line(format_args!("  chunks  {} / {} / {} bytes (min / avg / max)", sizes.min, sizes.avg, sizes.max))?;
+    entry.problems.iter().try_for_each(|problem| {
+        output.line(format_args!("  problem {}", text::name(problem.as_bytes())))
+    })
+}
+
+fn origin(origin: &Origin) -> String {
+    match origin {
+        Origin::Stdin => "standard input".to_owned(),
+        Origin::File(path) => format!("file {}", text::name(path)),
+        Origin::Folder(path) => format!("folder {}", text::name(path)),
+        Origin::Command(command) => format!("command {}", text::name(command.as_bytes())),
+    }
+}
