@@ -112,6 +112,25 @@ impl ObjectId {
     }
 }
 
+/// Hashes an id by taking its first bytes: chunk ids are pseudo-random under a secret key already.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct IdHasher(u64);
+
+impl std::hash::Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// A set of chunk ids.
+pub type ChunkSet = std::collections::HashSet<ChunkId, std::hash::BuildHasherDefault<IdHasher>>;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,24 +3,25 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use crate::crypto::stream_hash::{SegmentHash, StreamHash, segment_hash};
 use crate::event::Event;
 use crate::format::index::PackEntry;
 use crate::format::list::ListRow;
 use crate::format::manifest::Content;
 use crate::format::pack::BlockSpan;
 use crate::ids::{ChunkId, ObjectId};
-use crate::limits;
+use crate::limits::{self, SEGMENT_BYTES};
 use crate::repo::index::{Index, Location};
 use crate::repo::list::{ListWalker, NodeSource};
 use crate::repo::pack_reader::{Block, PackCache, PackReader};
-use crate::repo::pool::Pool;
+use crate::repo::pool::{Pool, Ticket};
 use crate::repo::{RepoError, Repository};
 
 /// Reads streams of one repository.
 pub struct Egress<'a> {
     repository: &'a Repository,
     index: Index,
-    pool: Pool,
+    pool: Arc<Pool>,
     packs: PackCache,
     blocks: BlockCache,
     last: Option<(PackEntry, u16)>,
@@ -101,25 +102,23 @@ impl<'a> Egress<'a> {
         Ok(Self {
             repository,
             index,
-            pool: Pool::new(repository.env.workers),
+            pool: Arc::new(Pool::new(repository.env.workers)),
             packs: PackCache::default(),
             blocks: BlockCache::default(),
             last: None,
         })
     }
 
-    /// Writes a whole stream and checks its hash.
+    /// Writes a whole stream in large pieces and checks its hash, which workers compute beside the writing.
     pub fn write_all<E>(
         &mut self,
         content: &Content,
         mut sink: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), EgressError<E>> {
-        let mut hash = blake3::Hasher::new();
-        self.write_range(content, 0, content.len, |bytes| {
-            hash.update(bytes);
-            sink(bytes)
-        })?;
-        if *hash.finalize().as_bytes() == content.hash { Ok(()) } else { Err(EgressError::WrongHash) }
+        let mut hashing = HashedPieces::new(Arc::clone(&self.pool));
+        self.write_range(content, 0, content.len, |bytes| hashing.push(bytes, &mut sink))?;
+        let hash = hashing.finish(&mut sink).map_err(EgressError::Sink)?;
+        if hash == content.hash { Ok(()) } else { Err(EgressError::WrongHash) }
     }
 
     /// Writes `len` bytes of a stream from `start` on; every chunk is checked, the hash of the stream cannot be.
@@ -218,6 +217,65 @@ impl<'a> Egress<'a> {
                 if right(&chunk) { Ok(take(&chunk)) } else { Err(wrong_length(pending.row.id)) }
             }
         }
+    }
+}
+
+/// Collects chunks into segments; each is written as a whole and hashed by a worker.
+struct HashedPieces {
+    pool: Arc<Pool>,
+    open: Vec<u8>,
+    number: u64,
+    hash: StreamHash,
+    hashing: VecDeque<Ticket<(SegmentHash, Vec<u8>)>>,
+}
+
+/// Segments whose hashes are being computed.
+const HASHING: usize = 4;
+
+impl HashedPieces {
+    fn new(pool: Arc<Pool>) -> Self {
+        let open = Vec::with_capacity(SEGMENT_BYTES);
+        Self { pool, open, number: 0, hash: StreamHash::default(), hashing: VecDeque::new() }
+    }
+
+    fn push<E>(&mut self, mut bytes: &[u8], sink: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(SEGMENT_BYTES - self.open.len()));
+            self.open.extend_from_slice(now);
+            bytes = later;
+            if self.open.len() == SEGMENT_BYTES {
+                self.send(sink)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn send<E>(&mut self, sink: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        sink(&self.open)?;
+        let spare = if self.hashing.len() < HASHING { None } else { self.hashing.pop_front() };
+        let spare = spare.map_or_else(|| Vec::with_capacity(SEGMENT_BYTES), |ticket| self.take(ticket));
+        let (bytes, number) = (std::mem::replace(&mut self.open, spare), self.number);
+        self.number += 1;
+        self.hashing.push_back(self.pool.submit(move || (segment_hash(number, &bytes), bytes)));
+        Ok(())
+    }
+
+    /// Takes the hash of the oldest segment, and its buffer for the next.
+    fn take(&mut self, ticket: Ticket<(SegmentHash, Vec<u8>)>) -> Vec<u8> {
+        let (hash, mut bytes) = ticket.wait();
+        self.hash.push(hash, &bytes);
+        bytes.clear();
+        bytes
+    }
+
+    fn finish<E>(mut self, sink: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<[u8; 32], E> {
+        if !self.open.is_empty() {
+            self.send(sink)?;
+        }
+        while let Some(ticket) = self.hashing.pop_front() {
+            self.take(ticket);
+        }
+        Ok(self.hash.finish())
     }
 }
 

@@ -96,9 +96,20 @@ impl PackReader {
     }
 }
 
+thread_local! {
+    /// A worker keeps its tables: making them anew for each block costs a tenth of decompressing it.
+    static DECOMPRESSOR: std::cell::RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+        const { std::cell::RefCell::new(None) };
+}
+
 /// Decompresses a frame to exactly the announced length; never more, whatever the frame says.
 fn decompress(frame: &[u8], len: usize) -> Option<Vec<u8>> {
-    zstd::bulk::decompress(frame, len).ok().filter(|plain| plain.len() == len)
+    DECOMPRESSOR.with_borrow_mut(|slot| {
+        if slot.is_none() {
+            *slot = zstd::bulk::Decompressor::new().ok();
+        }
+        slot.as_mut()?.decompress(frame, len).ok().filter(|plain| plain.len() == len)
+    })
 }
 
 /// The proven plaintext of a block.

@@ -10,7 +10,7 @@ use super::packer::{OpenBlock, Packer, StoredPack};
 use super::pool::Pool;
 use super::{RepoError, Repository};
 use crate::format::pack::BlockKind;
-use crate::ids::{ChunkId, ObjectId};
+use crate::ids::{ChunkId, ChunkSet, ObjectId};
 use crate::limits;
 
 /// What became of the chunks that were handed to a store.
@@ -66,7 +66,7 @@ pub struct ChunkStore {
     /// Packs of others that this session's snapshot relies on.
     reused: HashSet<ObjectId>,
     neighbour: Neighbour,
-    claimed: HashSet<ChunkId>,
+    claimed: ChunkSet,
     open: [OpenBlock; 2],
     stored: Vec<StoredPack>,
     own: HashSet<ObjectId>,
@@ -91,7 +91,7 @@ impl ChunkStore {
             index,
             reused: HashSet::new(),
             neighbour: Neighbour::default(),
-            claimed: HashSet::new(),
+            claimed: ChunkSet::default(),
             open: [OpenBlock::new(BlockKind::Data), OpenBlock::new(BlockKind::List)],
             stored: Vec::new(),
             own: HashSet::new(),

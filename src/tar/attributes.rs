@@ -1,10 +1,14 @@
-//! What an extracted object is given besides its data, in the one order that works: the owner first, because changing it clears setuid bits
-//! and capabilities; then attributes, while the mode still lets us; then the mode; the time last, because everything else may touch it.
+//! What an extracted object is given besides its data, in the one order that works: the owner first, because changing
+//! it clears setuid bits and capabilities; then attributes, while the mode still lets us; then the mode; the time last,
+//! because everything else may touch it.
 
 use super::xattr;
 use super::{Entry, Timestamp};
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, Gid, Mode, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, chmod, chownat, fchmod, fchown, fstat, futimens, utimensat};
+use rustix::fs::{
+    AtFlags, Gid, Mode, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, chmod, chownat, fchmod, fchown, fstat, futimens,
+    utimensat,
+};
 use rustix::io::Errno;
 use std::io;
 
@@ -43,7 +47,8 @@ pub enum ExtractProblem {
     /// A device or pipe is missing: it could not be created.
     #[error("cannot create the device or pipe")]
     Device(#[source] io::Error),
-    /// A folder has neither its owner nor its permissions nor its time, because it could not be opened again at the end.
+    /// A folder has neither its owner nor its permissions nor its time, because it could not be opened again at the
+    /// end.
     #[error("cannot open the folder again to set its owner, permissions and time")]
     Folder(#[source] io::Error),
 }
@@ -59,12 +64,21 @@ pub(super) struct Attributes {
 
 impl Attributes {
     pub(super) fn of(entry: &Entry) -> Self {
-        Self { uid: entry.uid, gid: entry.gid, mode: entry.mode, mtime: entry.mtime }
+        Self {
+            uid: entry.uid,
+            gid: entry.gid,
+            mode: entry.mode,
+            mtime: entry.mtime,
+        }
     }
 
     /// The mode, without setuid and setgid if it would make a program run as somebody else than the original owner.
     fn mode_for(&self, owner_restored: bool) -> u32 {
-        if owner_restored { self.mode & 0o7777 } else { self.mode & 0o1777 }
+        if owner_restored {
+            self.mode & 0o7777
+        } else {
+            self.mode & 0o1777
+        }
     }
 
     fn ids(&self) -> Option<(Uid, Gid)> {
@@ -78,8 +92,17 @@ impl Attributes {
     }
 
     fn times(&self) -> Timestamps {
-        let mtime = Timespec { tv_sec: self.mtime.secs, tv_nsec: self.mtime.nanos.into() };
-        Timestamps { last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT }, last_modification: mtime }
+        let mtime = Timespec {
+            tv_sec: self.mtime.secs,
+            tv_nsec: self.mtime.nanos.into(),
+        };
+        Timestamps {
+            last_access: Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_OMIT,
+            },
+            last_modification: mtime,
+        }
     }
 }
 
@@ -91,7 +114,7 @@ pub(super) struct Applying<'a> {
 
 impl Applying<'_> {
     /// Everything, to a file or folder that is open for reading or writing.
-    pub(super) fn to_open(&mut self, object: BorrowedFd<'_>, attributes: &Attributes, xattrs: &[xattr::Xattr]) {
+    pub(super) fn apply_to_open(&mut self, object: BorrowedFd<'_>, attributes: &Attributes, xattrs: &[xattr::Xattr]) {
         let owner_restored = self.owner(object, attributes, |uid, gid| fchown(object, uid, gid));
         self.xattrs(object, xattrs);
         let mode = attributes.mode_for(owner_restored);
@@ -100,9 +123,11 @@ impl Applying<'_> {
     }
 
     /// Everything, to a link, pipe or device `name` in `dir`; `object` is a path handle of it.
-    pub(super) fn to_special(&mut self, dir: BorrowedFd<'_>, name: &[u8], object: BorrowedFd<'_>, entry: &Entry) {
+    pub(super) fn apply_to_special(&mut self, dir: BorrowedFd<'_>, name: &[u8], object: BorrowedFd<'_>, entry: &Entry) {
         let attributes = Attributes::of(entry);
-        let owner_restored = self.owner(object, &attributes, |uid, gid| chownat(dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW));
+        let owner_restored = self.owner(object, &attributes, |uid, gid| {
+            chownat(dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+        });
         self.xattrs(object, &entry.xattrs);
         if entry.kind != super::EntryKind::Symlink {
             let mode = attributes.mode_for(owner_restored);
@@ -116,7 +141,10 @@ impl Applying<'_> {
     pub(super) fn xattrs(&mut self, object: impl AsFd, xattrs: &[xattr::Xattr]) {
         for (name, value) in xattrs {
             if let Err(error) = xattr::set(&object, name, value) {
-                (self.problem)(ExtractProblem::Attribute { name: name.clone(), source: error.into() });
+                (self.problem)(ExtractProblem::Attribute {
+                    name: name.clone(),
+                    source: error.into(),
+                });
             }
         }
     }
@@ -147,14 +175,21 @@ impl Applying<'_> {
     fn owner_failed(&mut self, attributes: &Attributes, error: Errno) -> bool {
         if self.privileged {
             let (uid, gid) = (attributes.uid, attributes.gid);
-            (self.problem)(ExtractProblem::Owner { uid, gid, source: error.into() });
+            (self.problem)(ExtractProblem::Owner {
+                uid,
+                gid,
+                source: error.into(),
+            });
         }
         false
     }
 
     fn mode(&mut self, mode: u32, result: Result<(), Errno>) {
         if let Err(error) = result {
-            (self.problem)(ExtractProblem::Mode { mode, source: error.into() });
+            (self.problem)(ExtractProblem::Mode {
+                mode,
+                source: error.into(),
+            });
         }
     }
 

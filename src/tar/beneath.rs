@@ -1,16 +1,16 @@
 //! Opening objects below a folder without ever following a symbolic link.
 //!
-//! Names come from archives and from folders that others may be changing, so a component that is a folder now may be a link to `/etc`
-//! a moment later. The kernel resolves a whole name safely with `openat2`; where that is missing (before Linux 5.6, or forbidden by a
-//! container's filter) each component is opened by itself.
+//! Names come from archives and from folders that others may be changing, so a component that is a folder now may be a
+//! link to `/etc` a moment later. The kernel resolves a whole name safely with `openat2`; where that is missing (before
+//! Linux 5.6, or forbidden by a container's filter) each component is opened by itself.
 
 use super::names;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::{Errno, Result};
 
-/// Opens `path` (canonical) below `root`. Fails with `ELOOP` or `ENOTDIR` if a symbolic link is in the way; with `O_PATH` among
-/// the flags the last component may be a link, and is opened as such.
+/// Opens `path` (canonical) below `root`. Fails with `ELOOP` or `ENOTDIR` if a symbolic link is in the way; with
+/// `O_PATH` among the flags the last component may be a link, and is opened as such.
 pub(super) fn open(root: impl AsFd, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
@@ -60,14 +60,26 @@ mod tests {
         fs::write(dir.path().join("root/a/b/file"), "f").unwrap();
         symlink("../..", dir.path().join("root/a/up")).unwrap();
         symlink("b", dir.path().join("root/a/inside")).unwrap();
-        let root = rustix::fs::open(&dir.path().join("root"), OFlags::DIRECTORY, Mode::empty()).unwrap();
-        let ways: [Open; 2] = [|root, path, flags| open(root, path, flags), |root, path, flags| open_by_components(root, path, flags)];
+        let root = rustix::fs::open(dir.path().join("root"), OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let ways: [Open; 2] = [
+            |root, path, flags| open(root, path, flags),
+            |root, path, flags| open_by_components(root, path, flags),
+        ];
         for open in ways {
             let read = |path: &[u8]| open(root.as_fd(), path, OFlags::RDONLY);
             for good in [&b"."[..], b"a", b"a/b/file"] {
                 assert!(read(good).is_ok(), "{good:?}");
             }
-            for bad in [&b"../secret"[..], b"a/up/secret", b"a/inside/file", b"a/inside", b"/etc/passwd", b"", b"a/b/file/x", b"a\0b"] {
+            for bad in [
+                &b"../secret"[..],
+                b"a/up/secret",
+                b"a/inside/file",
+                b"a/inside",
+                b"/etc/passwd",
+                b"",
+                b"a/b/file/x",
+                b"a\0b",
+            ] {
                 assert!(read(bad).is_err(), "{bad:?}");
             }
             assert!(open(root.as_fd(), b"a/inside", OFlags::PATH).is_ok());

@@ -16,7 +16,8 @@ pub(super) fn data_extents(file: impl AsFd, stat: &Stat) -> Option<Vec<Extent>> 
     if allocated.saturating_add(MIN_SAVED) > size {
         return None;
     }
-    // A file system that cannot tell its holes, or a file changing under our hands, gives a dense file: always right, only larger.
+    // A file system that cannot tell its holes, or a file changing under our hands, gives a dense file: always right,
+    // only larger.
     let map = seek_extents(file, size).ok().flatten()?;
     let stored = sparse::check(&map, size)?;
     let sparse_len = padded(stored) + sparse::encode_text(&map, size).len() as u64;
@@ -56,7 +57,8 @@ pub(super) enum Outcome {
     Failed(Errno),
 }
 
-/// Hands the bytes of all `extents` to `sink`, exactly as many as announced whatever happens to the file. Fails only if `sink` does.
+/// Hands the bytes of all `extents` to `sink`, exactly as many as announced whatever happens to the file. Fails only if
+/// `sink` does.
 pub(super) fn read_extents<E>(
     file: impl AsFd,
     extents: &[Extent],
@@ -77,7 +79,8 @@ pub(super) fn read_extents<E>(
     Ok(outcome)
 }
 
-/// Fills a piece, or a first part of it: from the file, or with zeros once the file has failed to give what it announced.
+/// Fills a piece, or a first part of it: from the file, or with zeros once the file has failed to give what it
+/// announced.
 fn read_piece(file: impl AsFd, piece: &mut [u8], offset: u64, outcome: &mut Outcome) -> usize {
     if *outcome == Outcome::Complete {
         match retry_on_intr(|| pread(&file, &mut *piece, offset)) {
@@ -111,7 +114,10 @@ mod tests {
     fn extents_in_small_pieces() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"0123456789").unwrap();
-        assert_eq!(read(&file, &[(1, 3), (8, 2)], 2), (b"12389".to_vec(), Outcome::Complete));
+        assert_eq!(
+            read(&file, &[(1, 3), (8, 2)], 2),
+            (b"12389".to_vec(), Outcome::Complete)
+        );
     }
 
     #[test]
@@ -136,7 +142,10 @@ mod tests {
             data.iter().for_each(|&at| file.write_all_at(&[1; 4096], at).unwrap());
             data_extents(&file, &rustix::fs::fstat(&file).unwrap())
         };
-        assert_eq!(extents(1 << 20, &[4096, 8192, 65536]), Some(vec![(4096, 8192), (65536, 4096)]));
+        assert_eq!(
+            extents(1 << 20, &[4096, 8192, 65536]),
+            Some(vec![(4096, 8192), (65536, 4096)])
+        );
         assert_eq!(extents(1 << 20, &[]), Some(vec![]));
         assert_eq!(extents(8192, &[0, 4096]), None);
         assert_eq!(extents(8192, &[0]), None);

@@ -21,7 +21,8 @@ pub(super) enum Failure {
     File(io::Error),
 }
 
-/// Writes the entry's data into the new, empty `file`, and gives it its size. Aligned blocks of zeros become holes if `holes` is set.
+/// Writes the entry's data into the new, empty `file`, and gives it its size. Aligned blocks of zeros become holes if
+/// `holes` is set.
 pub(super) fn write(
     file: impl AsFd,
     entry: &Entry,
@@ -32,7 +33,8 @@ pub(super) fn write(
     let whole = [(0, entry.size)];
     for &(mut offset, mut left) in entry.sparse.as_deref().unwrap_or(&whole) {
         while left > 0 {
-            // Up to the next multiple of the buffer's size, so that blocks of zeros are found where the file system can use them.
+            // Up to the next multiple of the buffer's size, so that blocks of zeros are found where the file system can
+            // use them.
             let room = buffer.len() - (offset % buffer.len() as u64) as usize;
             let len = usize::try_from(left).map_or(room, |left| left.min(room));
             let piece = &mut buffer[..len];
@@ -95,7 +97,11 @@ mod tests {
         let mut data = vec![0; 300_000];
         data[5000] = 1;
         data[299_999] = 1;
-        let entry = Entry { size: 300_000, stored: 300_000, ..Entry::new("f", EntryKind::File) };
+        let entry = Entry {
+            size: 300_000,
+            stored: 300_000,
+            ..Entry::new("f", EntryKind::File)
+        };
         let (dense, dense_len) = written(&entry, &data, 64 << 10, false);
         let (thin, thin_len) = written(&entry, &data, 64 << 10, true);
         assert!(dense == data && thin == data);
@@ -106,7 +112,12 @@ mod tests {
     fn odd_extents_land_where_they_belong() {
         let map = vec![(3, 5), (4090, 9000), (20_000, 1)];
         let data: Vec<u8> = (0..9006).map(|i| if i < 4000 { 7 } else { 0 }).collect();
-        let entry = Entry { size: 30_000, stored: 9006, sparse: Some(map), ..Entry::new("f", EntryKind::File) };
+        let entry = Entry {
+            size: 30_000,
+            stored: 9006,
+            sparse: Some(map),
+            ..Entry::new("f", EntryKind::File)
+        };
         let mut want = vec![0; 30_000];
         want[3..8].fill(7);
         want[4090..4090 + 3995].fill(7);
@@ -117,8 +128,18 @@ mod tests {
 
     #[test]
     fn short_data_is_an_error() {
-        let entry = Entry { size: 10, stored: 10, ..Entry::new("f", EntryKind::File) };
-        let failure = write(tempfile::tempfile().unwrap(), &entry, &mut &b"123"[..], &mut [0; HOLE], false);
+        let entry = Entry {
+            size: 10,
+            stored: 10,
+            ..Entry::new("f", EntryKind::File)
+        };
+        let failure = write(
+            tempfile::tempfile().unwrap(),
+            &entry,
+            &mut &b"123"[..],
+            &mut [0; HOLE],
+            false,
+        );
         assert!(matches!(failure, Err(Failure::Data(error)) if error.kind() == ErrorKind::UnexpectedEof));
     }
 }

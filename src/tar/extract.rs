@@ -1,14 +1,18 @@
-//! Creates what entries describe, below one folder and nowhere else, whatever the entries say and in whatever order they come.
+//! Creates what entries describe, below one folder and nowhere else, whatever the entries say and in whatever order
+//! they come.
 //!
-//! No name is ever resolved by more than one component at a time, no symbolic link is followed, and nothing is written through a file that exists:
-//! what is in the way is an error or is unlinked.
+//! No name is ever resolved by more than one component at a time, no symbolic link is followed, and nothing is written
+//! through a file that exists: what is in the way is an error or is unlinked.
 
-use super::attributes::{Applying, Attributes};
 pub use super::attributes::ExtractProblem;
+use super::attributes::{Applying, Attributes};
 use super::contents_out::{self, Failure};
 use super::{Entry, EntryKind, beneath, names, xattr};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fchmod, fstat, linkat, makedev, mkdirat, mknodat, openat, statat, symlinkat, unlinkat};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, fchmod, fstat, linkat, makedev, mkdirat, mknodat, openat, statat, symlinkat,
+    unlinkat,
+};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -21,7 +25,8 @@ const MAX_DEFERRED: usize = 16 << 20;
 pub struct ExtractOptions {
     /// Unlink files, links and devices that are in the way. Folders are merged in any case, and never removed.
     pub replace: bool,
-    /// Do not write blocks of 4 KiB of zeros, so that they become holes. (Holes that the archive knows of are kept in any case.)
+    /// Do not write blocks of 4 KiB of zeros, so that they become holes. (Holes that the archive knows of are kept in
+    /// any case.)
     pub holes: bool,
 }
 
@@ -55,7 +60,8 @@ pub enum ExtractError {
 
 type Result<T> = std::result::Result<T, ExtractError>;
 
-/// Extracts entries into one folder. Call [`finish`](Self::finish) at the end: folders get their owner, mode and time then.
+/// Extracts entries into one folder. Call [`finish`](Self::finish) at the end: folders get their owner, mode and time
+/// then.
 ///
 /// Folders that no entry describes are created as needed, with the mode 0700.
 pub struct Extractor<'a> {
@@ -79,7 +85,8 @@ struct Folder {
 }
 
 impl<'a> Extractor<'a> {
-    /// An extractor into the folder `target`. What could not be restored about an entry is told to `on_problem`, with the entry's path.
+    /// An extractor into the folder `target`. What could not be restored about an entry is told to `on_problem`, with
+    /// the entry's path.
     pub fn new(target: OwnedFd, options: ExtractOptions, on_problem: &'a mut dyn FnMut(&[u8], ExtractProblem)) -> Self {
         Self {
             target,
@@ -114,7 +121,9 @@ impl<'a> Extractor<'a> {
         for (path, folder) in std::mem::take(&mut self.folders).into_iter().rev() {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY;
             match beneath::open(&self.target, &path, flags) {
-                Ok(open) => self.applying(&path, |applying| applying.to_open(open.as_fd(), &folder.attributes, &folder.acls)),
+                Ok(open) => self.applying(&path, |applying| {
+                    applying.apply_to_open(open.as_fd(), &folder.attributes, &folder.acls)
+                }),
                 Err(error) => (self.on_problem)(&path, ExtractProblem::Folder(error.into())),
             }
         }
@@ -138,7 +147,9 @@ impl<'a> Extractor<'a> {
         match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(io_error("look for what is in the way")(error)),
-            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => Err(ExtractError::FolderInTheWay),
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
+                Err(ExtractError::FolderInTheWay)
+            }
             Ok(_) if !self.options.replace => Err(ExtractError::Exists),
             Ok(_) => unlinkat(dir, name, AtFlags::empty()).map_err(io_error("remove what is in the way")),
         }
@@ -173,7 +184,13 @@ impl<'a> Extractor<'a> {
         let (acls, others): (Vec<_>, Vec<_>) = entry.xattrs.iter().cloned().partition(|(name, _)| xattr::is_acl(name));
         self.applying(&entry.path, |applying| applying.xattrs(&open, &others));
         let acls = self.within_budget(&entry.path, acls);
-        self.folders.insert(entry.path.clone(), Folder { attributes: Attributes::of(entry), acls });
+        self.folders.insert(
+            entry.path.clone(),
+            Folder {
+                attributes: Attributes::of(entry),
+                acls,
+            },
+        );
         Ok(())
     }
 
@@ -185,7 +202,13 @@ impl<'a> Extractor<'a> {
             return acls;
         }
         for (name, _) in acls {
-            (self.on_problem)(path, ExtractProblem::Attribute { name, source: Errno::TOOBIG.into() });
+            (self.on_problem)(
+                path,
+                ExtractProblem::Attribute {
+                    name,
+                    source: Errno::TOOBIG.into(),
+                },
+            );
         }
         Vec::new()
     }
@@ -199,10 +222,15 @@ impl<'a> Extractor<'a> {
             let _ = unlinkat(dir, name, AtFlags::empty());
             return Err(match failure {
                 Failure::Data(error) => ExtractError::Data(error),
-                Failure::File(source) => ExtractError::Io { doing: "write the file", source },
+                Failure::File(source) => ExtractError::Io {
+                    doing: "write the file",
+                    source,
+                },
             });
         }
-        self.applying(&entry.path, |applying| applying.to_open(file.as_fd(), &Attributes::of(entry), &entry.xattrs));
+        self.applying(&entry.path, |applying| {
+            applying.apply_to_open(file.as_fd(), &Attributes::of(entry), &entry.xattrs)
+        });
         Ok(())
     }
 
@@ -237,7 +265,9 @@ impl<'a> Extractor<'a> {
     fn finish_special(&mut self, dir: BorrowedFd<'_>, name: &[u8], entry: &Entry) -> Result<()> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let object = openat(dir, name, flags, Mode::empty()).map_err(io_error("open what was created"))?;
-        self.applying(&entry.path, |applying| applying.to_special(dir, name, object.as_fd(), entry));
+        self.applying(&entry.path, |applying| {
+            applying.apply_to_special(dir, name, object.as_fd(), entry)
+        });
         Ok(())
     }
 
@@ -259,7 +289,11 @@ impl<'a> Extractor<'a> {
         self.walk(path, |dir, part| beneath::open_dir(dir, part))
     }
 
-    fn walk(&self, path: &[u8], step: impl Fn(BorrowedFd<'_>, &[u8]) -> std::result::Result<OwnedFd, Errno>) -> Result<OwnedFd> {
+    fn walk(
+        &self,
+        path: &[u8],
+        step: impl Fn(BorrowedFd<'_>, &[u8]) -> std::result::Result<OwnedFd, Errno>,
+    ) -> Result<OwnedFd> {
         let mut dir = self.target.try_clone().map_err(io_error("open the target"))?;
         for part in path.split(|&b| b == b'/').filter(|part| !part.is_empty()) {
             dir = step(dir.as_fd(), part).map_err(|error| match error {
@@ -273,10 +307,16 @@ impl<'a> Extractor<'a> {
     fn applying(&mut self, path: &[u8], apply: impl FnOnce(&mut Applying<'_>)) {
         let on_problem = &mut self.on_problem;
         let mut problem = |problem| on_problem(path, problem);
-        apply(&mut Applying { privileged: self.privileged, problem: &mut problem });
+        apply(&mut Applying {
+            privileged: self.privileged,
+            problem: &mut problem,
+        });
     }
 }
 
 fn io_error<E: Into<io::Error>>(doing: &'static str) -> impl Fn(E) -> ExtractError {
-    move |error| ExtractError::Io { doing, source: error.into() }
+    move |error| ExtractError::Io {
+        doing,
+        source: error.into(),
+    }
 }

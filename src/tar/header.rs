@@ -29,7 +29,6 @@ const DEV_MINOR: std::ops::Range<usize> = 337..345;
 const PREFIX: std::ops::Range<usize> = 345..500;
 
 const POSIX_MAGIC: &[u8; 8] = b"ustar\x0000";
-const GNU_MAGIC: &[u8; 8] = b"ustar  \0";
 
 /// Why a block is no header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,14 +218,28 @@ mod tests {
     use super::*;
 
     fn sample() -> Header {
-        Header { name: b"dir/file".to_vec(), mode: 0o4755, uid: 1000, gid: 1001, size: 77, mtime: 1_700_000_000, typeflag: b'0', ..Header::default() }
+        Header {
+            name: b"dir/file".to_vec(),
+            mode: 0o4755,
+            uid: 1000,
+            gid: 1001,
+            size: 77,
+            mtime: 1_700_000_000,
+            typeflag: b'0',
+            ..Header::default()
+        }
     }
 
     #[test]
     fn round_trip() {
         let header = sample();
         assert_eq!(Header::decode(&header.encode()), Ok(header));
-        let device = Header { typeflag: b'4', device: (8, 17), size: 0, ..sample() };
+        let device = Header {
+            typeflag: b'4',
+            device: (8, 17),
+            size: 0,
+            ..sample()
+        };
         assert_eq!(Header::decode(&device.encode()), Ok(device));
     }
 
@@ -253,7 +266,11 @@ mod tests {
 
     #[test]
     fn signed_checksums_of_old_programs_are_accepted() {
-        let mut block = Header { name: b"\xe9t\xe9".to_vec(), ..sample() }.encode();
+        let mut block = Header {
+            name: b"\xe9t\xe9".to_vec(),
+            ..sample()
+        }
+        .encode();
         let signed = checksums(&block).1;
         number::encode_octal(&mut block[CHECKSUM.start..CHECKSUM.end - 1], signed as u64);
         assert!(Header::decode(&block).is_ok());

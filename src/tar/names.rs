@@ -3,9 +3,11 @@
 /// Name of the root folder itself.
 pub(super) const ROOT: &[u8] = b".";
 
-/// The canonical spelling of a name found in an archive: without `.` and empty components, so without `./` in front and `/` behind.
+/// The canonical spelling of a name found in an archive: without `.` and empty components, so without `./` in front and
+/// `/` behind.
 ///
-/// Purely lexical. What no spelling can make harmless is kept for [`fault`] to find: a leading `/`, `..` components, NUL bytes.
+/// Purely lexical. What no spelling can make harmless is kept for [`fault`] to find: a leading `/`, `..` components,
+/// NUL bytes.
 pub(super) fn normalise(name: &[u8]) -> Vec<u8> {
     if name.is_empty() {
         return Vec::new();
@@ -89,7 +91,18 @@ mod tests {
         for good in [&b"."[..], b"a", b"a/b", b"..a/b..", b"...", b"\xff"] {
             assert_eq!(fault(good), None);
         }
-        for bad in [&b""[..], b"/", b"/a", b"..", b"a/..", b"../a", b"a//b", b"a/", b"./a", b"a\0"] {
+        for bad in [
+            &b""[..],
+            b"/",
+            b"/a",
+            b"..",
+            b"a/..",
+            b"../a",
+            b"a//b",
+            b"a/",
+            b"./a",
+            b"a\0",
+        ] {
             assert!(fault(bad).is_some(), "{bad:?}");
         }
         assert!(fault(&vec![b'a'; crate::tar::MAX_NAME + 1]).is_some());

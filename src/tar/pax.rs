@@ -121,10 +121,18 @@ impl Pax {
         Some(())
     }
 
-    /// What a global header may say about all entries that follow. The rest of it (comments, names, sizes) is about no entry.
+    /// What a global header may say about all entries that follow. The rest of it (comments, names, sizes) is about no
+    /// entry.
     pub(super) fn as_global(&self) -> Self {
         let all = self.clone();
-        Self { uname: all.uname, gname: all.gname, uid: all.uid, gid: all.gid, mtime: all.mtime, ..Self::default() }
+        Self {
+            uname: all.uname,
+            gname: all.gname,
+            uid: all.uid,
+            gid: all.gid,
+            mtime: all.mtime,
+            ..Self::default()
+        }
     }
 
     fn apply_record(&mut self, key: &[u8], value: &[u8]) -> Option<()> {
@@ -178,7 +186,11 @@ impl SparseRecords {
 
 /// A record with an empty value takes back what an earlier one said.
 fn unless_empty<T>(value: &[u8], decode: impl Fn(&[u8]) -> Option<T>) -> Option<Option<T>> {
-    if value.is_empty() { Some(None) } else { decode(value).map(Some) }
+    if value.is_empty() {
+        Some(None)
+    } else {
+        decode(value).map(Some)
+    }
 }
 
 fn text(value: &[u8]) -> Option<Vec<u8>> {
@@ -217,7 +229,19 @@ mod tests {
 
     #[test]
     fn malformed_records() {
-        for bad in ["", "6 a=b", "7 a=b\n", "5 a=b\n", "x a=b\n", "6  a=b\n", "5 ab\n", "5 =b\n", "99999999999999999999999 a=b\n", "0 \n", "2 \n"] {
+        for bad in [
+            "",
+            "6 a=b",
+            "7 a=b\n",
+            "5 a=b\n",
+            "x a=b\n",
+            "6  a=b\n",
+            "5 ab\n",
+            "5 =b\n",
+            "99999999999999999999999 a=b\n",
+            "0 \n",
+            "2 \n",
+        ] {
             assert_eq!(split_record(bad.as_bytes()), None, "{bad:?}");
         }
         assert!(Pax::default().apply(b"9 uid=-1\n").is_none());
@@ -227,7 +251,13 @@ mod tests {
     #[test]
     fn later_records_override_and_empty_ones_withdraw() {
         let mut pax = Pax::default();
-        let text = [record("path", "a"), record("path", "b"), record("uid", "7"), record("uid", "")].concat();
+        let text = [
+            record("path", "a"),
+            record("path", "b"),
+            record("uid", "7"),
+            record("uid", ""),
+        ]
+        .concat();
         pax.apply(text.as_bytes()).unwrap();
         assert_eq!((pax.path.as_deref(), pax.uid), (Some(&b"b"[..]), None));
     }
@@ -235,8 +265,19 @@ mod tests {
     #[test]
     fn global_headers_rename_nothing() {
         let mut pax = Pax::default();
-        pax.apply([record("path", "a"), record("size", "9"), record("gid", "5")].concat().as_bytes()).unwrap();
-        assert_eq!(pax.as_global(), Pax { gid: Some(5), ..Pax::default() });
+        pax.apply(
+            [record("path", "a"), record("size", "9"), record("gid", "5")]
+                .concat()
+                .as_bytes(),
+        )
+        .unwrap();
+        assert_eq!(
+            pax.as_global(),
+            Pax {
+                gid: Some(5),
+                ..Pax::default()
+            }
+        );
     }
 
     #[test]

@@ -16,7 +16,12 @@ pub(super) struct Payload<R> {
 
 impl<R: Read> Payload<R> {
     pub(super) fn new(inner: R) -> Self {
-        Self { inner, position: 0, left: 0, padding: 0 }
+        Self {
+            inner,
+            position: 0,
+            left: 0,
+            padding: 0,
+        }
     }
 
     /// Bytes read so far.
@@ -51,7 +56,12 @@ impl<R: Read> Payload<R> {
 
     /// All of the announced data. The caller has checked that it may be that much.
     pub(super) fn read_all(&mut self) -> Result<Vec<u8>, TarError> {
-        let mut data = vec![0; usize::try_from(self.left).map_err(|_| TarError::TooLarge { what: "extended header" })?];
+        let mut data = vec![
+            0;
+            usize::try_from(self.left).map_err(|_| TarError::TooLarge {
+                what: "extended header"
+            })?
+        ];
         if self.fill(&mut data)? < data.len() {
             return Err(self.truncated());
         }
@@ -60,13 +70,21 @@ impl<R: Read> Payload<R> {
         Ok(data)
     }
 
-    /// Reads past what is left of the current entry. With `may_end`, the padding may be missing at the end of the stream.
+    /// Reads past what is left of the current entry. With `may_end`, the padding may be missing at the end of the
+    /// stream.
     pub(super) fn skip(&mut self, may_end: bool) -> Result<(), TarError> {
-        let mut scratch = [0; 16 << 10];
+        if self.left > 0 {
+            self.skip_data()?;
+        }
+        self.skip_padding(may_end)
+    }
+
+    fn skip_data(&mut self) -> Result<(), TarError> {
+        let mut scratch = vec![0; 64 << 10];
         while self.left > 0 {
             self.read_data(&mut scratch)?;
         }
-        self.skip_padding(may_end)
+        Ok(())
     }
 
     /// Some of the data left in the current entry; 0 only when none is left (or `buf` is empty).
@@ -92,7 +110,11 @@ impl<R: Read> Payload<R> {
         let mut scratch = [0; BLOCK];
         let padding = std::mem::take(&mut self.padding);
         let complete = self.fill(&mut scratch[..padding])? == padding;
-        if complete || may_end { Ok(()) } else { Err(self.truncated()) }
+        if complete || may_end {
+            Ok(())
+        } else {
+            Err(self.truncated())
+        }
     }
 
     /// Fills `buf` as far as the stream goes.

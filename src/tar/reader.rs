@@ -1,13 +1,13 @@
 //! Bytes to entries, for streams nobody vouches for.
 //!
-//! Understands version 7, ustar, pax (`x` and `g` headers), GNU (long names, base-256 numbers) and sparse files in the formats old GNU,
-//! pax 0.0, 0.1 and 1.0. Every length is bounded before anything is allocated for it.
+//! Understands version 7, ustar, pax (`x` and `g` headers), GNU (long names, base-256 numbers) and sparse files in the
+//! formats old GNU, pax 0.0, 0.1 and 1.0. Every length is bounded before anything is allocated for it.
 
 use super::header::{self, Block, Header};
+use super::member::{self, Before, Member};
 use super::pax::Pax;
 use super::payload::Payload;
-use super::sparse::{self, Extent, TextMap};
-use super::{Entry, EntryKind, MAX_NAME, MAX_PAX, Timestamp, names};
+use super::{Entry, MAX_NAME, MAX_PAX};
 use std::io::{self, Read};
 
 /// A stream is not a sound tar archive. After any of these the reader refuses to go on.
@@ -65,7 +65,8 @@ enum State {
     Failed,
 }
 
-/// Reads a tar stream, one entry after the other. Its [`Read`] gives the current entry's data: [`Entry::stored`] bytes, without padding.
+/// Reads a tar stream, one entry after the other. Its [`Read`] gives the current entry's data: [`Entry::stored`] bytes,
+/// without padding.
 ///
 /// Reads in blocks of 512 bytes, so give it a buffered source.
 #[derive(Debug)]
@@ -78,31 +79,30 @@ pub struct TarReader<R> {
     global: Pax,
 }
 
-/// What precedes the header of an entry.
-#[derive(Debug, Default)]
-struct Before {
-    pax: Pax,
-    pax_len: u64,
-    gnu_name: Option<Vec<u8>>,
-    gnu_link: Option<Vec<u8>>,
-    /// Something was said about an entry that must then follow.
-    is_pending: bool,
-}
-
 impl<R: Read> TarReader<R> {
     /// Reads a whole archive, which must have its end mark.
     pub fn new(source: R) -> Self {
-        Self { payload: Payload::new(source), is_part: false, state: State::Reading, global: Pax::default() }
+        Self {
+            payload: Payload::new(source),
+            is_part: false,
+            state: State::Reading,
+            global: Pax::default(),
+        }
     }
 
-    /// Reads a piece of an archive: complete entries, the last one possibly without padding, with or without an end mark.
+    /// Reads a piece of an archive: complete entries, the last one possibly without padding, with or without an end
+    /// mark.
     pub fn new_part(source: R) -> Self {
-        Self { is_part: true, ..Self::new(source) }
+        Self {
+            is_part: true,
+            ..Self::new(source)
+        }
     }
 
     /// The next entry and the length of everything between the (padded) data before it and its own data, in bytes.
     ///
-    /// `None` at the end of the archive; what follows the end mark is left unread. Data of the current entry that was not read is skipped.
+    /// `None` at the end of the archive; what follows the end mark is left unread. Data of the current entry that was
+    /// not read is skipped.
     pub fn next_entry(&mut self) -> Result<Option<(Entry, u64)>, TarError> {
         match self.state {
             State::Reading => {}
@@ -135,7 +135,13 @@ impl<R: Read> TarReader<R> {
         while let Some(block) = self.header_block(before.is_pending)? {
             let header = self.decode(&block)?;
             if !self.take_extension(&header, &mut before)? {
-                let entry = self.entry(&block, header, before)?;
+                let member = Member {
+                    at: self.header_at(),
+                    block,
+                    header,
+                    before,
+                };
+                let entry = member.read(&mut self.payload, &self.global)?;
                 self.payload.begin(entry.stored);
                 return Ok(Some((entry, self.position() - start)));
             }
@@ -179,7 +185,7 @@ impl<R: Read> TarReader<R> {
             }
             b'L' => before.gnu_name = Some(self.read_long_name(header)?),
             b'K' => before.gnu_link = Some(self.read_long_name(header)?),
-            b'V' => self.skip_data(header)?,
+            b'V' => member::skip_data(&mut self.payload, header.size)?,
             _ => return Ok(false),
         }
         before.is_pending |= matches!(header.typeflag, b'x' | b'X' | b'L' | b'K');
@@ -189,7 +195,9 @@ impl<R: Read> TarReader<R> {
     fn take_pax(&mut self, header: &Header, before: &mut Before) -> Result<(), TarError> {
         before.pax_len = before.pax_len.saturating_add(header.size);
         if before.pax_len > MAX_PAX as u64 {
-            return Err(TarError::TooLarge { what: "extended header" });
+            return Err(TarError::TooLarge {
+                what: "extended header",
+            });
         }
         self.read_pax(header, &mut before.pax)
     }
@@ -197,7 +205,10 @@ impl<R: Read> TarReader<R> {
     fn read_pax(&mut self, header: &Header, pax: &mut Pax) -> Result<(), TarError> {
         let at = self.header_at();
         let text = self.read_bounded(header, MAX_PAX, "extended header")?;
-        pax.apply(&text).ok_or(TarError::Extension { what: "extended header", at })
+        pax.apply(&text).ok_or(TarError::Extension {
+            what: "extended header",
+            at,
+        })
     }
 
     /// The name in a GNU `L` or `K` header, which ends with a NUL.
@@ -214,108 +225,6 @@ impl<R: Read> TarReader<R> {
         self.payload.begin(header.size);
         self.payload.read_all()
     }
-
-    fn skip_data(&mut self, header: &Header) -> Result<(), TarError> {
-        self.payload.begin(bounded_size(header.size)?);
-        self.payload.skip(false)
-    }
-
-    /// Puts an entry together from its header and what preceded it, and reads the map of a sparse file.
-    fn entry(&mut self, block: &Block, header: Header, before: Before) -> Result<Entry, TarError> {
-        let at = self.header_at();
-        let Before { pax, gnu_name, gnu_link, .. } = before;
-        let global = &self.global;
-        let name = pax.sparse.name.clone().or(pax.path).or(gnu_name).unwrap_or(header.name);
-        let link = pax.link.or(gnu_link).unwrap_or(header.link);
-        if name.len().max(link.len()) > MAX_NAME {
-            return Err(TarError::TooLarge { what: "name" });
-        }
-        let kind = kind(header.typeflag, &name).ok_or(TarError::UnknownType { flag: header.typeflag.into(), at })?;
-        let mut entry = Entry {
-            path: names::normalise(&name),
-            mode: header.mode,
-            uid: pax.uid.or(global.uid).unwrap_or(header.uid),
-            gid: pax.gid.or(global.gid).unwrap_or(header.gid),
-            uname: pax.uname.or_else(|| global.uname.clone()).unwrap_or(header.uname),
-            gname: pax.gname.or_else(|| global.gname.clone()).unwrap_or(header.gname),
-            mtime: pax.mtime.or(global.mtime).unwrap_or(Timestamp { secs: header.mtime, nanos: 0 }),
-            link: link_target(kind, link),
-            xattrs: pax.xattrs,
-            ..Entry::new(Vec::new(), kind)
-        };
-        if matches!(kind, EntryKind::CharDevice | EntryKind::BlockDevice) {
-            entry.device = (pax.device.0.unwrap_or(header.device.0), pax.device.1.unwrap_or(header.device.1));
-        }
-        let stored = bounded_size(pax.size.unwrap_or(header.size))?;
-        if header.typeflag == b'D' {
-            // The list of names that GNU tar puts into incremental archives.
-            self.skip_data(&Header { size: stored, ..Header::default() })?;
-        }
-        if kind == EntryKind::File {
-            (entry.size, entry.stored) = (stored, stored);
-            self.take_sparse(&mut entry, block, header.typeflag, pax.sparse, at)?;
-        }
-        Ok(entry)
-    }
-
-    /// Completes the entry of a file if it is stored without its holes.
-    fn take_sparse(
-        &mut self,
-        entry: &mut Entry,
-        block: &Block,
-        typeflag: u8,
-        records: super::pax::SparseRecords,
-        at: u64,
-    ) -> Result<(), TarError> {
-        let bad_map = TarError::Extension { what: "map of a sparse file", at };
-        let start = self.position();
-        let (map, size) = match (typeflag, records.major, records.map) {
-            (b'S', ..) => self.read_gnu_map(block)?.ok_or(bad_map)?,
-            (_, Some(1), _) => {
-                let map = self.read_text_map(entry.stored)?;
-                // The map counts as data in this format.
-                entry.stored -= self.position() - start;
-                (map, records.size.unwrap_or(entry.size))
-            }
-            (_, Some(2..), _) => return Err(TarError::Extension { what: "format of a sparse file", at }),
-            (.., Some(map)) => (map, records.size.unwrap_or(entry.size)),
-            (.., None) => return Ok(()),
-        };
-        let bad_map = TarError::Extension { what: "map of a sparse file", at };
-        if sparse::check(&map, size) != Some(entry.stored) {
-            return Err(bad_map);
-        }
-        entry.size = bounded_size(size)?;
-        entry.sparse = Some(map.into_iter().filter(|&(_, len)| len > 0).collect());
-        Ok(())
-    }
-
-    fn read_gnu_map(&mut self, block: &Block) -> Result<Option<(Vec<Extent>, u64)>, TarError> {
-        let Some((mut map, mut has_more, size)) = sparse::decode_gnu_header(block) else { return Ok(None) };
-        while has_more {
-            let block = self.payload.expect_block()?;
-            match sparse::decode_gnu_more(&block, &mut map) {
-                Some(more) => has_more = more,
-                None => return Ok(None),
-            }
-        }
-        Ok(Some((map, size)))
-    }
-
-    /// The map in front of the data, which is no longer than `limit` bytes together with it.
-    fn read_text_map(&mut self, limit: u64) -> Result<Vec<Extent>, TarError> {
-        let at = self.header_at();
-        let mut text = TextMap::default();
-        let mut left = limit;
-        loop {
-            let bad_map = || TarError::Extension { what: "map of a sparse file", at };
-            left = left.checked_sub(header::BLOCK as u64).ok_or_else(bad_map)?;
-            let block = self.payload.expect_block()?;
-            if text.take(&block).ok_or_else(bad_map)? {
-                return Ok(text.into_map());
-            }
-        }
-    }
 }
 
 impl<R: Read> Read for TarReader<R> {
@@ -329,33 +238,3 @@ impl<R: Read> Read for TarReader<R> {
         })
     }
 }
-
-/// What an entry is; `None` if the flag is unknown. Version 7 had no flag for folders, only a `/` after the name.
-fn kind(typeflag: u8, name: &[u8]) -> Option<EntryKind> {
-    Some(match typeflag {
-        0 if name.ends_with(b"/") => EntryKind::Dir,
-        0 | b'0' | b'7' | b'S' => EntryKind::File,
-        b'1' => EntryKind::Hardlink,
-        b'2' => EntryKind::Symlink,
-        b'3' => EntryKind::CharDevice,
-        b'4' => EntryKind::BlockDevice,
-        b'5' | b'D' => EntryKind::Dir,
-        b'6' => EntryKind::Fifo,
-        _ => return None,
-    })
-}
-
-/// Hard links name members of the archive; symbolic links hold any text.
-fn link_target(kind: EntryKind, link: Vec<u8>) -> Vec<u8> {
-    match kind {
-        EntryKind::Hardlink => names::normalise(&link),
-        EntryKind::Symlink => link,
-        _ => Vec::new(),
-    }
-}
-
-/// No file is larger than file systems can address; beyond that lies arithmetic that overflows.
-fn bounded_size(size: u64) -> Result<u64, TarError> {
-    if size > i64::MAX as u64 { Err(TarError::TooLarge { what: "size" }) } else { Ok(size) }
-}
-

@@ -1,7 +1,8 @@
 //! Maps of the data in sparse files, as the formats in use write them.
 //!
-//! Pax 1.0 (the one sfarc writes) puts a text map before the data, pax 0.0 and 0.1 put it into records, and old GNU archives into the header
-//! and blocks after it. All of them end with an empty extent at the file's size if the file ends with a hole.
+//! Pax 1.0 (the one sfarc writes) puts a text map before the data, pax 0.0 and 0.1 put it into records, and old GNU
+//! archives into the header and blocks after it. All of them end with an empty extent at the file's size if the file
+//! ends with a hole.
 
 use super::header::{BLOCK, Block, padding};
 use super::number::{self, decode_decimal};
@@ -112,7 +113,8 @@ pub(super) fn decode_gnu_header(block: &Block) -> Option<(Vec<Extent>, bool, u64
     Some((map, block[482] != 0, size))
 }
 
-/// Appends the extents of a block that continues the map of an old GNU header; tells whether another such block follows.
+/// Appends the extents of a block that continues the map of an old GNU header; tells whether another such block
+/// follows.
 pub(super) fn decode_gnu_more(block: &Block, map: &mut Vec<Extent>) -> Option<bool> {
     gnu_extents(&block[..504], map)?;
     (map.len() <= MAX_EXTENTS).then_some(block[BLOCK - 8] != 0)
@@ -164,7 +166,17 @@ mod tests {
 
     #[test]
     fn text_maps_that_are_none() {
-        for bad in ["", "x\n", "1\n5\n", "\n", "1000001\n", "99999999999999999999\n", "999999999999999999999\n", "1\n-1\n5\n", "1\n1 \n5\n"] {
+        for bad in [
+            "",
+            "x\n",
+            "1\n5\n",
+            "\n",
+            "1000001\n",
+            "99999999999999999999\n",
+            "999999999999999999999\n",
+            "1\n-1\n5\n",
+            "1\n1 \n5\n",
+        ] {
             assert_eq!(decode_text(&block_of(bad)), None, "{bad:?}");
         }
         assert_eq!(decode_text(&block_of("1\n0\n5\n")), Some(vec![(0, 5)]));

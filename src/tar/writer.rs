@@ -38,7 +38,11 @@ pub struct TarWriter<W> {
 impl<W: Write> TarWriter<W> {
     /// A writer at the start of a stream.
     pub fn new(out: W) -> Self {
-        Self { out, left: 0, padding: 0 }
+        Self {
+            out,
+            left: 0,
+            padding: 0,
+        }
     }
 
     /// Writes all that precedes the data of an entry, and returns its length in bytes.
@@ -80,7 +84,10 @@ impl<W: Write> TarWriter<W> {
 
 /// The pax header, if one is needed, the header itself and the map of a sparse file.
 fn encode_head(entry: &Entry) -> Result<Vec<u8>, WriteError> {
-    let map = entry.sparse.as_ref().map_or(Vec::new(), |map| sparse::encode_text(map, entry.size));
+    let map = entry
+        .sparse
+        .as_ref()
+        .map_or(Vec::new(), |map| sparse::encode_text(map, entry.size));
     let header = plain_header(entry, entry.stored + map.len() as u64);
     let records = records(entry, &header);
     if records.len() > MAX_PAX {
@@ -89,7 +96,13 @@ fn encode_head(entry: &Entry) -> Result<Vec<u8>, WriteError> {
     let mut head = Vec::with_capacity(records.len() + map.len() + 3 * BLOCK);
     if !records.is_empty() {
         let size = records.len() as u64;
-        let pax = Header { name: PAX_NAME.to_vec(), mode: 0o644, size, typeflag: b'x', ..Header::default() };
+        let pax = Header {
+            name: PAX_NAME.to_vec(),
+            mode: 0o644,
+            size,
+            typeflag: b'x',
+            ..Header::default()
+        };
         head.extend_from_slice(&pax.encode());
         head.extend_from_slice(&records);
         head.resize(head.len() + padding(size), 0);
@@ -152,7 +165,10 @@ fn records(entry: &Entry, header: &Header) -> Vec<u8> {
 
 fn push_names(out: &mut Vec<u8>, entry: &Entry, header: &Header) {
     let is_utf8 = |text: &[u8]| std::str::from_utf8(text).is_ok();
-    if ![&header.name, &header.link, &header.uname, &header.gname].into_iter().all(|text| is_utf8(text)) {
+    if ![&header.name, &header.link, &header.uname, &header.gname]
+        .into_iter()
+        .all(|text| is_utf8(text))
+    {
         // Pax text is UTF-8 unless this comes first.
         pax::push(out, b"hdrcharset", b"BINARY");
     }
@@ -185,5 +201,49 @@ fn push_numbers(out: &mut Vec<u8>, entry: &Entry, header: &Header) {
     }
     if entry.mtime.nanos > 0 || !fits::seconds(entry.mtime.secs) {
         pax::push(out, b"mtime", pax::encode_time(entry.mtime).as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tar::Timestamp;
+
+    /// The bytes of a stream decide whether an unchanged folder costs nothing in the next snapshot: they must stay as
+    /// they are.
+    #[test]
+    fn bytes_are_pinned() {
+        let mtime = Timestamp { secs: 1, nanos: 5 };
+        let plain = Entry {
+            size: 3,
+            stored: 3,
+            uid: 7,
+            ..Entry::new("dir/plain", EntryKind::File)
+        };
+        let rich = Entry {
+            mtime,
+            xattrs: vec![(b"user.x".to_vec(), b"y".to_vec())],
+            ..Entry::new(b"\xff", EntryKind::Dir)
+        };
+        let holes = Entry {
+            size: 1 << 34,
+            stored: 3,
+            sparse: Some(vec![(512, 3)]),
+            ..Entry::new("holes", EntryKind::File)
+        };
+        let mut tar = TarWriter::new(Vec::new());
+        let mut heads = Vec::new();
+        for entry in [&plain, &rich, &holes] {
+            heads.push(tar.append(entry).unwrap());
+            tar.write_data(&b"abc"[..entry.stored as usize]).unwrap();
+        }
+        let stream = tar.finish().unwrap();
+        assert_eq!((heads, stream.len()), (vec![512, 1536, 2048], 6144));
+        let records = b"21 hdrcharset=BINARY\n11 path=\xff/\n21 mtime=1.000000005\n25 SCHILY.xattr.user.x=y\n";
+        assert!(stream[1536..].starts_with(records));
+        assert_eq!(
+            blake3::hash(&stream).to_hex().as_str(),
+            "47d26f674a11ab85c512f41056275d01466767244d013aba035a5798b6d83f22"
+        );
     }
 }

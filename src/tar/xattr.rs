@@ -13,7 +13,8 @@ const MAX_TOTAL: usize = super::MAX_PAX / 2;
 /// Name and value.
 pub(super) type Xattr = (Vec<u8>, Vec<u8>);
 
-/// A path that leads to the object behind a handle, also to a symbolic link itself and with handles that cannot be read.
+/// A path that leads to the object behind a handle, also to a symbolic link itself and with handles that cannot be
+/// read.
 pub(super) fn magic_path(object: impl AsFd) -> String {
     format!("/proc/self/fd/{}", object.as_fd().as_raw_fd())
 }
@@ -26,19 +27,26 @@ pub(super) struct XattrReader {
 
 impl XattrReader {
     pub(super) fn new() -> Self {
-        Self { names: vec![0; MAX_BYTES], value: vec![0; MAX_BYTES] }
+        Self {
+            names: vec![0; MAX_BYTES],
+            value: vec![0; MAX_BYTES],
+        }
     }
 
     /// The attributes of `object` that travel, sorted by name; none where the file system has no attributes.
     ///
-    /// Those the caller may not read are left out. Fails with `E2BIG` if they are more than fit into an extended header.
+    /// Those the caller may not read are left out. Fails with `E2BIG` if they are more than fit into an extended
+    /// header.
     pub(super) fn read(&mut self, object: impl AsFd) -> Result<Vec<Xattr>, Errno> {
         let path = magic_path(object);
         let len = match listxattr(path.as_str(), &mut self.names[..]) {
             Err(Errno::OPNOTSUPP) => 0,
             result => result?,
         };
-        let mut names: Vec<&[u8]> = self.names[..len].split(|&b| b == 0).filter(|name| travels(name)).collect();
+        let mut names: Vec<&[u8]> = self.names[..len]
+            .split(|&b| b == 0)
+            .filter(|name| travels(name))
+            .collect();
         names.sort_unstable();
         let mut xattrs = Vec::with_capacity(names.len());
         for name in names {
@@ -48,8 +56,15 @@ impl XattrReader {
                 Err(error) => return Err(error),
             }
         }
-        let total: usize = xattrs.iter().map(|(name, value)| 3 * name.len() + value.len() + 32).sum();
-        if total > MAX_TOTAL { Err(Errno::TOOBIG) } else { Ok(xattrs) }
+        let total: usize = xattrs
+            .iter()
+            .map(|(name, value)| 3 * name.len() + value.len() + 32)
+            .sum();
+        if total > MAX_TOTAL {
+            Err(Errno::TOOBIG)
+        } else {
+            Ok(xattrs)
+        }
     }
 }
 
@@ -65,7 +80,10 @@ pub(super) fn is_acl(name: &[u8]) -> bool {
 
 /// Other `system.` attributes are views of the file system's own state.
 fn travels(name: &[u8]) -> bool {
-    [&b"user."[..], b"security.", b"trusted."].iter().any(|space| name.starts_with(space)) || is_acl(name)
+    [&b"user."[..], b"security.", b"trusted."]
+        .iter()
+        .any(|space| name.starts_with(space))
+        || is_acl(name)
 }
 
 /// An attribute's name as part of a pax key, where `=` would end it. GNU tar writes the same.
@@ -103,7 +121,11 @@ mod tests {
 
     #[test]
     fn escaping() {
-        for (name, key) in [(&b"user.a"[..], &b"user.a"[..]), (b"user.a=b%c", b"user.a%3Db%25c"), (b"%3D", b"%253D")] {
+        for (name, key) in [
+            (&b"user.a"[..], &b"user.a"[..]),
+            (b"user.a=b%c", b"user.a%3Db%25c"),
+            (b"%3D", b"%253D"),
+        ] {
             assert_eq!(escape(name), key);
             assert_eq!(unescape(key), name);
         }

@@ -12,7 +12,7 @@ use crate::engine::restore::cat;
 use crate::engine::split_stream_path;
 use crate::repo::Repository;
 
-/// Bytes that go to a pipe at a time: chunks are too small to be written one by one.
+/// Bytes that go to a pipe at a time where a part of a stream comes chunk by chunk.
 const BUFFER_BYTES: usize = 256 << 10;
 
 pub(in crate::cli) fn run(args: &args::Cat, repository: &Repository) -> Result<Exit, CliError> {

@@ -1,0 +1,492 @@
+#!/usr/bin/env python3
+"""Reads sfarc repositories of format 1: a second implementation, written from format-spec.md alone.
+
+    sfarc_reader.py REPO list
+    sfarc_reader.py REPO cat SNAPSHOT STREAM > out
+    sfarc_reader.py REPO restore SNAPSHOT DIR
+
+The password comes from $SFARC_PASSWORD, or give --key-file FILE. Section numbers are those of format-spec.md.
+Everything that is read is proven: names, headers, seals, chunks, lists, stream hashes. It is slow and reads only.
+"""
+
+import argparse
+import datetime
+import os
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import zstandard
+from argon2.low_level import Type, hash_secret_raw
+from blake3 import blake3
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+
+CONTEXT = "sfarc 2026-11-22 format 1 "
+CONFIG, PACK, INDEX, SNAPSHOT, GC = 1, 2, 3, 4, 6
+RECORD_SECTION, BLOCK_SECTION, FOOTER_SECTION, PAGE_SECTION, FILTER_SECTION = 1, 2, 3, 4, 5
+HEADER_LEN, TAG_LEN, PAGE_LEN, ROW_LEN = 112, 16, 4096, 22
+PAGE_ROWS = (PAGE_LEN - TAG_LEN) // ROW_LEN
+CHUNK_MAX, BLOCK_MAX, PACK_MAX = 1 << 20, (256 << 10) + (1 << 20), 32 << 20
+RECORD_MAX, FOOTER_MAX, NODE_MAX_ROWS, LIST_MAX_DEPTH = 64 << 20, 256 << 20, 64, 24
+FENCE = b"SFARC fence\n"
+
+
+class Damage(Exception):
+    """Stored bytes that are not what the format asks for."""
+
+
+def require(condition: bool, why: str) -> None:
+    if not condition:
+        raise Damage(why)
+
+
+# Fields and records (section 3)
+
+
+class Fields:
+    """Little-endian fields from the front of some bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def take(self, count: int) -> bytes:
+        require(0 <= count <= len(self.data) - self.at, "it ends too early")
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def uint(self, size: int) -> int:
+        return int.from_bytes(self.take(size), "little")
+
+    def i64(self) -> int:
+        return int.from_bytes(self.take(8), "little", signed=True)
+
+    def bool(self) -> bool:
+        byte = self.uint(1)
+        require(byte < 2, "a truth value is neither 0 nor 1")
+        return byte == 1
+
+    def blob(self) -> bytes:
+        return self.take(self.uint(8))
+
+    def text(self) -> str:
+        try:
+            return self.blob().decode()
+        except UnicodeDecodeError as error:
+            raise Damage("a text is not UTF-8") from error
+
+    def many[T](self, read: Callable[[], T]) -> list[T]:
+        return [read() for _ in range(self.uint(8))]
+
+    def maybe[T](self, read: Callable[[], T]) -> T | None:
+        return read() if self.bool() else None
+
+    def end(self) -> None:
+        require(self.at == len(self.data), "bytes follow its end")
+
+
+def record[T](data: bytes, read: Callable[[Fields], T]) -> T:
+    require(len(data) <= RECORD_MAX, "a record is too large")
+    fields = Fields(data)
+    require(fields.uint(2) == 1, "a record has a version that this reader does not know")
+    value = read(fields)
+    fields.end()
+    return value
+
+
+# Keys and seals (sections 4 and 5)
+
+
+def derive(context: str, material: bytes, length: int = 32) -> bytes:
+    return blake3(material, derive_key_context=CONTEXT + context).digest(length)
+
+
+def unseal(cipher: int, key: bytes, nonce: bytes, sealed: bytes, associated: bytes) -> bytes:
+    require(cipher in (1, 2), "it names an unknown cipher")
+    aead = AESGCM(key) if cipher == 1 else ChaCha20Poly1305(key)
+    try:
+        return aead.decrypt(nonce, sealed, associated)
+    except (InvalidTag, ValueError) as error:
+        raise Damage("its seal is broken") from error
+
+
+class Keys:
+    """What is derived from the root key."""
+
+    def __init__(self, root: bytes) -> None:
+        self.wrap = {kind: derive(f"wrap {kind}", root) for kind in range(1, 7)}
+        self.ids = {1: derive("chunk id", root), 2: derive("list id", root)}
+
+    def chunk_id(self, block_kind: int, chunk: bytes) -> bytes:
+        return blake3(chunk, key=self.ids[block_kind]).digest(16)
+
+
+class Sealed:
+    """A sealed object whose header is open."""
+
+    def __init__(self, keys: Keys, kind: int, data: bytes) -> None:
+        fields = Fields(data)
+        self.prefix, nonce, wrapped = fields.take(16), fields.take(12), fields.take(48)
+        magic, found, version, wrap, self.cipher, zero, length = struct.unpack("<6sBBBBHI", self.prefix)
+        require((magic, found, version, wrap) == (b"SFARC\0", kind, 1, 1), "its header is not the expected one")
+        require((zero, length, fields.uint(4)) == (0, HEADER_LEN, 0), "its length or reserved bytes are wrong")
+        self.key = unseal(self.cipher, keys.wrap[kind], nonce, wrapped, self.prefix)
+        require(derive("key commitment", self.key) == fields.take(32), "its key is not the one it commits to")
+        self.data = data
+
+    def section(self, section: int, ordinal: int, start: int, length: int) -> bytes:
+        require(HEADER_LEN <= start <= start + length <= len(self.data), "a section lies outside the object")
+        nonce = struct.pack("<IQ", section, ordinal)
+        return unseal(self.cipher, self.key, nonce, self.data[start : start + length], self.prefix + nonce)
+
+    def record(self) -> bytes:
+        return self.section(RECORD_SECTION, 0, HEADER_LEN, len(self.data) - HEADER_LEN)
+
+    def footer(self) -> tuple[int, bytes]:
+        """Where the footer begins, and its plaintext."""
+        start, length, magic = struct.unpack("<QI4s", self.data[-16:])
+        require(magic == b"SFEN" and start + length + 16 == len(self.data), "its trailer is wrong")
+        require(length <= FOOTER_MAX + TAG_LEN, "its footer is too large")
+        return start, self.section(FOOTER_SECTION, 0, start, length)
+
+
+# Chunks: packs and index runs (sections 7 and 8)
+
+
+class Block(NamedTuple):
+    kind: int
+    codec: int
+    start: int
+    stored_len: int
+    plain_len: int
+    first_chunk: int
+    chunks: int
+
+
+class Pack:
+    def __init__(self, keys: Keys, data: bytes) -> None:
+        require(len(data) <= PACK_MAX, "a pack is too large")
+        self.keys, self.sealed = keys, Sealed(keys, PACK, data)
+        end, directory = self.sealed.footer()
+        fields = Fields(directory)
+        blocks, chunks = fields.uint(4), fields.uint(4)
+        require(blocks <= chunks <= 0xFFFF, "it counts too many blocks or chunks")
+        self.blocks: list[Block] = []
+        start, first = HEADER_LEN, 0
+        for _ in range(blocks):
+            kind, codec, count, stored, plain = struct.unpack("<BBHII", fields.take(12))
+            require(kind in (1, 2) and codec in (0, 1), "a block is of an unknown kind or codec")
+            require(count > 0 and plain <= BLOCK_MAX and stored >= TAG_LEN, "a block has an impossible length")
+            self.blocks.append(Block(kind, codec, start, stored, plain, first, count))
+            start, first = start + stored, first + count
+        require((start, first) == (end, chunks), "its blocks do not fill it")
+        self.ids = [fields.take(16) for _ in range(chunks)]
+        self.lens = [fields.uint(3) for _ in range(chunks)]
+        fields.end()
+        require(all(0 < length <= CHUNK_MAX for length in self.lens), "a chunk has an impossible length")
+        self.open_block = lru_cache(maxsize=16)(self._open_block)
+
+    def _open_block(self, number: int) -> list[bytes]:
+        block = self.blocks[number]
+        plain = self.sealed.section(BLOCK_SECTION, number, block.start, block.stored_len)
+        if block.codec == 1:
+            try:
+                plain = zstandard.ZstdDecompressor().decompress(plain, block.plain_len, allow_extra_data=False)
+            except zstandard.ZstdError as error:
+                raise Damage("a block does not decompress") from error
+        require(len(plain) == block.plain_len, "a block is not as long as its directory says")
+        fields, numbers = Fields(plain), range(block.first_chunk, block.first_chunk + block.chunks)
+        chunks = [fields.take(self.lens[chunk]) for chunk in numbers]
+        fields.end()
+        names = [self.keys.chunk_id(block.kind, chunk) for chunk in chunks]
+        require(names == [self.ids[chunk] for chunk in numbers], "a chunk does not hash to its name")
+        return chunks
+
+    def chunk(self, ordinal: int) -> tuple[int, bytes]:
+        """The kind and the bytes of the chunk with this number."""
+        for number, block in enumerate(self.blocks):
+            if block.first_chunk <= ordinal < block.first_chunk + block.chunks:
+                return block.kind, self.open_block(number)[ordinal - block.first_chunk]
+        raise Damage("a pack has no chunk of that number")
+
+
+class Run:
+    def __init__(self, keys: Keys, data: bytes) -> None:
+        self.sealed = Sealed(keys, INDEX, data)
+        end, footer = self.sealed.footer()
+        fields = Fields(footer)
+        self.rows, self.filter_blocks = fields.uint(8), fields.uint(8)
+        packs, level = fields.uint(4), fields.uint(4)
+        require(self.filter_blocks <= self.rows and level <= 255, "its footer is malformed")
+        self.group = fields.take(16)
+        self.packs = [(fields.take(32), fields.uint(4)) for _ in range(packs)]
+        self.starts = [fields.uint(8) for _ in range(-(-self.rows // PAGE_ROWS))]
+        fields.end()
+        require(self.starts == sorted(self.starts), "its pages are not in order")
+        self.page = lru_cache(maxsize=256)(self._page)
+        filters, at = bytearray(), self._page_span(len(self.starts))[0]
+        for number, left in enumerate(range(self.filter_blocks, 0, -63)):
+            length = min(left, 63) * 64 + TAG_LEN
+            filters += self.sealed.section(FILTER_SECTION, number, at, length)
+            at += length
+        require(at == end, "its pages and filters do not end where its footer begins")
+        self.filter = bytes(filters)
+
+    def _page_span(self, number: int) -> tuple[int, int]:
+        """Where a page lies; for the number of pages, where the last one ends."""
+        rows = min(max(self.rows - number * PAGE_ROWS, 0), PAGE_ROWS)
+        if number == len(self.starts) and number > 0:
+            start, length = self._page_span(number - 1)
+            return start + length, 0
+        return HEADER_LEN + number * PAGE_LEN, PAGE_LEN if rows == PAGE_ROWS else rows * ROW_LEN + TAG_LEN
+
+    def _page(self, number: int) -> list[tuple[bytes, int, int]]:
+        plain = self.sealed.section(PAGE_SECTION, number, *self._page_span(number))
+        rows = list(struct.iter_unpack("<16sIH", plain[: len(plain) // ROW_LEN * ROW_LEN]))
+        require([row[0] for row in rows] == sorted(row[0] for row in rows), "rows are not in order")
+        require(int.from_bytes(rows[0][0][:8], "big") == self.starts[number], "a page does not begin as announced")
+        return rows
+
+    def may_hold(self, name: bytes) -> bool:
+        if not self.filter_blocks:
+            return True
+        block = (int.from_bytes(name[:8], "big") * self.filter_blocks >> 64) * 64
+        tail = int.from_bytes(name[8:], "little")
+        bits = [tail >> (9 * k) & 511 for k in range(6)]
+        return all(self.filter[block + bit // 8] >> (bit % 8) & 1 for bit in bits)
+
+    def find(self, name: bytes) -> Iterator[tuple[bytes, int]]:
+        """The packs that hold a chunk, and its number in each."""
+        prefix = int.from_bytes(name[:8], "big")
+        for number, start in enumerate(self.starts):
+            following = self.starts[number + 1] if number + 1 < len(self.starts) else 1 << 64
+            if start <= prefix <= following:
+                for found, pack, ordinal in self.page(number):
+                    if found == name:
+                        require(pack < len(self.packs), "a row names a pack that its table does not have")
+                        yield self.packs[pack][0], ordinal
+
+
+# Manifests (section 10)
+
+
+@dataclass
+class Content:
+    length: int
+    hash: bytes
+    root: tuple[bytes, int] | None
+
+
+@dataclass
+class Stream:
+    name: bytes
+    content: Content
+    catalog: Content | None
+
+
+@dataclass
+class Manifest:
+    time: int
+    host: str
+    complete: bool
+    streams: list[Stream]
+    id: str = ""
+
+
+def read_content(fields: Fields) -> Content:
+    length, digest, _sizes = fields.uint(8), fields.take(32), fields.take(12)
+    return Content(length, digest, fields.maybe(lambda: (fields.take(16), fields.uint(1))))
+
+
+def read_stream(fields: Fields) -> Stream:
+    name, origin = fields.blob(), fields.uint(4)
+    require(origin <= 3, "an origin is unknown")
+    if origin > 0:
+        _path_or_command = fields.blob()
+    content, catalog = read_content(fields), fields.maybe(lambda: read_content(fields))
+    require(fields.uint(4) <= 3, "a proof is unknown")
+    _new_bytes, _problems = fields.uint(8), fields.many(fields.text)
+    return Stream(name, content, catalog)
+
+
+def read_manifest(fields: Fields) -> Manifest:
+    time, _duration, host, _tags = fields.i64(), fields.uint(8), fields.text(), fields.many(fields.text)
+    _labels = fields.many(lambda: (fields.text(), fields.text()))
+    _program, _session, _added = fields.text(), fields.take(16), fields.uint(8)
+    return Manifest(time, host, fields.bool(), fields.many(lambda: read_stream(fields)))
+
+
+# The repository (sections 2, 6 and 9)
+
+
+class Repository:
+    def __init__(self, root: Path, password: bytes | None, key_file: bytes | None) -> None:
+        self.root = root
+        config = (root / "config").read_bytes()
+        head = Fields(config[:56])
+        require(head.take(8) == b"SFARCREP" and head.uint(4) == 1, "there is no repository of format 1")
+        features, self.id = head.take(24), head.take(16)
+        require(head.uint(4) == 0, "its reserved bytes are not zero")
+        require(features[:8] == bytes(8), "the repository uses features that this reader does not know")
+        self.keys = Keys(self.unlock(password, key_file))
+        stored = record(Sealed(self.keys, CONFIG, config[56:]).record(), lambda f: (f.take(24), f.take(16), f.i64(), f.text()))
+        require(stored[:2] == (features, self.id), "the head of the configuration was altered")
+        self.pack = lru_cache(maxsize=4)(lambda name: Pack(self.keys, self.read("packs", name)))
+        self.runs: list[Run] | None = None
+
+    def names(self, folder: str) -> list[str]:
+        return sorted(path.name for path in (self.root / folder).iterdir() if not set(path.name) - set("0123456789abcdef"))
+
+    def read(self, folder: str, name: str) -> bytes:
+        """An object that is named by its content."""
+        data = (self.root / folder / name).read_bytes()
+        require(blake3(data).hexdigest() == name, f"{folder}/{name} does not hash to its name")
+        return data
+
+    def unlock(self, password: bytes | None, key_file: bytes | None) -> bytes:
+        for name in self.names("keys"):
+            slot = Fields(self.read("keys", name))
+            require(slot.uint(2) == 1, "a key slot has a version that this reader does not know")
+            kind, key = slot.uint(4), b""
+            if kind == 0:
+                memory, passes, lanes = slot.uint(4), slot.uint(4), slot.uint(4)
+                if password is not None:
+                    raw = hash_secret_raw(password, self.id, passes, memory, lanes, 32, Type.ID, 0x13)
+                    key = derive("passphrase", raw)
+            elif key_file is not None:
+                key = derive("key file", key_file)
+            cipher, nonce, sealed, commitment = slot.uint(1), slot.take(12), slot.take(48), slot.take(32)
+            if key and derive("key commitment", key) == commitment:
+                return unseal(cipher, key, nonce, sealed, b"sfarc key slot root")
+        raise Damage("wrong password or key file")
+
+    def snapshots(self) -> list[Manifest]:
+        """All snapshots that the gc log does not declare dead, oldest first."""
+        names, dead, found = self.names("snapshots"), set(), []
+        for epoch in self.names("gc"):
+            data = (self.root / "gc" / epoch).read_bytes()
+            log = record(Sealed(self.keys, GC, data).record(), lambda f: [f.many(lambda: f.take(16)) for _ in range(2)])
+            dead |= set(log[1])
+        for name in names:
+            data = (self.root / "snapshots" / name).read_bytes()
+            if data == FENCE or bytes.fromhex(name)[:16] in dead:
+                continue
+            manifest = record(Sealed(self.keys, SNAPSHOT, self.read("snapshots", name)).record(), read_manifest)
+            manifest.id = name
+            found.append(manifest)
+        return sorted(found, key=lambda manifest: (manifest.time, manifest.id))
+
+    def chunk(self, name: bytes) -> tuple[int, bytes]:
+        if self.runs is None:
+            self.runs = [Run(self.keys, self.read("indexes", run)) for run in self.names("indexes")]
+        for run in self.runs:
+            if run.may_hold(name):
+                for pack, ordinal in run.find(name):
+                    kind, data = self.pack(pack.hex()).chunk(ordinal)
+                    require(self.keys.chunk_id(kind, data) == name, "an index row points to another chunk")
+                    return kind, data
+        raise Damage(f"chunk {name.hex()} is missing")
+
+    def walk(self, name: bytes, length: int, depth: int) -> Iterator[bytes]:
+        """The data chunks below a list row (section 9)."""
+        kind, data = self.chunk(name)
+        if depth == 0:
+            require(kind == 1 and len(data) == length, "a chunk is not what its list says")
+            yield data
+            return
+        size = 19 if depth == 1 else 22
+        require(kind == 2 and len(data) % size == 0 and 0 < len(data) // size <= NODE_MAX_ROWS, "a list node is malformed")
+        rows = [(data[at : at + 16], int.from_bytes(data[at + 16 : at + size], "little")) for at in range(0, len(data), size)]
+        require(all(row[1] > 0 for row in rows) and sum(row[1] for row in rows) == length, "a list node has a wrong length")
+        for child, child_length in rows:
+            yield from self.walk(child, child_length, depth - 1)
+
+    def content(self, content: Content) -> Iterator[bytes]:
+        """The bytes of a stream; fails at their end if they are not those that were hashed."""
+        digest = blake3()
+        require((content.root is None) == (content.length == 0), "a stream has a root or lacks one")
+        if content.root is not None:
+            require(content.root[1] <= LIST_MAX_DEPTH and content.length < 1 << 48, "a list is too deep or too long")
+            for chunk in self.walk(content.root[0], content.length, content.root[1]):
+                digest.update(chunk)
+                yield chunk
+        require(digest.digest() == content.hash, "the stream does not hash to what its snapshot says")
+
+
+def check_catalog(repository: Repository, stream: Stream) -> None:
+    """The entries of a catalog must lead exactly through the tar stream (section 11)."""
+    if stream.catalog is None:
+        return
+    fields, end = Fields(b"".join(repository.content(stream.catalog))), 0
+    while fields.at < len(fields.data):
+        entry = Fields(fields.take(fields.uint(4)))
+        require(entry.uint(2) == 1 and bool(entry.blob()) and entry.uint(4) <= 6, "a catalog entry is malformed")
+        entry.take(4 + 8 + 8 + 8 + 4 + 8)
+        header_len, stored_len, _link, _hash = entry.uint(8), entry.uint(8), entry.blob(), entry.take(32)
+        entry.bool()
+        entry.end()
+        end += header_len + -(-stored_len // 512) * 512
+    require(end + 1024 == stream.content.length, "the catalog does not fit its tar stream")
+
+
+def file_name(stream: Stream) -> bytes:
+    name = stream.name.replace(b"/", b"%2F").replace(b"\0", b"%00")
+    name = name.replace(b".", b"%2E") if name in (b".", b"..") else name
+    return name + b".tar" if stream.catalog is not None else name
+
+
+def parse_key_file(text: str) -> bytes:
+    head, digits = text[:12], text[12:].rstrip()
+    require(head == "sfarc-key-1 " and len(digits) == 64 and digits == digits.lower(), "this is no key file")
+    return bytes.fromhex(digits)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Reads sfarc repositories of format 1.")
+    parser.add_argument("repo", type=Path)
+    parser.add_argument("--key-file", type=Path)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("list")
+    cat, restore = verbs.add_parser("cat"), verbs.add_parser("restore")
+    for verb, last in ((cat, "stream"), (restore, "dir")):
+        verb.add_argument("snapshot")
+        verb.add_argument(last)
+    args = parser.parse_args()
+    key_file = parse_key_file(args.key_file.read_text()) if args.key_file else None
+    password = os.environb.get(b"SFARC_PASSWORD")
+    first_line = None if password is None else password.split(b"\n")[0].removesuffix(b"\r")
+    repository = Repository(args.repo, first_line, key_file)
+    snapshots = repository.snapshots()
+    if args.verb == "list":
+        for snapshot in snapshots:
+            moment = datetime.datetime.fromtimestamp(snapshot.time // 10**9, datetime.UTC)
+            streams = ", ".join(f"{s.name.decode(errors='replace')} ({s.content.length})" for s in snapshot.streams)
+            print(snapshot.id, moment.isoformat(), snapshot.host, streams)
+        return
+    chosen = snapshots[-1:] if args.snapshot == "latest" else [s for s in snapshots if s.id.startswith(args.snapshot)]
+    require(len(chosen) == 1, "the name fits no snapshot or several")
+    if args.verb == "cat":
+        streams = [stream for stream in chosen[0].streams if stream.name == os.fsencode(args.stream)]
+        require(len(streams) == 1, "the snapshot has no such stream")
+        for chunk in repository.content(streams[0].content):
+            sys.stdout.buffer.write(chunk)
+        return
+    os.makedirs(args.dir, exist_ok=True)
+    for stream in chosen[0].streams:
+        check_catalog(repository, stream)
+        path = os.path.join(os.fsencode(args.dir), file_name(stream))
+        with open(path + b".part", "xb") as out:
+            out.writelines(repository.content(stream.content))
+        os.link(path + b".part", path)
+        os.unlink(path + b".part")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Damage as damage:
+        sys.exit(f"sfarc_reader: {damage}")
