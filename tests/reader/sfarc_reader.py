@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import zstandard
 from argon2.low_level import Type, hash_secret_raw
@@ -33,6 +33,7 @@ HEADER_LEN, TAG_LEN, PAGE_LEN, ROW_LEN = 112, 16, 4096, 22
 PAGE_ROWS = (PAGE_LEN - TAG_LEN) // ROW_LEN
 CHUNK_MAX, BLOCK_MAX, PACK_MAX = 1 << 20, (256 << 10) + (1 << 20), 32 << 20
 RECORD_MAX, FOOTER_MAX, NODE_MAX_ROWS, LIST_MAX_DEPTH = 64 << 20, 256 << 20, 64, 24
+T = TypeVar("T")
 FENCE = b"SFARC fence\n"
 
 
@@ -79,17 +80,17 @@ class Fields:
         except UnicodeDecodeError as error:
             raise Damage("a text is not UTF-8") from error
 
-    def many[T](self, read: Callable[[], T]) -> list[T]:
+    def many(self, read: Callable[[], T]) -> list[T]:
         return [read() for _ in range(self.uint(8))]
 
-    def maybe[T](self, read: Callable[[], T]) -> T | None:
+    def maybe(self, read: Callable[[], T]) -> T | None:
         return read() if self.bool() else None
 
     def end(self) -> None:
         require(self.at == len(self.data), "bytes follow its end")
 
 
-def record[T](data: bytes, read: Callable[[Fields], T]) -> T:
+def record(data: bytes, read: Callable[[Fields], T]) -> T:
     require(len(data) <= RECORD_MAX, "a record is too large")
     fields = Fields(data)
     require(fields.uint(2) == 1, "a record has a version that this reader does not know")
