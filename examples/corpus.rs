@@ -76,12 +76,7 @@ impl Step {
 
 fn main() -> Result<(), Box<dyn Error>> {
     match Cli::parse().command {
-        Command::Series {
-            builds,
-            steps,
-            step,
-            dir,
-        } => series(builds, steps, &step, &dir),
+        Command::Series { builds, steps, step, dir } => series(builds, steps, &step, &dir),
         Command::One { mb, steps, step, file } => one(mb, steps, &step, &file),
     }
 }

@@ -336,9 +336,7 @@ impl Store {
 
     /// The packs condemned up to an epoch: all that an actor knows who has read the log that far.
     fn condemned(&self, known: Epoch) -> Packs {
-        (0..PACKS)
-            .filter(|&p| (1..=known).contains(&self.condemned_at[p]))
-            .fold(0, |set, p| set | bit(p))
+        (0..PACKS).filter(|&p| (1..=known).contains(&self.condemned_at[p])).fold(0, |set, p| set | bit(p))
     }
 
     fn is_dead(&self, snapshot: usize, known: Epoch) -> bool {
@@ -347,9 +345,7 @@ impl Store {
 
     /// A session, a pending manifest or a fence of a writer.
     fn has_traces(&self, w: usize) -> bool {
-        self.pendings & snapshot_bit(w + 1) != 0
-            || self.sessions[w].is_some()
-            || self.snapshots[w + 1] == Slot::Fence
+        self.pendings & snapshot_bit(w + 1) != 0 || self.sessions[w].is_some() || self.snapshots[w + 1] == Slot::Fence
     }
 
     /// What `list` shows.
@@ -418,41 +414,26 @@ impl Protocol {
             Writer::PutSession { epoch } => {
                 store.sessions[w] = Some(epoch);
                 store.sessions_sent[w] = Some(epoch);
-                if self.keeps(Rule::ReadGcAfterSession) {
-                    Writer::ReadGc
-                } else {
-                    Writer::LoadIndex { known: epoch }
-                }
+                if self.keeps(Rule::ReadGcAfterSession) { Writer::ReadGc } else { Writer::LoadIndex { known: epoch } }
             }
             Writer::ReadGc => Writer::LoadIndex { known: store.epoch },
             Writer::LoadIndex { known } => {
                 let rows = store.rows();
                 let missing = need & !store.chunks(rows & !store.condemned(known));
-                if missing == 0 {
-                    Writer::PutPending { rows, own: 0 }
-                } else {
-                    Writer::PutPack { rows, missing }
-                }
+                if missing == 0 { Writer::PutPending { rows, own: 0 } } else { Writer::PutPack { rows, missing } }
             }
             Writer::PutPack { rows, missing } => match store.put_pack(missing, SPARE_PACKS) {
                 Some(own) => Writer::PutRun { rows, own },
                 None => return state.cramped = true,
             },
             Writer::PutRun { rows, own } => match store.put_run(own, unique, SPARE_RUNS) {
-                Some(_) => Writer::PutPending {
-                    rows: rows | own,
-                    own,
-                },
+                Some(_) => Writer::PutPending { rows: rows | own, own },
                 None => return state.cramped = true,
             },
             Writer::PutPending { rows, own } => {
                 store.pendings |= me;
                 store.pendings_sent |= me;
-                if self.keeps(Rule::RecheckAfterPending) {
-                    Writer::Recheck { rows, own }
-                } else {
-                    Writer::Commit
-                }
+                if self.keeps(Rule::RecheckAfterPending) { Writer::Recheck { rows, own } } else { Writer::Commit }
             }
             _ => return self.finish_writer(state, w),
         };
@@ -516,11 +497,7 @@ impl Protocol {
             }
             Writer::DropPending => {
                 store.pendings &= !me;
-                if self.sessions {
-                    Writer::DropSession
-                } else {
-                    Writer::Done
-                }
+                if self.sessions { Writer::DropSession } else { Writer::Done }
             }
             Writer::DropSession => {
                 store.sessions[w] = None;
@@ -569,13 +546,8 @@ impl Protocol {
         let store = &mut state.store;
         let old_listing = !self.keeps(Rule::ListAfterCondemning);
         state.collectors[c] = if old_listing || !self.keeps(Rule::LogIfAbsent) {
-            let needed =
-                self.pending_chunks(store, store.epoch) | self.snapshot_chunks(store, store.epoch);
-            Collector::Publish {
-                known: store.epoch,
-                victims,
-                needed,
-            }
+            let needed = self.pending_chunks(store, store.epoch) | self.snapshot_chunks(store, store.epoch);
+            Collector::Publish { known: store.epoch, victims, needed }
         } else {
             if victims != 0 {
                 store.publish_condemned(victims);
@@ -588,16 +560,9 @@ impl Protocol {
         if self.sessions {
             Collector::ListSessions { known }
         } else if self.keeps(Rule::PendingsBeforeSnapshots) {
-            Collector::ListPendings {
-                known,
-                limit: known,
-            }
+            Collector::ListPendings { known, limit: known }
         } else {
-            Collector::ListSnapshots {
-                known,
-                limit: known,
-                needed: 0,
-            }
+            Collector::ListSnapshots { known, limit: known, needed: 0 }
         }
     }
 
@@ -617,18 +582,10 @@ impl Protocol {
     fn step_collector(&self, state: &mut State, c: usize, quiet: bool) {
         let store = &mut state.store;
         state.collectors[c] = match state.collectors[c] {
-            Collector::Publish {
-                known,
-                victims,
-                needed,
-            } => {
+            Collector::Publish { known, victims, needed } => {
                 if self.keeps(Rule::LogIfAbsent) {
                     store.publish_condemned(victims);
-                    Collector::LoadIndex {
-                        known: store.epoch,
-                        limit: store.epoch,
-                        needed,
-                    }
+                    Collector::LoadIndex { known: store.epoch, limit: store.epoch, needed }
                 } else {
                     store.overwrite_record(known + 1);
                     store.condemn(victims, known + 1);
@@ -636,70 +593,32 @@ impl Protocol {
                 }
             }
             Collector::ListSessions { known } => {
-                let oldest = store
-                    .sessions
-                    .iter()
-                    .flatten()
-                    .min()
-                    .copied()
-                    .unwrap_or(known);
-                let limit = if self.keeps(Rule::SessionsDelayDeletion) {
-                    known.min(oldest)
-                } else {
-                    known
-                };
+                let oldest = store.sessions.iter().flatten().min().copied().unwrap_or(known);
+                let limit = if self.keeps(Rule::SessionsDelayDeletion) { known.min(oldest) } else { known };
                 Collector::ListPendings { known, limit }
             }
-            Collector::ListPendings { known, limit } => Collector::ListSnapshots {
-                known,
-                limit,
-                needed: self.pending_chunks(store, known),
-            },
-            Collector::ListSnapshots {
-                known,
-                limit,
-                needed,
-            } => {
+            Collector::ListPendings { known, limit } => {
+                Collector::ListSnapshots { known, limit, needed: self.pending_chunks(store, known) }
+            }
+            Collector::ListSnapshots { known, limit, needed } => {
                 let needed = needed | self.snapshot_chunks(store, known);
                 if self.keeps(Rule::PendingsBeforeSnapshots) {
-                    Collector::LoadIndex {
-                        known,
-                        limit,
-                        needed,
-                    }
+                    Collector::LoadIndex { known, limit, needed }
                 } else {
-                    Collector::ListPendingsLate {
-                        known,
-                        limit,
-                        needed,
-                    }
+                    Collector::ListPendingsLate { known, limit, needed }
                 }
             }
-            Collector::ListPendingsLate {
-                known,
-                limit,
-                needed,
-            } => Collector::LoadIndex {
-                known,
-                limit,
-                needed: needed | self.pending_chunks(store, known),
-            },
-            Collector::LoadIndex {
-                known,
-                limit,
-                needed,
-            } => self.load_index(store, known, limit, needed),
+            Collector::ListPendingsLate { known, limit, needed } => {
+                Collector::LoadIndex { known, limit, needed: needed | self.pending_chunks(store, known) }
+            }
+            Collector::LoadIndex { known, limit, needed } => self.load_index(store, known, limit, needed),
             _ => return self.finish_collector(state, c, quiet),
         };
     }
 
     /// Store again what is needed, then delete.
     fn finish_collector(&self, state: &mut State, c: usize, quiet: bool) {
-        let (spare_packs, spare_runs) = if quiet {
-            (0, 0)
-        } else {
-            (SPARE_PACKS, SPARE_RUNS)
-        };
+        let (spare_packs, spare_runs) = if quiet { (0, 0) } else { (SPARE_PACKS, SPARE_RUNS) };
         let unique = self.keeps(Rule::UniqueRunNames);
         let store = &mut state.store;
         state.collectors[c] = match state.collectors[c] {
@@ -734,12 +653,7 @@ impl Protocol {
                     0 => Collector::DropRuns { plan },
                     // Should names be shared, sparing the run just written is not enough; with names of its own it changes nothing.
                     rows => match store.put_run(rows, unique, spare_runs) {
-                        Some(new) => Collector::DropRuns {
-                            plan: Plan {
-                                loaded: plan.loaded & !new,
-                                ..plan
-                            },
-                        },
+                        Some(new) => Collector::DropRuns { plan: Plan { loaded: plan.loaded & !new, ..plan } },
                         None => return state.cramped = true,
                     },
                 }
@@ -756,11 +670,8 @@ impl Protocol {
     }
 
     fn load_index(&self, store: &Store, known: Epoch, limit: Epoch, needed: Chunks) -> Collector {
-        let (known, limit) = if self.keeps(Rule::DeleteOnlyCondemnedBefore) {
-            (known, limit)
-        } else {
-            (store.epoch, store.epoch)
-        };
+        let (known, limit) =
+            if self.keeps(Rule::DeleteOnlyCondemnedBefore) { (known, limit) } else { (store.epoch, store.epoch) };
         let rows = store.rows();
         let mut doomed = store.condemned(limit);
         let mut held = rows & !store.condemned(known);
@@ -771,17 +682,9 @@ impl Protocol {
         if !self.keeps(Rule::FinishForOthers) {
             doomed &= !store.condemned(known.saturating_sub(1));
         }
-        let plan = Plan {
-            doomed,
-            loaded: store.runs,
-            rows,
-        };
+        let plan = Plan { doomed, loaded: store.runs, rows };
         let lost = needed & !store.chunks(held);
-        if lost == 0 {
-            Self::delete_packs(store, plan)
-        } else {
-            Collector::PutRescue { lost, plan }
-        }
+        if lost == 0 { Self::delete_packs(store, plan) } else { Collector::PutRescue { lost, plan } }
     }
 
     fn delete_packs(store: &Store, plan: Plan) -> Collector {
@@ -844,11 +747,7 @@ impl Protocol {
             }
             Fencer::DropPending(w) => {
                 store.pendings &= !snapshot_bit(w + 1);
-                if self.sessions {
-                    Fencer::DropSession(w)
-                } else {
-                    Fencer::Done
-                }
+                if self.sessions { Fencer::DropSession(w) } else { Fencer::Done }
             }
             Fencer::DropSession(w) => {
                 store.sessions[w] = None;
@@ -879,29 +778,16 @@ impl Protocol {
         let store = &mut state.store;
         state.merger = match state.merger {
             Merger::Start if store.runs == 0 => Merger::Done,
-            Merger::Start if early => Merger::DropRuns {
-                loaded: store.runs,
-                rows: store.rows(),
-            },
-            Merger::Start => Merger::PutMerged {
-                loaded: store.runs,
-                rows: store.rows(),
-            },
+            Merger::Start if early => Merger::DropRuns { loaded: store.runs, rows: store.rows() },
+            Merger::Start => Merger::PutMerged { loaded: store.runs, rows: store.rows() },
             Merger::PutMerged { loaded, rows } => match store.put_run(rows, unique, SPARE_RUNS) {
                 Some(_) if early => Merger::Done,
-                Some(new) => Merger::DropRuns {
-                    loaded: loaded & !new,
-                    rows: 0,
-                },
+                Some(new) => Merger::DropRuns { loaded: loaded & !new, rows: 0 },
                 None => return state.cramped = true,
             },
             Merger::DropRuns { loaded, rows } => {
                 store.runs &= !loaded;
-                if early {
-                    Merger::PutMerged { loaded, rows }
-                } else {
-                    Merger::Done
-                }
+                if early { Merger::PutMerged { loaded, rows } } else { Merger::Done }
             }
             Merger::Done => Merger::Done,
         };
@@ -911,8 +797,7 @@ impl Protocol {
 
     fn possible_echoes(&self, store: &Store) -> Vec<Echo> {
         let mut echoes = Vec::new();
-        let lost_packs =
-            (0..PACKS).filter(|&p| store.pack_chunks[p] != 0 && store.packs & bit(p) == 0);
+        let lost_packs = (0..PACKS).filter(|&p| store.pack_chunks[p] != 0 && store.packs & bit(p) == 0);
         let lost_runs = (0..RUNS).filter(|&r| store.run_packs[r] != 0 && store.runs & bit(r) == 0);
         echoes.extend(lost_packs.map(Echo::Pack));
         echoes.extend(lost_runs.map(Echo::Run));
@@ -952,9 +837,7 @@ impl Protocol {
     /// What `list` shows can be restored: each chunk is in a pack that exists and that the index leads to.
     fn all_restorable(&self, store: &Store) -> bool {
         let readable = store.chunks(store.packs & store.rows());
-        self.snapshot_range()
-            .filter(|&s| store.is_visible(s))
-            .all(|s| self.chunks_of(s) & !readable == 0)
+        self.snapshot_range().filter(|&s| store.is_visible(s)).all(|s| self.chunks_of(s) & !readable == 0)
     }
 
     fn reported_are_visible(state: &State) -> bool {
@@ -991,9 +874,7 @@ impl Protocol {
             && self.superfluous(store) == 0
             && store.pendings == 0
             && store.sessions == [None; WRITERS]
-            && self
-                .snapshot_range()
-                .all(|s| store.snapshots[s] == Slot::Empty || store.is_visible(s))
+            && self.snapshot_range().all(|s| store.snapshots[s] == Slot::Empty || store.is_visible(s))
             && self.all_restorable(store)
     }
 }
@@ -1034,16 +915,8 @@ impl Model for Protocol {
             writers,
             collectors,
             fencers,
-            forgetter: if self.forgetter {
-                Forgetter::Start
-            } else {
-                Forgetter::Done
-            },
-            merger: if self.merger {
-                Merger::Start
-            } else {
-                Merger::Done
-            },
+            forgetter: if self.forgetter { Forgetter::Start } else { Forgetter::Done },
+            merger: if self.merger { Merger::Start } else { Merger::Done },
             echoes: self.echoes,
             reported: 0,
             forgotten: 0,
@@ -1076,11 +949,7 @@ impl Model for Protocol {
         for c in 0..COLLECTORS {
             match state.collectors[c] {
                 Collector::Start => {
-                    actions.extend(
-                        self.choices(state)
-                            .into_iter()
-                            .map(|victims| Action::Condemn(c, victims)),
-                    );
+                    actions.extend(self.choices(state).into_iter().map(|victims| Action::Condemn(c, victims)));
                 }
                 Collector::Done => {}
                 _ => actions.push(Action::Collector(c)),
@@ -1088,11 +957,7 @@ impl Model for Protocol {
         }
         match state.forgetter {
             Forgetter::Start => {
-                actions.extend(
-                    self.snapshot_range()
-                        .filter(|&s| store.is_visible(s))
-                        .map(Action::Forget),
-                );
+                actions.extend(self.snapshot_range().filter(|&s| store.is_visible(s)).map(Action::Forget));
             }
             Forgetter::DropSnapshot(_) => actions.push(Action::Forgetter),
             Forgetter::Done => {}
@@ -1140,19 +1005,13 @@ impl Model for Protocol {
             Property::always(ROOM, |_, s: &State| !s.cramped),
             Property::sometimes(SUCCESS, |_, s: &State| s.reported != 0),
             Property::sometimes(RESTORED, |_, s: &State| {
-                s.writers
-                    .iter()
-                    .any(|w| matches!(w, Writer::PutRunAgain { .. }))
+                s.writers.iter().any(|w| matches!(w, Writer::PutRunAgain { .. }))
             }),
             Property::sometimes(RESCUED, |_, s: &State| {
-                s.collectors
-                    .iter()
-                    .any(|c| matches!(c, Collector::PutRescueRun { .. }))
+                s.collectors.iter().any(|c| matches!(c, Collector::PutRescueRun { .. }))
             }),
             Property::sometimes(COLLECTED, |_, s: &State| {
-                s.collectors
-                    .iter()
-                    .any(|c| matches!(c, Collector::DropRuns { .. }))
+                s.collectors.iter().any(|c| matches!(c, Collector::DropRuns { .. }))
             }),
         ]
     }
@@ -1184,12 +1043,7 @@ const BASE: Protocol = Protocol {
 
 fn holds(protocol: Protocol) {
     let started = std::time::Instant::now();
-    let checker = protocol
-        .clone()
-        .checker()
-        .finish_when(HasDiscoveries::AnyFailures)
-        .spawn_bfs()
-        .join();
+    let checker = protocol.clone().checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     println!(
         "{} states, depth {}, {:.1} s: {protocol:?}",
         checker.unique_state_count(),
@@ -1198,74 +1052,40 @@ fn holds(protocol: Protocol) {
     );
     for always in [RESTORABLE, REPORTED, NOT_STARVED, CLEAN, ROOM] {
         if let Some(path) = checker.discovery(always) {
-            panic!(
-                "violated: {always}\n{:?}\n{:#?}",
-                path.clone().into_actions(),
-                path.last_state()
-            );
+            panic!("violated: {always}\n{:?}\n{:#?}", path.clone().into_actions(), path.last_state());
         }
     }
     for sometimes in [SUCCESS, RESTORED, RESCUED, COLLECTED] {
-        assert!(
-            checker.discovery(sometimes).is_some(),
-            "never happens: {sometimes}"
-        );
+        assert!(checker.discovery(sometimes).is_some(), "never happens: {sometimes}");
     }
 }
 
 fn fails_without(rule: Rule, violated: &'static str, protocol: Protocol) {
-    let protocol = Protocol {
-        left_out: Some(rule),
-        ..protocol
-    };
+    let protocol = Protocol { left_out: Some(rule), ..protocol };
     let wanted = HasDiscoveries::AnyOf([violated].into());
     let checker = protocol.checker().finish_when(wanted).spawn_bfs().join();
-    let path = checker
-        .discovery(violated)
-        .unwrap_or_else(|| panic!("{rule:?} is not needed for: {violated}"));
-    println!(
-        "without {rule:?} ({} states): {:?}",
-        checker.unique_state_count(),
-        path.into_actions()
-    );
+    let path = checker.discovery(violated).unwrap_or_else(|| panic!("{rule:?} is not needed for: {violated}"));
+    println!("without {rule:?} ({} states): {:?}", checker.unique_state_count(), path.into_actions());
 }
 
 #[test]
 fn one_writer_two_collectors() {
-    holds(Protocol {
-        collectors: 2,
-        ..BASE
-    });
+    holds(Protocol { collectors: 2, ..BASE });
 }
 
 #[test]
 fn one_writer_two_collectors_echo() {
-    holds(Protocol {
-        collectors: 2,
-        forgetter: false,
-        echoes: 1,
-        ..BASE
-    });
+    holds(Protocol { collectors: 2, forgetter: false, echoes: 1, ..BASE });
 }
 
 #[test]
 fn one_writer_one_collector_fence_merge_echo() {
-    holds(Protocol {
-        fencers: 1,
-        forgetter: false,
-        merger: true,
-        echoes: 1,
-        ..BASE
-    });
+    holds(Protocol { fencers: 1, forgetter: false, merger: true, echoes: 1, ..BASE });
 }
 
 #[test]
 fn one_writer_one_collector_fence_two_echoes() {
-    holds(Protocol {
-        fencers: 1,
-        echoes: 2,
-        ..BASE
-    });
+    holds(Protocol { fencers: 1, echoes: 2, ..BASE });
 }
 
 #[test]
@@ -1275,85 +1095,48 @@ fn one_writer_one_collector_two_fencers() {
 
 #[test]
 fn two_writers_one_collector() {
-    holds(Protocol {
-        writers: &[B | C, B | D],
-        ..BASE
-    });
+    holds(Protocol { writers: &[B | C, B | D], ..BASE });
 }
 
 #[test]
 fn sessions_one_writer_one_collector_fence_echo() {
-    holds(Protocol {
-        sessions: true,
-        fencers: 1,
-        echoes: 1,
-        ..BASE
-    });
+    holds(Protocol { sessions: true, fencers: 1, echoes: 1, ..BASE });
 }
 
 #[test]
 #[ignore = "takes up to minutes"]
 fn sessions_one_writer_two_collectors() {
-    holds(Protocol {
-        sessions: true,
-        collectors: 2,
-        ..BASE
-    });
+    holds(Protocol { sessions: true, collectors: 2, ..BASE });
 }
 
 #[test]
 #[ignore = "takes up to minutes"]
 fn one_writer_one_collector_forget_fence_merge_echo() {
-    holds(Protocol {
-        fencers: 1,
-        merger: true,
-        echoes: 1,
-        ..BASE
-    });
+    holds(Protocol { fencers: 1, merger: true, echoes: 1, ..BASE });
 }
 
 #[test]
 #[ignore = "takes up to minutes"]
 fn one_writer_two_collectors_forget_fence() {
-    holds(Protocol {
-        collectors: 2,
-        fencers: 1,
-        ..BASE
-    });
+    holds(Protocol { collectors: 2, fencers: 1, ..BASE });
 }
 
 #[test]
 #[ignore = "takes up to minutes"]
 fn one_writer_two_collectors_fence_echo() {
-    holds(Protocol {
-        collectors: 2,
-        fencers: 1,
-        forgetter: false,
-        echoes: 1,
-        ..BASE
-    });
+    holds(Protocol { collectors: 2, fencers: 1, forgetter: false, echoes: 1, ..BASE });
 }
 
 #[test]
 #[ignore = "takes up to minutes"]
 fn one_writer_two_collectors_merge() {
-    holds(Protocol {
-        collectors: 2,
-        forgetter: false,
-        merger: true,
-        ..BASE
-    });
+    holds(Protocol { collectors: 2, forgetter: false, merger: true, ..BASE });
 }
 
 #[test]
 #[ignore = "takes up to minutes"]
 fn two_writers_one_collector_fence() {
-    holds(Protocol {
-        writers: &[B | C, B | D],
-        fencers: 1,
-        forgetter: false,
-        ..BASE
-    });
+    holds(Protocol { writers: &[B | C, B | D], fencers: 1, forgetter: false, ..BASE });
 }
 
 macro_rules! every_rule_is_needed {

@@ -31,15 +31,8 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
-        Self::Config,
-        Self::Keys,
-        Self::Packs,
-        Self::Indexes,
-        Self::Snapshots,
-        Self::Sessions,
-        Self::Gc,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Config, Self::Keys, Self::Packs, Self::Indexes, Self::Snapshots, Self::Sessions, Self::Gc];
 }
 
 /// Names an object.

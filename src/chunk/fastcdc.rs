@@ -151,8 +151,7 @@ mod tests {
         let mut rest = bytes;
         while !rest.is_empty() {
             let (min, avg, max) = (sizes.min as usize, sizes.avg as usize, sizes.max as usize);
-            let (_, len) =
-                cut_gear(rest, min, avg, max, strict, loose, strict << 1, loose << 1, gear, &shifted);
+            let (_, len) = cut_gear(rest, min, avg, max, strict, loose, strict << 1, loose << 1, gear, &shifted);
             cuts.push(len);
             rest = &rest[len..];
         }

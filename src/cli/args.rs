@@ -49,8 +49,10 @@ pub enum Command {
     #[command(after_help = "Example:\n  sfarc init --repo /srv/backup")]
     Init,
     /// Take a snapshot of streams: all of them to their last byte, or none.
-    #[command(after_help = "Examples:\n  mariadb-dump --all-databases | sfarc snapshot --stdin all.sql\n  sfarc snapshot \
---command 'all.sql=mariadb-dump --all-databases' --dir /etc --tag nightly\n  sfarc snapshot --file db.sql=/tmp/dump.sql --dry-run")]
+    #[command(
+        after_help = "Examples:\n  mariadb-dump --all-databases | sfarc snapshot --stdin all.sql\n  sfarc snapshot \
+--command 'all.sql=mariadb-dump --all-databases' --dir /etc --tag nightly\n  sfarc snapshot --file db.sql=/tmp/dump.sql --dry-run"
+    )]
     Snapshot(Snapshot),
     /// List snapshots, newest last.
     #[command(after_help = "Examples:\n  sfarc list --latest 5\n  sfarc list --tag nightly --json")]
@@ -62,7 +64,9 @@ pub enum Command {
     #[command(after_help = "Examples:\n  sfarc ls latest\n  sfarc ls latest:etc/nginx\n  sfarc ls -l 3f2a:etc")]
     Ls(Ls),
     /// Restore streams into a folder; nothing is overwritten unless asked for.
-    #[command(after_help = "Examples:\n  sfarc restore latest --to /tmp/out\n  sfarc restore latest~2 --to /tmp/out --stream etc --path nginx/nginx.conf")]
+    #[command(
+        after_help = "Examples:\n  sfarc restore latest --to /tmp/out\n  sfarc restore latest~2 --to /tmp/out --stream etc --path nginx/nginx.conf"
+    )]
     Restore(Restore),
     /// Write one stream, or one file of a folder stream, to standard output.
     #[command(after_help = "Examples:\n  sfarc cat latest all.sql | mariadb\n  sfarc cat latest etc/hostname")]

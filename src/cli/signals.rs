@@ -19,8 +19,7 @@ pub(super) fn cancel_on_signals(cancel: &Cancel) {
 }
 
 async fn wait_for_signals(cancel: &Cancel) {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return;
     };

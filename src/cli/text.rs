@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn sizes_have_three_digits() {
-        let cases = [(0, "0 B"), (1023, "1023 B"), (1024, "1.00 KiB"), (10 << 20, "10.0 MiB"), (943_392_917, "900 MiB")];
+        let cases =
+            [(0, "0 B"), (1023, "1023 B"), (1024, "1.00 KiB"), (10 << 20, "10.0 MiB"), (943_392_917, "900 MiB")];
         for (bytes, text) in cases {
             assert_eq!(size(bytes), text);
         }

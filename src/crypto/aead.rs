@@ -44,11 +44,7 @@ impl AeadKey {
     pub fn seal(&self, nonce: [u8; 12], associated: &[u8], bytes: &mut Vec<u8>, from: usize) {
         let tag = self
             .0
-            .seal_in_place_separate_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(associated),
-                &mut bytes[from..],
-            )
+            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(associated), &mut bytes[from..])
             .expect("a section is far below the cipher's length limit");
         bytes.extend_from_slice(tag.as_ref());
     }

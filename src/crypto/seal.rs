@@ -69,12 +69,7 @@ impl Opener {
     }
 
     /// Opens a section where it lies; its plaintext is the front of `sealed`.
-    pub fn open<'a>(
-        &self,
-        section: Section,
-        ordinal: u64,
-        sealed: &'a mut [u8],
-    ) -> Result<&'a mut [u8], CryptoError> {
+    pub fn open<'a>(&self, section: Section, ordinal: u64, sealed: &'a mut [u8]) -> Result<&'a mut [u8], CryptoError> {
         let nonce = sealed::section_nonce(section, ordinal);
         self.key.key.open(nonce, &self.key.associated(section, ordinal), sealed)
     }

@@ -46,10 +46,8 @@ pub fn for_each_entry(
     });
     let failed = |error| Error::restore(snapshot.id.short(), format!("{name} (catalog)"), error);
     decoded.map_err(failed)?;
-    let whole = decoder.finish().and_then(|()| match overflow {
-        true => Err(FormatError::Malformed { what: "catalog", why: "its lengths overflow" }),
-        false => Ok(()),
-    });
+    let overflowed = || FormatError::Malformed { what: "catalog", why: "its lengths overflow" };
+    let whole = decoder.finish().and_then(|()| if overflow { Err(overflowed()) } else { Ok(()) });
     whole.map_err(|source| failed(crate::pipeline::egress::EgressError::Sink(source)))
 }
 

@@ -294,8 +294,7 @@ fn run_extractor(target: &Path, pieces: Pieces) -> Result<Vec<String>, Error> {
         }
     };
     let mut refused: Vec<(Vec<u8>, ExtractError)> = Vec::new();
-    let mut on_problem =
-        |path: &[u8], problem: ExtractProblem| note(&mut problems, &mut untold, path, &problem);
+    let mut on_problem = |path: &[u8], problem: ExtractProblem| note(&mut problems, &mut untold, path, &problem);
     let options = ExtractOptions { replace: false, holes: false };
     let mut extractor = Extractor::new(folder.into(), options, &mut on_problem);
     let mut reader = TarReader::new_part(pieces);
@@ -336,9 +335,8 @@ pub fn cat(
         }
     })?;
     let name = String::from_utf8_lossy(path).into_owned();
-    let found = found.ok_or_else(|| {
-        Error::Usage(format!("stream `{}` holds no `{name}`; see `sfarc ls`", name_of(stream)))
-    })?;
+    let found =
+        found.ok_or_else(|| Error::Usage(format!("stream `{}` holds no `{name}`; see `sfarc ls`", name_of(stream))))?;
     if found.entry.kind != crate::format::catalog::CatalogKind::File || found.entry.stored_len != found.entry.size {
         let text = format!("`{name}` is not a plain file (or it is a sparse one); use `sfarc restore --path`");
         return Err(Error::Usage(text));

@@ -10,10 +10,10 @@ use crate::format::manifest::{ChunkSizes, Manifest, Origin, Proof, StreamEntry};
 use crate::ids::ObjectId;
 use crate::pipeline::ingest::{IngestError, Ingested, Sizing, ingest};
 use crate::pipeline::lanes::Lanes;
+use crate::repo::Repository;
 use crate::repo::pool::Pool;
 use crate::repo::session::Session;
 use crate::repo::store::{ChunkStore, StoreCounts};
-use crate::repo::Repository;
 use crate::source::{SourceError, Verdict, command, file, folder};
 
 /// How a stream's chunks are sized.

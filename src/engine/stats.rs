@@ -67,7 +67,11 @@ pub fn stats(repository: &Repository) -> Result<Stats, Error> {
 }
 
 fn add_packs(repository: &Repository, listed: &[crate::backend::Listed], stats: &mut Stats) -> Result<(), RepoError> {
-    repository.env.tell(&Event::Begin { what: "reading pack directories", total: Some(listed.len() as u64), unit: Unit::Items });
+    repository.env.tell(&Event::Begin {
+        what: "reading pack directories",
+        total: Some(listed.len() as u64),
+        unit: Unit::Items,
+    });
     for listed in listed {
         let Key::Pack(id) = listed.key else { continue };
         repository.check_cancel()?;

@@ -82,11 +82,7 @@ pub struct CatalogDecoder {
 
 impl CatalogDecoder {
     /// Takes the next bytes and gives the entries that they complete.
-    pub fn push(
-        &mut self,
-        bytes: &[u8],
-        mut entry: impl FnMut(CatalogEntry),
-    ) -> Result<(), FormatError> {
+    pub fn push(&mut self, bytes: &[u8], mut entry: impl FnMut(CatalogEntry)) -> Result<(), FormatError> {
         self.bytes.extend_from_slice(bytes);
         let mut start = 0;
         while let Some((len, rest)) = self.bytes[start..].split_first_chunk::<4>() {

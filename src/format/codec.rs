@@ -61,11 +61,7 @@ impl<'a> Fields<'a> {
 
     /// Succeeds only if nothing is left.
     pub fn end(self) -> Result<(), FormatError> {
-        if self.rest.is_empty() {
-            Ok(())
-        } else {
-            Err(FormatError::malformed(self.what, "bytes follow its end"))
-        }
+        if self.rest.is_empty() { Ok(()) } else { Err(FormatError::malformed(self.what, "bytes follow its end")) }
     }
 }
 

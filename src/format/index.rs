@@ -56,11 +56,7 @@ impl IndexRow {
     pub fn at(page: &[u8], place: usize) -> Option<Self> {
         let start = place.checked_mul(ROW_LEN)?;
         let mut fields = Fields::new(WHAT, page.get(start..start.checked_add(ROW_LEN)?)?);
-        Some(Self {
-            id: ChunkId::new(fields.array().ok()?),
-            pack: fields.u32().ok()?,
-            ordinal: fields.u16().ok()?,
-        })
+        Some(Self { id: ChunkId::new(fields.array().ok()?), pack: fields.u32().ok()?, ordinal: fields.u16().ok()? })
     }
 }
 
@@ -160,9 +156,7 @@ impl IndexFooter {
         let (rows, filter_blocks) = (fields.u64()?, fields.u64()?);
         let (packs, level, group) = (fields.u32()? as usize, fields.u32()?, fields.array()?);
         let pages = rows.div_ceil(PAGE_ROWS as u64);
-        let expected = (packs as u64)
-            .checked_mul(36)
-            .and_then(|sum| sum.checked_add(pages.checked_mul(8)?));
+        let expected = (packs as u64).checked_mul(36).and_then(|sum| sum.checked_add(pages.checked_mul(8)?));
         if expected != Some(fields.remaining() as u64) || filter_blocks > rows || level > 255 {
             return Err(FormatError::malformed(WHAT, "its length does not fit its counts"));
         }

@@ -162,11 +162,7 @@ impl Directory {
             }
             first += chunks.len();
         }
-        if first == self.chunks.len() {
-            Ok(())
-        } else {
-            Err(FormatError::malformed(WHAT, "chunks lie in no block"))
-        }
+        if first == self.chunks.len() { Ok(()) } else { Err(FormatError::malformed(WHAT, "chunks lie in no block")) }
     }
 }
 
@@ -181,8 +177,7 @@ fn decode_block(fields: &mut Fields<'_>) -> Result<BlockRow, FormatError> {
         1 => Codec::Zstd,
         _ => return Err(FormatError::malformed(WHAT, "a block is stored in an unknown way")),
     };
-    let row =
-        BlockRow { kind, codec, chunks: fields.u16()?, stored_len: fields.u32()?, plain_len: fields.u32()? };
+    let row = BlockRow { kind, codec, chunks: fields.u16()?, stored_len: fields.u32()?, plain_len: fields.u32()? };
     let sane = row.chunks > 0
         && row.plain_len as usize <= limits::BLOCK_MAX_BYTES
         && (TAG_LEN..=limits::PACK_MAX_BYTES).contains(&(row.stored_len as usize));

@@ -133,11 +133,7 @@ fn check_version(found: u8) -> Result<(), FormatError> {
     match found {
         FORMAT_VERSION => Ok(()),
         0 => Err(FormatError::malformed(WHAT, "format 0 does not exist")),
-        _ => Err(FormatError::TooNew {
-            what: WHAT,
-            found: u32::from(found),
-            known: u32::from(FORMAT_VERSION),
-        }),
+        _ => Err(FormatError::TooNew { what: WHAT, found: u32::from(found), known: u32::from(FORMAT_VERSION) }),
     }
 }
 

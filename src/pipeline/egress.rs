@@ -138,7 +138,9 @@ impl<'a> Egress<'a> {
         loop {
             while opening < limits::RESTORE_AHEAD && under_way.len() < CHUNKS_AHEAD && walker.offset() < end {
                 let offset = walker.offset();
-                let Some(row) = walker.next(self).map_err(at(offset))? else { break };
+                let Some(row) = walker.next(self).map_err(at(offset))? else {
+                    break;
+                };
                 let pending = self.fetch(row, offset).map_err(at(offset))?;
                 opening += usize::from(pending.opened);
                 under_way.push_back(pending);

@@ -162,13 +162,11 @@ impl<'a> StreamState<'a> {
         let bytes = &scanned.segment.bytes;
         self.hash.push(scanned.hash, bytes);
         self.len += bytes.len() as u64;
-        let Some(started) = &mut self.started else { return Ok(()) };
-        let mut sink = Storing {
-            repository: self.repository,
-            store,
-            list: &mut self.list,
-            new_bytes: &mut self.new_bytes,
+        let Some(started) = &mut self.started else {
+            return Ok(());
         };
+        let mut sink =
+            Storing { repository: self.repository, store, list: &mut self.list, new_bytes: &mut self.new_bytes };
         started.joiner.join(scanned, &mut sink)?;
         self.repository.env.tell(&Event::Advance(bytes.len() as u64));
         self.repository.check_cancel()
@@ -177,12 +175,8 @@ impl<'a> StreamState<'a> {
     fn finish(mut self, store: &mut ChunkStore) -> Result<Ingested, RepoError> {
         self.start(&[])?;
         let started = self.started.take().expect("started above");
-        let mut sink = Storing {
-            repository: self.repository,
-            store,
-            list: &mut self.list,
-            new_bytes: &mut self.new_bytes,
-        };
+        let mut sink =
+            Storing { repository: self.repository, store, list: &mut self.list, new_bytes: &mut self.new_bytes };
         started.joiner.finish(&mut sink)?;
         let root = self.list.finish(&mut (self.repository, &mut *store))?;
         let content = Content { len: self.len, hash: self.hash.finish(), sizes: started.sizes, root };

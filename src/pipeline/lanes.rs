@@ -32,12 +32,7 @@ fn stopped() -> io::Error {
 
 impl Lanes {
     /// Lanes for this many streams.
-    pub fn new(
-        count: usize,
-        segments: Sender<(usize, Segment)>,
-        spares: Receiver<Vec<u8>>,
-        cancel: Cancel,
-    ) -> Self {
+    pub fn new(count: usize, segments: Sender<(usize, Segment)>, spares: Receiver<Vec<u8>>, cancel: Cancel) -> Self {
         Self { open: (0..count).map(|_| OpenLane::default()).collect(), segments, spares, cancel }
     }
 

@@ -171,10 +171,8 @@ impl ListWalker {
     /// Goes into the node that `row` names.
     pub fn descend(&mut self, depth: u8, row: ListRow, source: &mut impl NodeSource) -> Result<(), RepoError> {
         let node = source.load_node(&row.id)?;
-        let mut rows = list::decode_node(&node, depth).map_err(|source| RepoError::Format {
-            object: format!("list node {}", row.id),
-            source,
-        })?;
+        let mut rows = list::decode_node(&node, depth)
+            .map_err(|source| RepoError::Format { object: format!("list node {}", row.id), source })?;
         let mut sum = 0u64;
         for child in &rows {
             sum = sum.checked_add(child.len).ok_or_else(|| malformed("a node is too long"))?;

@@ -57,11 +57,7 @@ impl NodeSource for ChunkLoader<'_> {
 
 impl LoaderCache {
     /// The chunk at a place.
-    pub fn load_at(
-        &mut self,
-        repository: &Repository,
-        location: &Location,
-    ) -> Result<(BlockKind, Vec<u8>), RepoError> {
+    pub fn load_at(&mut self, repository: &Repository, location: &Location) -> Result<(BlockKind, Vec<u8>), RepoError> {
         let reader = self.packs.open(repository, location.pack)?;
         let span = reader.block_of(location.ordinal)?;
         let key = (location.pack.id, span.ordinal);

@@ -85,7 +85,9 @@ pub enum RepoError {
     #[error("a garbage collector took this session for dead; nothing was lost and nothing was added: run it again")]
     Fenced,
     /// Garbage must not be collected while something that may need it cannot be read.
-    #[error("garbage is not collected while {what} is damaged: what it needs is unknown. `sfarc check` tells more; `sfarc forget` removes a damaged snapshot")]
+    #[error(
+        "garbage is not collected while {what} is damaged: what it needs is unknown. `sfarc check` tells more; `sfarc forget` removes a damaged snapshot"
+    )]
     WillNotCollect {
         /// What cannot be read.
         what: String,
@@ -113,9 +115,7 @@ impl RepoError {
         match self {
             Self::Crypto { .. } | Self::Damaged { .. } | Self::MissingChunk { .. } => true,
             Self::Format { source, .. } => !matches!(source, FormatError::TooNew { .. }),
-            Self::Backend(error) => {
-                error.is_not_found() || matches!(error.cause, crate::backend::Cause::TooShort)
-            }
+            Self::Backend(error) => error.is_not_found() || matches!(error.cause, crate::backend::Cause::TooShort),
             _ => false,
         }
     }
@@ -165,8 +165,7 @@ impl Repository {
             created: env.clock.now(),
             program: crate::PROGRAM.to_owned(),
         };
-        let repository =
-            Self { backend, keys, id: head.repo, created: record.created, features: head.features, env };
+        let repository = Self { backend, keys, id: head.repo, created: record.created, features: head.features, env };
         repository.add_slot(credential, "initial")?;
         let mut object = head.encode().to_vec();
         object.extend(repository.seal_record(SealedKind::Config, &record));

@@ -34,8 +34,7 @@ impl PackReader {
         let (key, len) = (Key::Pack(entry.id), u64::from(entry.len));
         let trailer_at = len.checked_sub(Trailer::LEN as u64).ok_or_else(|| damaged(&key, "it is too short"))?;
         let opener = open_header(keys, SealedKind::Pack, &key, &backend.get(&key, Some(0..HEADER_LEN as u64))?)?;
-        let trailer =
-            Trailer::decode(&backend.get(&key, Some(trailer_at..len))?, len).map_err(format_error(key))?;
+        let trailer = Trailer::decode(&backend.get(&key, Some(trailer_at..len))?, len).map_err(format_error(key))?;
         let sealed = backend.get(&key, Some(trailer.offset..trailer_at))?;
         let plain = opener.open_vec(Section::Footer, 0, sealed).map_err(crypto_error(key))?;
         let directory = Directory::decode(&plain).map_err(format_error(key))?;
@@ -78,7 +77,9 @@ impl PackReader {
         let plain_len = span.row.plain_len as usize;
         let plain = match span.row.codec {
             Codec::Raw => stored,
-            Codec::Zstd => decompress(&stored, plain_len).ok_or_else(|| damaged(&key, "a block does not decompress"))?,
+            Codec::Zstd => {
+                decompress(&stored, plain_len).ok_or_else(|| damaged(&key, "a block does not decompress"))?
+            }
         };
         if plain.len() != plain_len || plain_len > limits::BLOCK_MAX_BYTES {
             return Err(damaged(&key, "a block is not as long as its directory says"));

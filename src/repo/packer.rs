@@ -190,11 +190,7 @@ fn pack_blocks(repository: &Repository, orders: &Receiver<Order>, packs: &Sender
     }
 }
 
-fn put_packs(
-    repository: &Repository,
-    finished: &Receiver<Finished>,
-    report: &Sender<Result<StoredPack, RepoError>>,
-) {
+fn put_packs(repository: &Repository, finished: &Receiver<Finished>, report: &Sender<Result<StoredPack, RepoError>>) {
     for finished in finished {
         match finished {
             Finished::Flush(answer) => {

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::index::{Index, Location};
 use super::index::build::{FreeRow, GroupWriter};
+use super::index::{Index, Location};
 use super::pack_reader::{PackCache, PackReader};
 use super::packer::{OpenBlock, Packer, StoredPack};
 use super::pool::Pool;
@@ -37,7 +37,9 @@ struct Neighbour {
 impl Neighbour {
     fn is_next(&mut self, id: &ChunkId) -> bool {
         let Some(pack) = &self.pack else { return false };
-        let Some(next) = self.ordinal.checked_add(1) else { return false };
+        let Some(next) = self.ordinal.checked_add(1) else {
+            return false;
+        };
         let found = pack.directory.chunks().get(usize::from(next)).is_some_and(|chunk| chunk.id == *id);
         if found {
             self.ordinal = next;

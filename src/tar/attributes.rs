@@ -64,21 +64,12 @@ pub(super) struct Attributes {
 
 impl Attributes {
     pub(super) fn of(entry: &Entry) -> Self {
-        Self {
-            uid: entry.uid,
-            gid: entry.gid,
-            mode: entry.mode,
-            mtime: entry.mtime,
-        }
+        Self { uid: entry.uid, gid: entry.gid, mode: entry.mode, mtime: entry.mtime }
     }
 
     /// The mode, without setuid and setgid if it would make a program run as somebody else than the original owner.
     fn mode_for(&self, owner_restored: bool) -> u32 {
-        if owner_restored {
-            self.mode & 0o7777
-        } else {
-            self.mode & 0o1777
-        }
+        if owner_restored { self.mode & 0o7777 } else { self.mode & 0o1777 }
     }
 
     fn ids(&self) -> Option<(Uid, Gid)> {
@@ -92,17 +83,8 @@ impl Attributes {
     }
 
     fn times(&self) -> Timestamps {
-        let mtime = Timespec {
-            tv_sec: self.mtime.secs,
-            tv_nsec: self.mtime.nanos.into(),
-        };
-        Timestamps {
-            last_access: Timespec {
-                tv_sec: 0,
-                tv_nsec: UTIME_OMIT,
-            },
-            last_modification: mtime,
-        }
+        let mtime = Timespec { tv_sec: self.mtime.secs, tv_nsec: self.mtime.nanos.into() };
+        Timestamps { last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT }, last_modification: mtime }
     }
 }
 
@@ -125,9 +107,8 @@ impl Applying<'_> {
     /// Everything, to a link, pipe or device `name` in `dir`; `object` is a path handle of it.
     pub(super) fn apply_to_special(&mut self, dir: BorrowedFd<'_>, name: &[u8], object: BorrowedFd<'_>, entry: &Entry) {
         let attributes = Attributes::of(entry);
-        let owner_restored = self.owner(object, &attributes, |uid, gid| {
-            chownat(dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
-        });
+        let owner_restored =
+            self.owner(object, &attributes, |uid, gid| chownat(dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW));
         self.xattrs(object, &entry.xattrs);
         if entry.kind != super::EntryKind::Symlink {
             let mode = attributes.mode_for(owner_restored);
@@ -141,10 +122,7 @@ impl Applying<'_> {
     pub(super) fn xattrs(&mut self, object: impl AsFd, xattrs: &[xattr::Xattr]) {
         for (name, value) in xattrs {
             if let Err(error) = xattr::set(&object, name, value) {
-                (self.problem)(ExtractProblem::Attribute {
-                    name: name.clone(),
-                    source: error.into(),
-                });
+                (self.problem)(ExtractProblem::Attribute { name: name.clone(), source: error.into() });
             }
         }
     }
@@ -175,21 +153,14 @@ impl Applying<'_> {
     fn owner_failed(&mut self, attributes: &Attributes, error: Errno) -> bool {
         if self.privileged {
             let (uid, gid) = (attributes.uid, attributes.gid);
-            (self.problem)(ExtractProblem::Owner {
-                uid,
-                gid,
-                source: error.into(),
-            });
+            (self.problem)(ExtractProblem::Owner { uid, gid, source: error.into() });
         }
         false
     }
 
     fn mode(&mut self, mode: u32, result: Result<(), Errno>) {
         if let Err(error) = result {
-            (self.problem)(ExtractProblem::Mode {
-                mode,
-                source: error.into(),
-            });
+            (self.problem)(ExtractProblem::Mode { mode, source: error.into() });
         }
     }
 

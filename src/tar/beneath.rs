@@ -61,10 +61,8 @@ mod tests {
         symlink("../..", dir.path().join("root/a/up")).unwrap();
         symlink("b", dir.path().join("root/a/inside")).unwrap();
         let root = rustix::fs::open(dir.path().join("root"), OFlags::DIRECTORY, Mode::empty()).unwrap();
-        let ways: [Open; 2] = [
-            |root, path, flags| open(root, path, flags),
-            |root, path, flags| open_by_components(root, path, flags),
-        ];
+        let ways: [Open; 2] =
+            [|root, path, flags| open(root, path, flags), |root, path, flags| open_by_components(root, path, flags)];
         for open in ways {
             let read = |path: &[u8]| open(root.as_fd(), path, OFlags::RDONLY);
             for good in [&b"."[..], b"a", b"a/b/file"] {

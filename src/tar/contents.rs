@@ -114,10 +114,7 @@ mod tests {
     fn extents_in_small_pieces() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"0123456789").unwrap();
-        assert_eq!(
-            read(&file, &[(1, 3), (8, 2)], 2),
-            (b"12389".to_vec(), Outcome::Complete)
-        );
+        assert_eq!(read(&file, &[(1, 3), (8, 2)], 2), (b"12389".to_vec(), Outcome::Complete));
     }
 
     #[test]
@@ -142,10 +139,7 @@ mod tests {
             data.iter().for_each(|&at| file.write_all_at(&[1; 4096], at).unwrap());
             data_extents(&file, &rustix::fs::fstat(&file).unwrap())
         };
-        assert_eq!(
-            extents(1 << 20, &[4096, 8192, 65536]),
-            Some(vec![(4096, 8192), (65536, 4096)])
-        );
+        assert_eq!(extents(1 << 20, &[4096, 8192, 65536]), Some(vec![(4096, 8192), (65536, 4096)]));
         assert_eq!(extents(1 << 20, &[]), Some(vec![]));
         assert_eq!(extents(8192, &[0, 4096]), None);
         assert_eq!(extents(8192, &[0]), None);

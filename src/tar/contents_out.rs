@@ -97,11 +97,7 @@ mod tests {
         let mut data = vec![0; 300_000];
         data[5000] = 1;
         data[299_999] = 1;
-        let entry = Entry {
-            size: 300_000,
-            stored: 300_000,
-            ..Entry::new("f", EntryKind::File)
-        };
+        let entry = Entry { size: 300_000, stored: 300_000, ..Entry::new("f", EntryKind::File) };
         let (dense, dense_len) = written(&entry, &data, 64 << 10, false);
         let (thin, thin_len) = written(&entry, &data, 64 << 10, true);
         assert!(dense == data && thin == data);
@@ -112,12 +108,7 @@ mod tests {
     fn odd_extents_land_where_they_belong() {
         let map = vec![(3, 5), (4090, 9000), (20_000, 1)];
         let data: Vec<u8> = (0..9006).map(|i| if i < 4000 { 7 } else { 0 }).collect();
-        let entry = Entry {
-            size: 30_000,
-            stored: 9006,
-            sparse: Some(map),
-            ..Entry::new("f", EntryKind::File)
-        };
+        let entry = Entry { size: 30_000, stored: 9006, sparse: Some(map), ..Entry::new("f", EntryKind::File) };
         let mut want = vec![0; 30_000];
         want[3..8].fill(7);
         want[4090..4090 + 3995].fill(7);
@@ -128,18 +119,8 @@ mod tests {
 
     #[test]
     fn short_data_is_an_error() {
-        let entry = Entry {
-            size: 10,
-            stored: 10,
-            ..Entry::new("f", EntryKind::File)
-        };
-        let failure = write(
-            tempfile::tempfile().unwrap(),
-            &entry,
-            &mut &b"123"[..],
-            &mut [0; HOLE],
-            false,
-        );
+        let entry = Entry { size: 10, stored: 10, ..Entry::new("f", EntryKind::File) };
+        let failure = write(tempfile::tempfile().unwrap(), &entry, &mut &b"123"[..], &mut [0; HOLE], false);
         assert!(matches!(failure, Err(Failure::Data(error)) if error.kind() == ErrorKind::UnexpectedEof));
     }
 }

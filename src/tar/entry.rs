@@ -93,12 +93,7 @@ impl Entry {
     /// Whether the entry can be stored and restored: a canonical path below the root, and fields that agree with one
     /// another.
     pub fn check(&self) -> Result<(), Unsound> {
-        let faults = [
-            self.name_fault(),
-            self.kind_fault(),
-            self.size_fault(),
-            self.xattr_fault(),
-        ];
+        let faults = [self.name_fault(), self.kind_fault(), self.size_fault(), self.xattr_fault()];
         match faults.into_iter().flatten().next() {
             Some(fault) => Err(Unsound(fault)),
             None => Ok(()),
@@ -116,14 +111,8 @@ impl Entry {
         let texts = [&self.link, &self.uname, &self.gname];
         names::fault(&self.path)
             .or(target)
-            .or(texts
-                .iter()
-                .any(|text| text.len() > MAX_NAME)
-                .then_some("a link target or owner is too long"))
-            .or(texts
-                .iter()
-                .any(|text| text.contains(&0))
-                .then_some("a link target or owner contains a NUL byte"))
+            .or(texts.iter().any(|text| text.len() > MAX_NAME).then_some("a link target or owner is too long"))
+            .or(texts.iter().any(|text| text.contains(&0)).then_some("a link target or owner contains a NUL byte"))
     }
 
     fn kind_fault(&self) -> Option<&'static str> {

@@ -121,9 +121,8 @@ impl<'a> Extractor<'a> {
         for (path, folder) in std::mem::take(&mut self.folders).into_iter().rev() {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY;
             match beneath::open(&self.target, &path, flags) {
-                Ok(open) => self.applying(&path, |applying| {
-                    applying.apply_to_open(open.as_fd(), &folder.attributes, &folder.acls)
-                }),
+                Ok(open) => self
+                    .applying(&path, |applying| applying.apply_to_open(open.as_fd(), &folder.attributes, &folder.acls)),
                 Err(error) => (self.on_problem)(&path, ExtractProblem::Folder(error.into())),
             }
         }
@@ -184,13 +183,7 @@ impl<'a> Extractor<'a> {
         let (acls, others): (Vec<_>, Vec<_>) = entry.xattrs.iter().cloned().partition(|(name, _)| xattr::is_acl(name));
         self.applying(&entry.path, |applying| applying.xattrs(&open, &others));
         let acls = self.within_budget(&entry.path, acls);
-        self.folders.insert(
-            entry.path.clone(),
-            Folder {
-                attributes: Attributes::of(entry),
-                acls,
-            },
-        );
+        self.folders.insert(entry.path.clone(), Folder { attributes: Attributes::of(entry), acls });
         Ok(())
     }
 
@@ -202,13 +195,7 @@ impl<'a> Extractor<'a> {
             return acls;
         }
         for (name, _) in acls {
-            (self.on_problem)(
-                path,
-                ExtractProblem::Attribute {
-                    name,
-                    source: Errno::TOOBIG.into(),
-                },
-            );
+            (self.on_problem)(path, ExtractProblem::Attribute { name, source: Errno::TOOBIG.into() });
         }
         Vec::new()
     }
@@ -222,10 +209,7 @@ impl<'a> Extractor<'a> {
             let _ = unlinkat(dir, name, AtFlags::empty());
             return Err(match failure {
                 Failure::Data(error) => ExtractError::Data(error),
-                Failure::File(source) => ExtractError::Io {
-                    doing: "write the file",
-                    source,
-                },
+                Failure::File(source) => ExtractError::Io { doing: "write the file", source },
             });
         }
         self.applying(&entry.path, |applying| {
@@ -265,9 +249,7 @@ impl<'a> Extractor<'a> {
     fn finish_special(&mut self, dir: BorrowedFd<'_>, name: &[u8], entry: &Entry) -> Result<()> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let object = openat(dir, name, flags, Mode::empty()).map_err(io_error("open what was created"))?;
-        self.applying(&entry.path, |applying| {
-            applying.apply_to_special(dir, name, object.as_fd(), entry)
-        });
+        self.applying(&entry.path, |applying| applying.apply_to_special(dir, name, object.as_fd(), entry));
         Ok(())
     }
 
@@ -307,16 +289,10 @@ impl<'a> Extractor<'a> {
     fn applying(&mut self, path: &[u8], apply: impl FnOnce(&mut Applying<'_>)) {
         let on_problem = &mut self.on_problem;
         let mut problem = |problem| on_problem(path, problem);
-        apply(&mut Applying {
-            privileged: self.privileged,
-            problem: &mut problem,
-        });
+        apply(&mut Applying { privileged: self.privileged, problem: &mut problem });
     }
 }
 
 fn io_error<E: Into<io::Error>>(doing: &'static str) -> impl Fn(E) -> ExtractError {
-    move |error| ExtractError::Io {
-        doing,
-        source: error.into(),
-    }
+    move |error| ExtractError::Io { doing, source: error.into() }
 }

@@ -93,19 +93,12 @@ pub fn write_folder(
     on: &mut dyn FolderObserver,
 ) -> Result<(), FolderError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let handle = open(root, flags, Mode::empty()).map_err(|error| FolderError::Root {
-        path: root.to_owned(),
-        source: error.into(),
-    })?;
+    let handle = open(root, flags, Mode::empty())
+        .map_err(|error| FolderError::Root { path: root.to_owned(), source: error.into() })?;
     let excluded = excluded_names(root, &options.exclude);
-    let walk = WalkDir::new(root)
-        .sort_by_file_name()
-        .same_file_system(options.one_file_system);
+    let walk = WalkDir::new(root).sort_by_file_name().same_file_system(options.one_file_system);
     let mut storing = Storing::new(handle, out, on);
-    for found in walk
-        .into_iter()
-        .filter_entry(|found| !excluded.contains(&name_of(root, found.path())))
-    {
+    for found in walk.into_iter().filter_entry(|found| !excluded.contains(&name_of(root, found.path()))) {
         match found {
             Ok(found) => storing.object(&name_of(root, found.path()), found.file_type())?,
             Err(error) => storing.unlisted(&name_of(root, error.path().unwrap_or(root)), error.into()),
@@ -117,11 +110,7 @@ pub fn write_folder(
 /// The name of `path` in the archive.
 fn name_of(root: &Path, path: &Path) -> Vec<u8> {
     let relative = path.strip_prefix(root).unwrap_or(path).as_os_str().as_bytes();
-    if relative.is_empty() {
-        names::ROOT.to_vec()
-    } else {
-        relative.to_vec()
-    }
+    if relative.is_empty() { names::ROOT.to_vec() } else { relative.to_vec() }
 }
 
 /// The excluded paths that lie below the root, as names in the archive.
@@ -131,11 +120,9 @@ fn excluded_names(root: &Path, exclude: &[PathBuf]) -> HashSet<Vec<u8>> {
         let real_path = path.canonicalize().unwrap_or_else(|_| path.clone());
         let relative = match path.is_relative() {
             true => Some(path.as_path()),
-            false => path
-                .strip_prefix(root)
-                .or(path.strip_prefix(&real_root))
-                .or(real_path.strip_prefix(&real_root))
-                .ok(),
+            false => {
+                path.strip_prefix(root).or(path.strip_prefix(&real_root)).or(real_path.strip_prefix(&real_root)).ok()
+            }
         };
         relative.map(|relative| names::normalise(&[b"./", relative.as_os_str().as_bytes()].concat()))
     };

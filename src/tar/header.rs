@@ -234,12 +234,7 @@ mod tests {
     fn round_trip() {
         let header = sample();
         assert_eq!(Header::decode(&header.encode()), Ok(header));
-        let device = Header {
-            typeflag: b'4',
-            device: (8, 17),
-            size: 0,
-            ..sample()
-        };
+        let device = Header { typeflag: b'4', device: (8, 17), size: 0, ..sample() };
         assert_eq!(Header::decode(&device.encode()), Ok(device));
     }
 
@@ -266,11 +261,7 @@ mod tests {
 
     #[test]
     fn signed_checksums_of_old_programs_are_accepted() {
-        let mut block = Header {
-            name: b"\xe9t\xe9".to_vec(),
-            ..sample()
-        }
-        .encode();
+        let mut block = Header { name: b"\xe9t\xe9".to_vec(), ..sample() }.encode();
         let signed = checksums(&block).1;
         number::encode_octal(&mut block[CHECKSUM.start..CHECKSUM.end - 1], signed as u64);
         assert!(Header::decode(&block).is_ok());

@@ -29,13 +29,7 @@ impl Links {
     pub(super) fn remember(&mut self, stat: &Stat, path: &[u8]) {
         let links = u64::from(stat.st_nlink as u32);
         if links > 1 {
-            self.0.insert(
-                (stat.st_dev, stat.st_ino),
-                FirstLink {
-                    path: path.to_owned(),
-                    to_come: links - 1,
-                },
-            );
+            self.0.insert((stat.st_dev, stat.st_ino), FirstLink { path: path.to_owned(), to_come: links - 1 });
         }
     }
 }

@@ -51,30 +51,18 @@ impl Member {
     fn entry(&mut self, global: &Pax) -> Result<Entry, TarError> {
         let (header, pax) = (&mut self.header, &mut self.before.pax);
         let sparse_name = pax.sparse.name.take();
-        let name = sparse_name
-            .or(pax.path.take())
-            .or(self.before.gnu_name.take())
-            .unwrap_or(std::mem::take(&mut header.name));
-        let link = pax
-            .link
-            .take()
-            .or(self.before.gnu_link.take())
-            .unwrap_or(std::mem::take(&mut header.link));
+        let name =
+            sparse_name.or(pax.path.take()).or(self.before.gnu_name.take()).unwrap_or(std::mem::take(&mut header.name));
+        let link = pax.link.take().or(self.before.gnu_link.take()).unwrap_or(std::mem::take(&mut header.link));
         if name.len().max(link.len()) > MAX_NAME {
             return Err(TarError::TooLarge { what: "name" });
         }
-        let unknown = TarError::UnknownType {
-            flag: header.typeflag.into(),
-            at: self.at,
-        };
+        let unknown = TarError::UnknownType { flag: header.typeflag.into(), at: self.at };
         let kind = kind(header.typeflag, &name).ok_or(unknown)?;
         let text = |own: &mut Option<Vec<u8>>, global: &Option<Vec<u8>>, plain: &[u8]| {
             own.take().or_else(|| global.clone()).unwrap_or_else(|| plain.to_vec())
         };
-        let mtime = Timestamp {
-            secs: header.mtime,
-            nanos: 0,
-        };
+        let mtime = Timestamp { secs: header.mtime, nanos: 0 };
         Ok(Entry {
             path: names::normalise(&name),
             mode: header.mode,
@@ -176,9 +164,5 @@ fn device(kind: EntryKind, header: &Header, pax: &Pax) -> (u32, u32) {
 
 /// No file is larger than file systems can address; beyond that lies arithmetic that overflows.
 fn bounded_size(size: u64) -> Result<u64, TarError> {
-    if size > i64::MAX as u64 {
-        Err(TarError::TooLarge { what: "size" })
-    } else {
-        Ok(size)
-    }
+    if size > i64::MAX as u64 { Err(TarError::TooLarge { what: "size" }) } else { Ok(size) }
 }

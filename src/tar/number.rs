@@ -20,9 +20,7 @@ fn decode_octal(field: &[u8]) -> Option<i128> {
 /// Big-endian two's complement; the top bit of the first byte marks the format, the next one is the sign.
 fn decode_base256(first: u8, rest: &[u8]) -> Option<i128> {
     let top = i128::from(first & 0x3f) - i128::from(first & 0x40);
-    rest.iter().try_fold(top, |value, &byte| {
-        value.checked_mul(256)?.checked_add(i128::from(byte))
-    })
+    rest.iter().try_fold(top, |value, &byte| value.checked_mul(256)?.checked_add(i128::from(byte)))
 }
 
 /// Whether `value` can be written in octal into a field of `width` bytes, the last of which is the NUL that ends it.

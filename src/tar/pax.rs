@@ -125,14 +125,7 @@ impl Pax {
     /// entry.
     pub(super) fn as_global(&self) -> Self {
         let all = self.clone();
-        Self {
-            uname: all.uname,
-            gname: all.gname,
-            uid: all.uid,
-            gid: all.gid,
-            mtime: all.mtime,
-            ..Self::default()
-        }
+        Self { uname: all.uname, gname: all.gname, uid: all.uid, gid: all.gid, mtime: all.mtime, ..Self::default() }
     }
 
     fn apply_record(&mut self, key: &[u8], value: &[u8]) -> Option<()> {
@@ -186,11 +179,7 @@ impl SparseRecords {
 
 /// A record with an empty value takes back what an earlier one said.
 fn unless_empty<T>(value: &[u8], decode: impl Fn(&[u8]) -> Option<T>) -> Option<Option<T>> {
-    if value.is_empty() {
-        Some(None)
-    } else {
-        decode(value).map(Some)
-    }
+    if value.is_empty() { Some(None) } else { decode(value).map(Some) }
 }
 
 fn text(value: &[u8]) -> Option<Vec<u8>> {
@@ -251,13 +240,7 @@ mod tests {
     #[test]
     fn later_records_override_and_empty_ones_withdraw() {
         let mut pax = Pax::default();
-        let text = [
-            record("path", "a"),
-            record("path", "b"),
-            record("uid", "7"),
-            record("uid", ""),
-        ]
-        .concat();
+        let text = [record("path", "a"), record("path", "b"), record("uid", "7"), record("uid", "")].concat();
         pax.apply(text.as_bytes()).unwrap();
         assert_eq!((pax.path.as_deref(), pax.uid), (Some(&b"b"[..]), None));
     }
@@ -265,19 +248,8 @@ mod tests {
     #[test]
     fn global_headers_rename_nothing() {
         let mut pax = Pax::default();
-        pax.apply(
-            [record("path", "a"), record("size", "9"), record("gid", "5")]
-                .concat()
-                .as_bytes(),
-        )
-        .unwrap();
-        assert_eq!(
-            pax.as_global(),
-            Pax {
-                gid: Some(5),
-                ..Pax::default()
-            }
-        );
+        pax.apply([record("path", "a"), record("size", "9"), record("gid", "5")].concat().as_bytes()).unwrap();
+        assert_eq!(pax.as_global(), Pax { gid: Some(5), ..Pax::default() });
     }
 
     #[test]

@@ -16,12 +16,7 @@ pub(super) struct Payload<R> {
 
 impl<R: Read> Payload<R> {
     pub(super) fn new(inner: R) -> Self {
-        Self {
-            inner,
-            position: 0,
-            left: 0,
-            padding: 0,
-        }
+        Self { inner, position: 0, left: 0, padding: 0 }
     }
 
     /// Bytes read so far.
@@ -56,12 +51,7 @@ impl<R: Read> Payload<R> {
 
     /// All of the announced data. The caller has checked that it may be that much.
     pub(super) fn read_all(&mut self) -> Result<Vec<u8>, TarError> {
-        let mut data = vec![
-            0;
-            usize::try_from(self.left).map_err(|_| TarError::TooLarge {
-                what: "extended header"
-            })?
-        ];
+        let mut data = vec![0; usize::try_from(self.left).map_err(|_| TarError::TooLarge { what: "extended header" })?];
         if self.fill(&mut data)? < data.len() {
             return Err(self.truncated());
         }
@@ -110,11 +100,7 @@ impl<R: Read> Payload<R> {
         let mut scratch = [0; BLOCK];
         let padding = std::mem::take(&mut self.padding);
         let complete = self.fill(&mut scratch[..padding])? == padding;
-        if complete || may_end {
-            Ok(())
-        } else {
-            Err(self.truncated())
-        }
+        if complete || may_end { Ok(()) } else { Err(self.truncated()) }
     }
 
     /// Fills `buf` as far as the stream goes.

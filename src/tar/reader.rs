@@ -82,21 +82,13 @@ pub struct TarReader<R> {
 impl<R: Read> TarReader<R> {
     /// Reads a whole archive, which must have its end mark.
     pub fn new(source: R) -> Self {
-        Self {
-            payload: Payload::new(source),
-            is_part: false,
-            state: State::Reading,
-            global: Pax::default(),
-        }
+        Self { payload: Payload::new(source), is_part: false, state: State::Reading, global: Pax::default() }
     }
 
     /// Reads a piece of an archive: complete entries, the last one possibly without padding, with or without an end
     /// mark.
     pub fn new_part(source: R) -> Self {
-        Self {
-            is_part: true,
-            ..Self::new(source)
-        }
+        Self { is_part: true, ..Self::new(source) }
     }
 
     /// The next entry and the length of everything between the (padded) data before it and its own data, in bytes.
@@ -135,12 +127,7 @@ impl<R: Read> TarReader<R> {
         while let Some(block) = self.header_block(before.is_pending)? {
             let header = self.decode(&block)?;
             if !self.take_extension(&header, &mut before)? {
-                let member = Member {
-                    at: self.header_at(),
-                    block,
-                    header,
-                    before,
-                };
+                let member = Member { at: self.header_at(), block, header, before };
                 let entry = member.read(&mut self.payload, &self.global)?;
                 self.payload.begin(entry.stored);
                 return Ok(Some((entry, self.position() - start)));
@@ -195,9 +182,7 @@ impl<R: Read> TarReader<R> {
     fn take_pax(&mut self, header: &Header, before: &mut Before) -> Result<(), TarError> {
         before.pax_len = before.pax_len.saturating_add(header.size);
         if before.pax_len > MAX_PAX as u64 {
-            return Err(TarError::TooLarge {
-                what: "extended header",
-            });
+            return Err(TarError::TooLarge { what: "extended header" });
         }
         self.read_pax(header, &mut before.pax)
     }
@@ -205,10 +190,7 @@ impl<R: Read> TarReader<R> {
     fn read_pax(&mut self, header: &Header, pax: &mut Pax) -> Result<(), TarError> {
         let at = self.header_at();
         let text = self.read_bounded(header, MAX_PAX, "extended header")?;
-        pax.apply(&text).ok_or(TarError::Extension {
-            what: "extended header",
-            at,
-        })
+        pax.apply(&text).ok_or(TarError::Extension { what: "extended header", at })
     }
 
     /// The name in a GNU `L` or `K` header, which ends with a NUL.

@@ -156,9 +156,7 @@ impl<'a, W: Write> Storing<'a, W> {
     }
 
     fn record(&mut self, entry: &Entry, header_len: u64, hash: [u8; 32], changed: bool) -> Result<(), Skip> {
-        self.on
-            .entry(entry, header_len, hash, changed)
-            .map_err(|error| Skip::End(FolderError::Observer(error)))
+        self.on.entry(entry, header_len, hash, changed).map_err(|error| Skip::End(FolderError::Observer(error)))
     }
 }
 
@@ -208,10 +206,7 @@ fn entry_of(path: &[u8], kind: EntryKind, stat: &Stat) -> Entry {
         mode: stat.st_mode & 0o7777,
         uid: stat.st_uid.into(),
         gid: stat.st_gid.into(),
-        mtime: Timestamp {
-            secs: stat.st_mtime,
-            nanos: stat.st_mtime_nsec as u32,
-        },
+        mtime: Timestamp { secs: stat.st_mtime, nanos: stat.st_mtime_nsec as u32 },
         ..Entry::new(path, kind)
     }
 }

@@ -31,10 +31,7 @@ impl FolderObserver for Seen {
 
 impl Seen {
     fn paths(&self) -> Vec<&str> {
-        self.entries
-            .iter()
-            .map(|(entry, ..)| std::str::from_utf8(&entry.path).unwrap())
-            .collect()
+        self.entries.iter().map(|(entry, ..)| std::str::from_utf8(&entry.path).unwrap()).collect()
     }
 }
 
@@ -50,12 +47,7 @@ fn pack(root: &Path) -> (Vec<u8>, Seen) {
 }
 
 fn open_folder(path: &Path) -> OwnedFd {
-    rustix::fs::open(
-        path,
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .unwrap()
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap()
 }
 
 /// Extracts a sound stream; gives the problems.
@@ -94,16 +86,9 @@ fn archive(entries: &[(Entry, &[u8])]) -> Vec<u8> {
 }
 
 fn file(path: impl Into<Vec<u8>>, data: &[u8]) -> Entry {
-    Entry {
-        size: data.len() as u64,
-        stored: data.len() as u64,
-        ..Entry::new(path, EntryKind::File)
-    }
+    Entry { size: data.len() as u64, stored: data.len() as u64, ..Entry::new(path, EntryKind::File) }
 }
 
 fn link(path: &str, kind: EntryKind, target: &str) -> Entry {
-    Entry {
-        link: target.into(),
-        ..Entry::new(path, kind)
-    }
+    Entry { link: target.into(), ..Entry::new(path, kind) }
 }

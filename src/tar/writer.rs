@@ -38,11 +38,7 @@ pub struct TarWriter<W> {
 impl<W: Write> TarWriter<W> {
     /// A writer at the start of a stream.
     pub fn new(out: W) -> Self {
-        Self {
-            out,
-            left: 0,
-            padding: 0,
-        }
+        Self { out, left: 0, padding: 0 }
     }
 
     /// Writes all that precedes the data of an entry, and returns its length in bytes.
@@ -84,10 +80,7 @@ impl<W: Write> TarWriter<W> {
 
 /// The pax header, if one is needed, the header itself and the map of a sparse file.
 fn encode_head(entry: &Entry) -> Result<Vec<u8>, WriteError> {
-    let map = entry
-        .sparse
-        .as_ref()
-        .map_or(Vec::new(), |map| sparse::encode_text(map, entry.size));
+    let map = entry.sparse.as_ref().map_or(Vec::new(), |map| sparse::encode_text(map, entry.size));
     let header = plain_header(entry, entry.stored + map.len() as u64);
     let records = records(entry, &header);
     if records.len() > MAX_PAX {
@@ -96,13 +89,7 @@ fn encode_head(entry: &Entry) -> Result<Vec<u8>, WriteError> {
     let mut head = Vec::with_capacity(records.len() + map.len() + 3 * BLOCK);
     if !records.is_empty() {
         let size = records.len() as u64;
-        let pax = Header {
-            name: PAX_NAME.to_vec(),
-            mode: 0o644,
-            size,
-            typeflag: b'x',
-            ..Header::default()
-        };
+        let pax = Header { name: PAX_NAME.to_vec(), mode: 0o644, size, typeflag: b'x', ..Header::default() };
         head.extend_from_slice(&pax.encode());
         head.extend_from_slice(&records);
         head.resize(head.len() + padding(size), 0);
@@ -165,10 +152,7 @@ fn records(entry: &Entry, header: &Header) -> Vec<u8> {
 
 fn push_names(out: &mut Vec<u8>, entry: &Entry, header: &Header) {
     let is_utf8 = |text: &[u8]| std::str::from_utf8(text).is_ok();
-    if ![&header.name, &header.link, &header.uname, &header.gname]
-        .into_iter()
-        .all(|text| is_utf8(text))
-    {
+    if ![&header.name, &header.link, &header.uname, &header.gname].into_iter().all(|text| is_utf8(text)) {
         // Pax text is UTF-8 unless this comes first.
         pax::push(out, b"hdrcharset", b"BINARY");
     }
@@ -214,23 +198,11 @@ mod tests {
     #[test]
     fn bytes_are_pinned() {
         let mtime = Timestamp { secs: 1, nanos: 5 };
-        let plain = Entry {
-            size: 3,
-            stored: 3,
-            uid: 7,
-            ..Entry::new("dir/plain", EntryKind::File)
-        };
-        let rich = Entry {
-            mtime,
-            xattrs: vec![(b"user.x".to_vec(), b"y".to_vec())],
-            ..Entry::new(b"\xff", EntryKind::Dir)
-        };
-        let holes = Entry {
-            size: 1 << 34,
-            stored: 3,
-            sparse: Some(vec![(512, 3)]),
-            ..Entry::new("holes", EntryKind::File)
-        };
+        let plain = Entry { size: 3, stored: 3, uid: 7, ..Entry::new("dir/plain", EntryKind::File) };
+        let rich =
+            Entry { mtime, xattrs: vec![(b"user.x".to_vec(), b"y".to_vec())], ..Entry::new(b"\xff", EntryKind::Dir) };
+        let holes =
+            Entry { size: 1 << 34, stored: 3, sparse: Some(vec![(512, 3)]), ..Entry::new("holes", EntryKind::File) };
         let mut tar = TarWriter::new(Vec::new());
         let mut heads = Vec::new();
         for entry in [&plain, &rich, &holes] {

@@ -27,10 +27,7 @@ pub(super) struct XattrReader {
 
 impl XattrReader {
     pub(super) fn new() -> Self {
-        Self {
-            names: vec![0; MAX_BYTES],
-            value: vec![0; MAX_BYTES],
-        }
+        Self { names: vec![0; MAX_BYTES], value: vec![0; MAX_BYTES] }
     }
 
     /// The attributes of `object` that travel, sorted by name; none where the file system has no attributes.
@@ -43,10 +40,7 @@ impl XattrReader {
             Err(Errno::OPNOTSUPP) => 0,
             result => result?,
         };
-        let mut names: Vec<&[u8]> = self.names[..len]
-            .split(|&b| b == 0)
-            .filter(|name| travels(name))
-            .collect();
+        let mut names: Vec<&[u8]> = self.names[..len].split(|&b| b == 0).filter(|name| travels(name)).collect();
         names.sort_unstable();
         let mut xattrs = Vec::with_capacity(names.len());
         for name in names {
@@ -56,15 +50,8 @@ impl XattrReader {
                 Err(error) => return Err(error),
             }
         }
-        let total: usize = xattrs
-            .iter()
-            .map(|(name, value)| 3 * name.len() + value.len() + 32)
-            .sum();
-        if total > MAX_TOTAL {
-            Err(Errno::TOOBIG)
-        } else {
-            Ok(xattrs)
-        }
+        let total: usize = xattrs.iter().map(|(name, value)| 3 * name.len() + value.len() + 32).sum();
+        if total > MAX_TOTAL { Err(Errno::TOOBIG) } else { Ok(xattrs) }
     }
 }
 
@@ -80,10 +67,7 @@ pub(super) fn is_acl(name: &[u8]) -> bool {
 
 /// Other `system.` attributes are views of the file system's own state.
 fn travels(name: &[u8]) -> bool {
-    [&b"user."[..], b"security.", b"trusted."]
-        .iter()
-        .any(|space| name.starts_with(space))
-        || is_acl(name)
+    [&b"user."[..], b"security.", b"trusted."].iter().any(|space| name.starts_with(space)) || is_acl(name)
 }
 
 /// An attribute's name as part of a pax key, where `=` would end it. GNU tar writes the same.
@@ -121,11 +105,7 @@ mod tests {
 
     #[test]
     fn escaping() {
-        for (name, key) in [
-            (&b"user.a"[..], &b"user.a"[..]),
-            (b"user.a=b%c", b"user.a%3Db%25c"),
-            (b"%3D", b"%253D"),
-        ] {
+        for (name, key) in [(&b"user.a"[..], &b"user.a"[..]), (b"user.a=b%c", b"user.a%3Db%25c"), (b"%3D", b"%253D")] {
             assert_eq!(escape(name), key);
             assert_eq!(unescape(key), name);
         }

@@ -62,23 +62,8 @@ const JOBS: &[&str] = &[
     "molecule-centos-9-stream",
 ];
 const BRANCHES: &[&str] = &["master", "main", "master", "stable/2024.1", "devel", "rhos-18.0"];
-const PIPELINES: &[&str] = &[
-    "check",
-    "check",
-    "check",
-    "gate",
-    "gate",
-    "post",
-    "periodic",
-    "experimental",
-];
-const NODESETS: &[&str] = &[
-    "fedora-40-container",
-    "centos-9-stream",
-    "ubuntu-jammy",
-    "cloud-centos-9-large",
-    "",
-];
+const PIPELINES: &[&str] = &["check", "check", "check", "gate", "gate", "post", "periodic", "experimental"];
+const NODESETS: &[&str] = &["fedora-40-container", "centos-9-stream", "ubuntu-jammy", "cloud-centos-9-large", ""];
 const FAILURES: &[&str] = &[
     "FAILURE",
     "FAILURE",
@@ -128,13 +113,7 @@ impl DumpModel {
     /// A build takes about 323 bytes of a dump, so 97,000 of them make one of 31 MB.
     #[must_use]
     pub fn new(seed: u64, builds: usize) -> Self {
-        let mut model = Self {
-            seed,
-            steps: 0,
-            next_build: 1,
-            next_buildset: 1,
-            builds: Vec::new(),
-        };
+        let mut model = Self { seed, steps: 0, next_build: 1, next_buildset: 1, builds: Vec::new() };
         model.append(builds);
         model
     }
@@ -173,11 +152,7 @@ impl DumpModel {
                 self.next_buildset += 1;
             }
             self.next_build += 1;
-            self.builds.push(Build {
-                id,
-                buildset: self.next_buildset,
-                edits: 0,
-            });
+            self.builds.push(Build { id, buildset: self.next_buildset, edits: 0 });
         }
     }
 
@@ -203,11 +178,7 @@ impl DumpModel {
                     row.text(",");
                     row.number(build.id.into());
                     row.text(",'").text(name).text("','").log_url(&details).text(path);
-                    row.text("',").text(if nth == 0 {
-                        r#"'{\"type\": \"zuul_manifest\"}'"#
-                    } else {
-                        "NULL"
-                    });
+                    row.text("',").text(if nth == 0 { r#"'{\"type\": \"zuul_manifest\"}'"# } else { "NULL" });
                 })?;
             }
         }
@@ -243,25 +214,13 @@ impl DumpModel {
     fn buildset_row(&self, row: &mut Vec<u8>, builds: &[Build]) {
         let (first, last) = (builds[0], builds[builds.len() - 1]);
         let (start, details) = (self.start(first.id), self.build_details(last));
-        let failed = builds
-            .iter()
-            .any(|build| self.build_details(*build).result != "SUCCESS");
+        let failed = builds.iter().any(|build| self.build_details(*build).result != "SUCCESS");
         let mut rng = self.rng(Salt::Buildset, first.buildset, 0);
         row.number(first.buildset.into());
-        row.text(",'")
-            .text(details.pipeline)
-            .text("',NULL,'")
-            .text(details.tenant)
-            .text("','");
-        row.text(if failed { "FAILURE" } else { "SUCCESS" })
-            .text("','")
-            .uuid(rng.next(), rng.next());
+        row.text(",'").text(details.pipeline).text("',NULL,'").text(details.tenant).text("','");
+        row.text(if failed { "FAILURE" } else { "SUCCESS" }).text("','").uuid(rng.next(), rng.next());
         row.text("','").time(start - rng.below(90)).text("','").time(start);
-        row.text("','")
-            .time(details.end)
-            .text("','")
-            .time(details.end + 2)
-            .text("','");
+        row.text("','").time(details.end).text("','").time(details.end + 2).text("','");
         row.hex(rng.next(), 16).hex(rng.next(), 16).text("'");
     }
 
@@ -273,16 +232,11 @@ impl DumpModel {
         row.two_digits(change.number % 100);
         row.text("/").number(change.number);
         row.text("/").number(change.patchset);
-        row.text("','https://review.example.com/c/")
-            .text(PROJECTS[change.project])
-            .text("/+/");
+        row.text("','https://review.example.com/c/").text(PROJECTS[change.project]).text("/+/");
         row.number(change.number);
         row.text("',").number(change.number);
         row.text(",'").number(change.patchset);
-        row.text("','','")
-            .hex(rng.next(), 16)
-            .hex(rng.next(), 16)
-            .hex(rng.next(), 8);
+        row.text("','','").hex(rng.next(), 16).hex(rng.next(), 16).hex(rng.next(), 8);
         row.text("','").text(change.branch).text("'");
     }
 
@@ -300,11 +254,7 @@ impl DumpModel {
             uuid: [own.next(), own.next()],
             reference,
             job,
-            tenant: if change.project < 10 {
-                "software-factory"
-            } else {
-                "local"
-            },
+            tenant: if change.project < 10 { "software-factory" } else { "local" },
             pipeline: shared.pick(PIPELINES),
             nodeset: NODESETS[job % NODESETS.len()],
             result: if failed { outcome.pick(FAILURES) } else { "SUCCESS" },
@@ -410,11 +360,7 @@ trait Fields {
     fn hex(&mut self, value: u64, digits: u32) -> &mut Self;
 
     fn uuid(&mut self, high: u64, low: u64) -> &mut Self {
-        self.hex(high >> 32, 8)
-            .text("-")
-            .hex(high >> 16, 4)
-            .text("-")
-            .hex(high, 4);
+        self.hex(high >> 32, 8).text("-").hex(high >> 16, 4).text("-").hex(high, 4);
         self.text("-").hex(low >> 48, 4).text("-").hex(low, 12)
     }
 
@@ -422,40 +368,25 @@ trait Fields {
         let (year, month, day) = civil(seconds / 86_400);
         self.number(year).text("-").two_digits(month).text("-").two_digits(day);
         self.text(" ").two_digits(seconds / 3600 % 24);
-        self.text(":")
-            .two_digits(seconds / 60 % 60)
-            .text(":")
-            .two_digits(seconds % 60)
+        self.text(":").two_digits(seconds / 60 % 60).text(":").two_digits(seconds % 60)
     }
 
     fn log_url(&mut self, build: &BuildDetails) -> &mut Self {
-        self.text("https://logserver.ci.example.com/zuul/")
-            .text(build.tenant)
-            .text("/");
+        self.text("https://logserver.ci.example.com/zuul/").text(build.tenant).text("/");
         self.hex(build.uuid[0], 16).hex(build.uuid[1], 16).text("/")
     }
 
     fn build(&mut self, build: Build, details: &BuildDetails) {
         self.number(build.id.into()).text(",").number(build.buildset.into());
         self.text(",'").hex(details.uuid[0], 16).hex(details.uuid[1], 16);
-        self.text("','")
-            .text(JOBS[details.job])
-            .text("','")
-            .text(details.result);
+        self.text("','").text(JOBS[details.job]).text("','").text(details.result);
         self.text("','").time(details.start).text("','").time(details.end);
-        self.text("',")
-            .text(if details.job % 7 == 3 { "0" } else { "1" })
-            .text(",'")
-            .log_url(details)
-            .text("',");
+        self.text("',").text(if details.job % 7 == 3 { "0" } else { "1" }).text(",'").log_url(details).text("',");
         match details.error {
             Some(error) => self.text("'").text(error).text("'"),
             None => self.text("NULL"),
         };
-        self.text(",1,0,'")
-            .text(details.nodeset)
-            .text("',")
-            .number(details.reference);
+        self.text(",1,0,'").text(details.nodeset).text("',").number(details.reference);
     }
 }
 
@@ -486,11 +417,7 @@ impl Fields for Vec<u8> {
     }
 
     fn hex(&mut self, value: u64, digits: u32) -> &mut Self {
-        self.extend(
-            (0..digits)
-                .rev()
-                .map(|digit| b"0123456789abcdef"[(value >> (4 * digit) & 15) as usize]),
-        );
+        self.extend((0..digits).rev().map(|digit| b"0123456789abcdef"[(value >> (4 * digit) & 15) as usize]));
         self
     }
 }
@@ -503,11 +430,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
@@ -536,13 +459,7 @@ impl<'a, W: Write> Table<'a, W> {
              /*!40000 ALTER TABLE `{name}` DISABLE KEYS */;\n"
         )?;
         let buffer = Vec::with_capacity(WRITE_SIZE + 4096);
-        Ok(Self {
-            out,
-            name,
-            buffer,
-            row: Vec::with_capacity(1024),
-            insert_len: 0,
-        })
+        Ok(Self { out, name, buffer, row: Vec::with_capacity(1024), insert_len: 0 })
     }
 
     fn row(&mut self, fill: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
@@ -552,11 +469,7 @@ impl<'a, W: Write> Table<'a, W> {
         self.buffer.push(b'(');
         self.buffer.extend_from_slice(&self.row);
         self.buffer.push(b')');
-        if self.buffer.len() >= WRITE_SIZE {
-            self.flush()
-        } else {
-            Ok(())
-        }
+        if self.buffer.len() >= WRITE_SIZE { self.flush() } else { Ok(()) }
     }
 
     /// Goes on with the current `INSERT`, or ends it and starts another if the row would make it too long.
@@ -584,10 +497,7 @@ impl<'a, W: Write> Table<'a, W> {
         if self.insert_len > 0 {
             self.buffer.text(";\n");
         }
-        self.buffer
-            .text("/*!40000 ALTER TABLE `")
-            .text(self.name)
-            .text("` ENABLE KEYS */;\nUNLOCK TABLES;\n");
+        self.buffer.text("/*!40000 ALTER TABLE `").text(self.name).text("` ENABLE KEYS */;\nUNLOCK TABLES;\n");
         self.flush()
     }
 }
@@ -724,10 +634,7 @@ mod tests {
     fn insert_lines_stay_below_the_limit() {
         let text = dump(&DumpModel::new(1, 8000));
         let longest = text.split(";\n").map(str::len).max();
-        assert!(
-            longest.is_some_and(|len| (INSERT_LIMIT - 1000..INSERT_LIMIT).contains(&len)),
-            "{longest:?}"
-        );
+        assert!(longest.is_some_and(|len| (INSERT_LIMIT - 1000..INSERT_LIMIT).contains(&len)), "{longest:?}");
     }
 
     #[test]

@@ -22,7 +22,11 @@ pub(in crate::cli) fn run(
         Some(_) => ReadData::All,
     };
     let report = check(&open()?, read_data)?;
-    if output.is_json() { json_lines(&report, output)? } else { print(&report, output)? }
+    if output.is_json() {
+        json_lines(&report, output)?
+    } else {
+        print(&report, output)?
+    }
     let clean = report.problems.is_empty() && report.hits.is_empty();
     Ok(if clean { Exit::Done } else { Exit::Damaged })
 }
@@ -74,6 +78,10 @@ fn print(report: &Report, output: &mut Output) -> Result<(), CliError> {
     if problems + hits == 0 {
         output.summary("no damage found")
     } else {
-        output.summary(format_args!("found {} that hit {}", text::count(problems, "problem"), text::count(hits, "stretch")))
+        output.summary(format_args!(
+            "found {} that hit {}",
+            text::count(problems, "problem"),
+            text::count(hits, "stretch")
+        ))
     }
 }

@@ -53,7 +53,9 @@ fn print(difference: &Difference, output: &mut Output) -> Result<(), CliError> {
     }
     let size = |bytes: Option<u64>| bytes.map(text::size);
     match (size(difference.before), size(difference.after)) {
-        (Some(before), Some(after)) if before != after => output.line(format_args!("{sign} {name}  {before} -> {after}")),
+        (Some(before), Some(after)) if before != after => {
+            output.line(format_args!("{sign} {name}  {before} -> {after}"))
+        }
         (before, after) => output.line(format_args!("{sign} {name}  {}", after.or(before).unwrap_or_default())),
     }
 }

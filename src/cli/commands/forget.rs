@@ -9,11 +9,7 @@ use crate::cli::text;
 use crate::ids::ObjectId;
 use crate::repo::{RepoError, Repository};
 
-pub(in crate::cli) fn run(
-    args: &args::Forget,
-    repository: &Repository,
-    output: &mut Output,
-) -> Result<Exit, CliError> {
+pub(in crate::cli) fn run(args: &args::Forget, repository: &Repository, output: &mut Output) -> Result<Exit, CliError> {
     let mut ids = args.ids.iter().map(|id| find(repository, id)).collect::<Result<Vec<_>, _>>()?;
     ids.sort_unstable();
     ids.dedup();

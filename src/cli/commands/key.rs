@@ -36,12 +36,7 @@ pub(in crate::cli) fn remove(id: &str, repository: &Repository, output: &mut Out
     done(output, "removed", id)
 }
 
-pub(in crate::cli) fn change(
-    new: &NewKey,
-    global: &Global,
-    env: &Env,
-    output: &mut Output,
-) -> Result<Exit, CliError> {
+pub(in crate::cli) fn change(new: &NewKey, global: &Global, env: &Env, output: &mut Output) -> Result<Exit, CliError> {
     let repository = open(global, env)?;
     let id = repository.change_slot(&credential(global, Purpose::Open, env)?, &new_credential(new, env)?)?;
     done(output, "changed to", id)

@@ -52,7 +52,8 @@ pub(in crate::cli) fn run(args: &Ls, repository: &Repository, output: &mut Outpu
 
 fn plain_stream(stream: &StreamEntry, long: bool, output: &mut Output) -> Result<(), CliError> {
     if output.is_json() {
-        return output.object(&json!({ "type": "stream", "stream": json::bytes(&stream.name), "bytes": stream.content.len }));
+        return output
+            .object(&json!({ "type": "stream", "stream": json::bytes(&stream.name), "bytes": stream.content.len }));
     }
     let name = text::name(&stream.name);
     if long { output.line(format_args!("{:>47} {name}", stream.content.len)) } else { output.line(name) }

@@ -41,7 +41,9 @@ fn print(report: &Report, dry_run: bool, output: &mut Output) -> Result<(), CliE
     if dry_run {
         let packs = text::count(report.condemned, "pack");
         let rewritten = report.repacked;
-        return output.line(format_args!("would remove {packs}, {bytes}; {rewritten} of them are partly in use and would be rewritten"));
+        return output.line(format_args!(
+            "would remove {packs}, {bytes}; {rewritten} of them are partly in use and would be rewritten"
+        ));
     }
     let packs = text::count(report.deleted, "pack");
     output.summary(format_args!("removed {packs}, {bytes}; wrote {} anew", text::size(report.written_bytes)))?;

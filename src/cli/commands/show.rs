@@ -45,9 +45,10 @@ fn stream(entry: &StreamEntry, output: &mut Output) -> Result<(), CliError> {
     output.line(format_args!("  proof   {}", json::proof(entry.proof)))?;
     let sizes = content.sizes;
     output.line(format_args!("  chunks  {} / {} / {} bytes (min / avg / max)", sizes.min, sizes.avg, sizes.max))?;
-    entry.problems.iter().try_for_each(|problem| {
-        output.line(format_args!("  problem {}", text::name(problem.as_bytes())))
-    })
+    entry
+        .problems
+        .iter()
+        .try_for_each(|problem| output.line(format_args!("  problem {}", text::name(problem.as_bytes()))))
 }
 
 fn origin(origin: &Origin) -> String {

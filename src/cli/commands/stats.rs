@@ -28,7 +28,11 @@ fn ratio(stats: &Stats) -> f64 {
 
 pub(in crate::cli) fn run(repository: &Repository, output: &mut Output) -> Result<Exit, CliError> {
     let stats = stats(repository)?;
-    if output.is_json() { json_object(&stats, output)? } else { print(&stats, output)? }
+    if output.is_json() {
+        json_object(&stats, output)?
+    } else {
+        print(&stats, output)?
+    }
     for pack in &stats.unreadable {
         repository.env.tell(&Event::Warning(&format!("pack {} cannot be read; run `sfarc check`", pack.short())));
     }
@@ -36,9 +40,10 @@ pub(in crate::cli) fn run(repository: &Repository, output: &mut Output) -> Resul
 }
 
 fn json_object(stats: &Stats, output: &mut Output) -> Result<(), CliError> {
-    let objects = stats.objects.iter().map(|(kind, objects)| {
-        (word(*kind).to_owned(), json!({ "count": objects.count, "bytes": objects.bytes }))
-    });
+    let objects = stats
+        .objects
+        .iter()
+        .map(|(kind, objects)| (word(*kind).to_owned(), json!({ "count": objects.count, "bytes": objects.bytes })));
     output.object(&json!({
         "type": "stats",
         "logical_bytes": stats.logical_bytes,
@@ -57,9 +62,21 @@ fn json_object(stats: &Stats, output: &mut Output) -> Result<(), CliError> {
 
 fn print(stats: &Stats, output: &mut Output) -> Result<(), CliError> {
     let snapshots = stats.objects.iter().find(|(kind, _)| *kind == Kind::Snapshots).map_or(0, |(_, found)| found.count);
-    output.line(format_args!("protected  {} in {}", text::size(stats.logical_bytes), text::count(snapshots, "snapshot")))?;
-    output.line(format_args!("unique     {} in {}", text::size(stats.unique_bytes), text::count(stats.data_chunks, "chunk")))?;
-    output.line(format_args!("stored     {} ({:.1} times less than protected)", text::size(stats.stored_bytes()), ratio(stats)))?;
+    output.line(format_args!(
+        "protected  {} in {}",
+        text::size(stats.logical_bytes),
+        text::count(snapshots, "snapshot")
+    ))?;
+    output.line(format_args!(
+        "unique     {} in {}",
+        text::size(stats.unique_bytes),
+        text::count(stats.data_chunks, "chunk")
+    ))?;
+    output.line(format_args!(
+        "stored     {} ({:.1} times less than protected)",
+        text::size(stats.stored_bytes()),
+        ratio(stats)
+    ))?;
     output.line("")?;
     let mut table = text::table(&["objects", "count", "size"], &[1, 2]);
     for (kind, objects) in stats.objects.iter().filter(|(_, objects)| objects.count > 0) {
@@ -71,7 +88,9 @@ fn print(stats: &Stats, output: &mut Output) -> Result<(), CliError> {
 
 /// Chunks by size as bars, the longest of forty letters.
 fn histogram(stats: &Stats, output: &mut Output) -> Result<(), CliError> {
-    let Some(most) = stats.histogram.iter().max().filter(|most| **most > 0) else { return Ok(()) };
+    let Some(most) = stats.histogram.iter().max().filter(|most| **most > 0) else {
+        return Ok(());
+    };
     output.line("\nchunks by size")?;
     let first = stats.histogram.iter().position(|count| *count > 0).unwrap_or(0);
     for (power, count) in stats.histogram.iter().enumerate().skip(first) {

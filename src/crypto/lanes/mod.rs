@@ -96,10 +96,7 @@ fn id_from(hash: &[u8; 32]) -> ChunkId {
 }
 
 /// The compression function of `L` lanes: chaining values, blocks, counters, block lengths, flags.
-trait Compress<const L: usize>:
-    Fn(&mut [Lanes<L>; 8], &Blocks<'_, L>, &Lanes<L>, &Lanes<L>, &Lanes<L>) + Copy
-{
-}
+trait Compress<const L: usize>: Fn(&mut [Lanes<L>; 8], &Blocks<'_, L>, &Lanes<L>, &Lanes<L>, &Lanes<L>) + Copy {}
 
 impl<const L: usize, F> Compress<L> for F where
     F: Fn(&mut [Lanes<L>; 8], &Blocks<'_, L>, &Lanes<L>, &Lanes<L>, &Lanes<L>) + Copy
@@ -194,12 +191,7 @@ fn hash_leaves<const L: usize>(
 }
 
 /// Joins neighbours level by level, an odd one moving up: the shape of the BLAKE3 tree.
-fn merge_levels<const L: usize>(
-    key: &Cv,
-    spans: &mut [(usize, usize)],
-    compress: impl Compress<L>,
-    cvs: &mut [Cv],
-) {
+fn merge_levels<const L: usize>(key: &Cv, spans: &mut [(usize, usize)], compress: impl Compress<L>, cvs: &mut [Cv]) {
     let mut jobs: Vec<(usize, usize, u32)> = Vec::new();
     loop {
         jobs.clear();
@@ -222,12 +214,7 @@ fn merge_levels<const L: usize>(
     }
 }
 
-fn merge_pairs<const L: usize>(
-    key: &Cv,
-    pairs: &[(usize, usize, u32)],
-    compress: impl Compress<L>,
-    cvs: &mut [Cv],
-) {
+fn merge_pairs<const L: usize>(key: &Cv, pairs: &[(usize, usize, u32)], compress: impl Compress<L>, cvs: &mut [Cv]) {
     let mut blocks = [[0; BLOCK]; L];
     let mut flags = [0; L];
     for (lane, &(from, _, root)) in pairs.iter().enumerate() {

@@ -28,7 +28,9 @@ pub(super) fn chunks_lost_with(
     }
     for run in index.runs() {
         for page in 0..run.footer.pages() {
-            let Ok(rows) = run.read_page(&*repository.backend, page) else { continue };
+            let Ok(rows) = run.read_page(&*repository.backend, page) else {
+                continue;
+            };
             for place in 0..rows.len() / crate::format::index::ROW_LEN {
                 let row = crate::format::index::IndexRow::at(&rows, place);
                 let hit = row.and_then(|row| Some((row, run.footer.packs.get(row.pack as usize)?)));

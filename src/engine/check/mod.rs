@@ -143,11 +143,7 @@ fn check_runs(repository: &Repository, index: &Index, report: &mut Report) -> Re
 }
 
 /// Packs are there, open, and the index knows each of their chunks. Gives the chunks of those that do not.
-fn check_packs(
-    repository: &Repository,
-    index: &mut Index,
-    report: &mut Report,
-) -> Result<HashSet<ChunkId>, RepoError> {
+fn check_packs(repository: &Repository, index: &mut Index, report: &mut Report) -> Result<HashSet<ChunkId>, RepoError> {
     let listed: BTreeMap<ObjectId, u64> = repository
         .list(Kind::Packs)?
         .into_iter()

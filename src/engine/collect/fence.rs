@@ -14,7 +14,9 @@ use crate::repo::{RepoError, Repository};
 pub(super) fn fence_dead_sessions(repository: &Repository, log: &mut GcLog) -> Result<u64, RepoError> {
     let mut fenced = 0;
     for listed in repository.list(Kind::Sessions)? {
-        let (Key::Session(id) | Key::Pending(id)) = listed.key else { continue };
+        let (Key::Session(id) | Key::Pending(id)) = listed.key else {
+            continue;
+        };
         if !repository.backend.is_held(&id)? {
             fence(repository, log, id)?;
             fenced += u64::from(matches!(listed.key, Key::Session(_)));
@@ -71,7 +73,9 @@ fn remove_fence(repository: &Repository, log: &mut GcLog, snapshot: ObjectId) ->
 
 fn announced(repository: &Repository) -> Result<Vec<(SessionId, i64)>, RepoError> {
     let listed = repository.list(Kind::Sessions)?.into_iter();
-    Ok(listed.filter_map(|listed| if let Key::Session(id) = listed.key { Some((id, listed.modified)) } else { None }).collect())
+    Ok(listed
+        .filter_map(|listed| if let Key::Session(id) = listed.key { Some((id, listed.modified)) } else { None })
+        .collect())
 }
 
 /// When the oldest session was announced, by the store's clock.

@@ -113,7 +113,9 @@ fn pending_manifests(repository: &Repository) -> Result<Vec<(String, Manifest)>,
             Ok(manifest) => manifests.push((format!("of session {}", id.short()), manifest)),
             // Committed or given up since it was listed.
             Err(RepoError::Backend(error)) if error.is_not_found() => {}
-            Err(error) => return Err(will_not(format!("the pending snapshot of session {}", id.short()))(error)),
+            Err(error) => {
+                return Err(will_not(format!("the pending snapshot of session {}", id.short()))(error));
+            }
         }
     }
     Ok(manifests)

@@ -123,11 +123,7 @@ fn remove_condemned(repository: &Repository, log: &GcLog, report: &mut Report) -
 }
 
 /// Stores chunks again in new packs and says how many bytes that wrote.
-fn move_chunks(
-    repository: &Repository,
-    marked: Marked,
-    chunks: &[(ChunkId, Location)],
-) -> Result<u64, RepoError> {
+fn move_chunks(repository: &Repository, marked: Marked, chunks: &[(ChunkId, Location)]) -> Result<u64, RepoError> {
     if chunks.is_empty() {
         return Ok(0);
     }

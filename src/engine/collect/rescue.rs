@@ -19,7 +19,8 @@ pub fn rescue(repository: &Repository, store: &mut ChunkStore, manifest: &Manife
                 let usable = store.index.find_usable(repository, &row.id)?.is_some();
                 if !usable {
                     let loaded = ChunkLoader::new(repository, &mut store.index, &mut cache).load(&row.id);
-                    let (kind, bytes) = loaded.map_err(|error| if error.is_damage() { RepoError::Collected } else { error })?;
+                    let (kind, bytes) =
+                        loaded.map_err(|error| if error.is_damage() { RepoError::Collected } else { error })?;
                     store.store_new(kind, row.id, &bytes)?;
                 }
                 if depth > 0 {

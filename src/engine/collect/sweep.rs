@@ -16,10 +16,14 @@ use crate::repo::{RepoError, Repository};
 /// The new runs are durable before the old ones go. Other writers may bring such rows back by merging runs that
 /// they had opened; the gc log makes them harmless, and the next call drops them again.
 pub(super) fn drop_rows(repository: &Repository, log: &GcLog) -> Result<(), RepoError> {
-    let present: HashSet<ObjectId> = repository.list(Kind::Packs)?.iter().filter_map(|listed| match listed.key {
-        Key::Pack(id) => Some(id),
-        _ => None,
-    }).collect();
+    let present: HashSet<ObjectId> = repository
+        .list(Kind::Packs)?
+        .iter()
+        .filter_map(|listed| match listed.key {
+            Key::Pack(id) => Some(id),
+            _ => None,
+        })
+        .collect();
     let gone = |pack: &ObjectId| log.is_condemned(pack) && !present.contains(pack);
     let index = Index::open(repository, log)?;
     let stale: Vec<&Run> =

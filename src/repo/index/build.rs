@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use crate::backend::Key;
 use crate::crypto::seal::Sealer;
 use crate::format::index::{
-    FILTER_BLOCK, FILTER_BLOCK_ROWS, FILTER_MIN_ROWS, FILTER_PAGE_BLOCKS, IndexFooter, IndexRow, PAGE_ROWS,
-    PackEntry, filter_bits, filter_block, id_prefix,
+    FILTER_BLOCK, FILTER_BLOCK_ROWS, FILTER_MIN_ROWS, FILTER_PAGE_BLOCKS, IndexFooter, IndexRow, PAGE_ROWS, PackEntry,
+    filter_bits, filter_block, id_prefix,
 };
 use crate::format::sealed::{SealedKind, Section, Trailer};
 use crate::ids::{ChunkId, ObjectId};

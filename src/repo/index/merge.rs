@@ -33,7 +33,8 @@ impl<'a> Cursor<'a> {
             self.page = self.run.read_page(&*repository.backend, self.next_page)?;
             (self.next_page, self.place) = (self.next_page + 1, 0);
         }
-        let damaged = |why: &str| RepoError::Damaged { object: Key::Index(self.run.id).to_string(), why: why.to_owned() };
+        let damaged =
+            |why: &str| RepoError::Damaged { object: Key::Index(self.run.id).to_string(), why: why.to_owned() };
         let row = IndexRow::at(&self.page, self.place).ok_or_else(|| damaged("a page is too short"))?;
         let pack = self.run.footer.packs.get(row.pack as usize).copied();
         let pack = pack.ok_or_else(|| damaged("a row names a pack that its table does not have"))?;

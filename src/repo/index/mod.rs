@@ -191,10 +191,7 @@ impl Index {
         Ok(adopted.map(|&(pack, ordinal)| Location { pack, ordinal, row: self.rows }).into_iter().collect())
     }
 
-    fn adopt_unnamed_packs(
-        &self,
-        repository: &Repository,
-    ) -> Result<HashMap<ChunkId, (PackEntry, u16)>, RepoError> {
+    fn adopt_unnamed_packs(&self, repository: &Repository) -> Result<HashMap<ChunkId, (PackEntry, u16)>, RepoError> {
         let named = self.packs();
         let mut adopted = HashMap::new();
         for listed in repository.list(Kind::Packs)? {

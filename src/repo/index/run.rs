@@ -5,9 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use crate::backend::{Backend, Key};
 use crate::crypto::keys::KeyRing;
 use crate::crypto::seal::Opener;
-use crate::format::index::{
-    FILTER_BLOCK, IndexFooter, IndexRow, filter_bits, filter_block, id_prefix, lower_bound,
-};
+use crate::format::index::{FILTER_BLOCK, IndexFooter, IndexRow, filter_bits, filter_block, id_prefix, lower_bound};
 use crate::format::sealed::{HEADER_LEN, SealedKind, Section, Trailer};
 use crate::ids::{ChunkId, ObjectId};
 use crate::limits;
@@ -128,11 +126,7 @@ pub struct PageCache {
 }
 
 impl PageCache {
-    fn get(
-        &mut self,
-        key: (u32, u64),
-        read: impl FnOnce() -> Result<Vec<u8>, RepoError>,
-    ) -> Result<&[u8], RepoError> {
+    fn get(&mut self, key: (u32, u64), read: impl FnOnce() -> Result<Vec<u8>, RepoError>) -> Result<&[u8], RepoError> {
         if !self.pages.contains_key(&key) {
             let page = read()?;
             if self.order.len() >= limits::PAGE_CACHE_PAGES

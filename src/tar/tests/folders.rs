@@ -14,10 +14,7 @@ use tempfile::{TempDir, tempdir};
 
 fn set_mtime(path: &Path, tv_sec: i64, tv_nsec: i64) {
     let time = Timespec { tv_sec, tv_nsec };
-    let times = Timestamps {
-        last_access: time,
-        last_modification: time,
-    };
+    let times = Timestamps { last_access: time, last_modification: time };
     utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
 }
 
@@ -54,12 +51,7 @@ pub(super) fn rich_folder() -> TempDir {
     File::create(at("all-hole")).unwrap().set_len(1 << 20).unwrap();
     set_mode(&at("block"), 0o4755);
     set_mode(&at("empty"), 0o1400);
-    for (name, value) in [
-        ("user.one", &b"1"[..]),
-        ("user.bin", b"\0\xff\n="),
-        ("user.a=b%c", b""),
-        ("user.", b""),
-    ] {
+    for (name, value) in [("user.one", &b"1"[..]), ("user.bin", b"\0\xff\n="), ("user.a=b%c", b""), ("user.", b"")] {
         let _ = lsetxattr(at("large"), name, value, XattrFlags::empty());
     }
     lsetxattr(at("sub"), "user.dir", b"d", XattrFlags::empty()).unwrap();
@@ -93,11 +85,7 @@ pub(super) fn describe(root: &Path) -> Vec<String> {
             let name = path.strip_prefix(root).unwrap();
             let time = (meta.mtime(), meta.mtime_nsec());
             let owner = (meta.uid(), meta.gid());
-            format!(
-                "{name:?} {:o} {owner:?} {size} {nlink} {time:?} {:?} {content}",
-                meta.mode(),
-                xattrs(path)
-            )
+            format!("{name:?} {:o} {owner:?} {size} {nlink} {time:?} {:?} {content}", meta.mode(), xattrs(path))
         })
         .collect()
 }
@@ -106,10 +94,7 @@ fn xattrs(path: &Path) -> Vec<(String, Vec<u8>)> {
     let mut names = vec![0; 65536];
     let len = rustix::fs::llistxattr(path, &mut names[..]).unwrap();
     let mut all = Vec::new();
-    for name in names[..len]
-        .split(|&b| b == 0)
-        .filter(|name| name.starts_with(b"user."))
-    {
+    for name in names[..len].split(|&b| b == 0).filter(|name| name.starts_with(b"user.")) {
         let mut value = vec![0; 65536];
         let len = lgetxattr(path, name, &mut value[..]).unwrap();
         value.truncate(len);
@@ -149,10 +134,7 @@ fn entries_come_in_the_order_of_raw_bytes() {
         fs::write(path, "").unwrap();
     }
     let (_, seen) = pack(dir.path());
-    assert_eq!(
-        seen.paths(),
-        [".", "B", "a", "a/b", "a/b/c", "a/z", "a-", "a.", "b", "b/x", "é"]
-    );
+    assert_eq!(seen.paths(), [".", "B", "a", "a/b", "a/b/c", "a/z", "a-", "a.", "b", "b/x", "é"]);
 }
 
 #[test]
@@ -170,25 +152,14 @@ fn the_observer_can_find_every_entry_in_the_stream() {
     }
     assert_eq!(stream.len(), at + 1024);
     let all = read_all(TarReader::new(&stream)).unwrap();
-    assert!(
-        all.iter()
-            .map(|(entry, ..)| entry)
-            .eq(seen.entries.iter().map(|(entry, ..)| entry))
-    );
+    assert!(all.iter().map(|(entry, ..)| entry).eq(seen.entries.iter().map(|(entry, ..)| entry)));
 }
 
 #[test]
 fn sparse_files_are_stored_without_their_holes() {
     let dir = rich_folder();
     let (_, seen) = pack(dir.path());
-    let find = |name: &str| {
-        seen.entries
-            .iter()
-            .find(|(entry, ..)| entry.path == name.as_bytes())
-            .unwrap()
-            .0
-            .clone()
-    };
+    let find = |name: &str| seen.entries.iter().find(|(entry, ..)| entry.path == name.as_bytes()).unwrap().0.clone();
     assert_eq!(find("holes").sparse, Some(vec![(0, 4096), (1 << 20, 8192)]));
     assert_eq!((find("holes").size, find("holes").stored), (10 << 20, 12_288));
     assert_eq!((find("all-hole").sparse, find("all-hole").stored), (Some(vec![]), 0));
@@ -199,14 +170,8 @@ fn sparse_files_are_stored_without_their_holes() {
 fn what_is_excluded_is_not_there() {
     let dir = rich_folder();
     let absolute = dir.path().canonicalize().unwrap().join("closed/inside");
-    let exclude = ["sub/deep/", "./large", "/elsewhere", "no-such"]
-        .map(PathBuf::from)
-        .into_iter()
-        .chain([absolute]);
-    let options = FolderOptions {
-        exclude: exclude.collect(),
-        one_file_system: true,
-    };
+    let exclude = ["sub/deep/", "./large", "/elsewhere", "no-such"].map(PathBuf::from).into_iter().chain([absolute]);
+    let options = FolderOptions { exclude: exclude.collect(), one_file_system: true };
     let (mut out, mut seen) = (Vec::new(), Seen::default());
     write_folder(dir.path(), &options, &mut out, &mut seen).unwrap();
     let has = |name: &[u8]| seen.entries.iter().any(|(entry, ..)| entry.path == name);
@@ -229,12 +194,8 @@ fn the_root_must_be_a_folder() {
     let dir = tempdir().unwrap();
     fs::write(dir.path().join("file"), "").unwrap();
     for name in ["file", "missing"] {
-        let result = write_folder(
-            &dir.path().join(name),
-            &FolderOptions::default(),
-            &mut Vec::new(),
-            &mut Seen::default(),
-        );
+        let result =
+            write_folder(&dir.path().join(name), &FolderOptions::default(), &mut Vec::new(), &mut Seen::default());
         assert!(matches!(result, Err(FolderError::Root { .. })));
     }
 }
@@ -270,11 +231,7 @@ fn pack_while(act: impl FnMut(&File)) -> (Vec<u8>, Seen) {
     set_mtime(&path, 1000, 0);
     let file = File::options().write(true).open(&path).unwrap();
     let mut act = act;
-    let mut trap = Trap {
-        out: Vec::new(),
-        after: 500_000,
-        act: Some(|| act(&file)),
-    };
+    let mut trap = Trap { out: Vec::new(), after: 500_000, act: Some(|| act(&file)) };
     let mut seen = Seen::default();
     write_folder(dir.path(), &FolderOptions::default(), &mut trap, &mut seen).unwrap();
     (trap.out, seen)
@@ -286,12 +243,7 @@ fn files_that_change_while_being_read_keep_their_announced_size() {
     let vanish: fn(&File) = |file| file.set_len(0).unwrap();
     let grow: fn(&File) = |file| file.set_len(3_000_000).unwrap();
     let rewrite: fn(&File) = |file| file.write_all_at(b"new", 10).unwrap();
-    for (act, zeros_from) in [
-        (shrink, 786_432),
-        (vanish, 786_432),
-        (grow, 1_000_000),
-        (rewrite, 1_000_000),
-    ] {
+    for (act, zeros_from) in [(shrink, 786_432), (vanish, 786_432), (grow, 1_000_000), (rewrite, 1_000_000)] {
         let (stream, seen) = pack_while(act);
         assert_eq!(seen.problems, [(b"f".to_vec(), FolderProblem::Changed.to_string())]);
         assert!(seen.entries[1].3);
@@ -318,19 +270,13 @@ fn objects_swapped_for_links_during_the_walk_are_not_followed() {
     fs::create_dir(at("c")).unwrap();
     symlink("x", at("d")).unwrap();
     let swap = || {
-        ["b", "e", "f"]
-            .iter()
-            .for_each(|name| fs::remove_file(at(name)).unwrap());
+        ["b", "e", "f"].iter().for_each(|name| fs::remove_file(at(name)).unwrap());
         fs::remove_dir(at("c")).unwrap();
         symlink(outside.path().join("secret"), at("b")).unwrap();
         symlink(outside.path(), at("c")).unwrap();
         mkfifoat(CWD, at("e"), Mode::RUSR).unwrap();
     };
-    let mut trap = Trap {
-        out: Vec::new(),
-        after: 500_000,
-        act: Some(swap),
-    };
+    let mut trap = Trap { out: Vec::new(), after: 500_000, act: Some(swap) };
     let mut seen = Seen::default();
     write_folder(dir.path(), &FolderOptions::default(), &mut trap, &mut seen).unwrap();
     assert_eq!(seen.paths(), [".", "a", "c", "d"]);
@@ -374,14 +320,7 @@ fn owners_are_restored_before_setuid_bits() {
     let (from, to) = (tempdir().unwrap(), tempdir().unwrap());
     let path = from.path().join("f");
     fs::write(&path, "x").unwrap();
-    chownat(
-        CWD,
-        &path,
-        Some(Uid::from_raw(4321)),
-        Some(Gid::from_raw(5432)),
-        AtFlags::empty(),
-    )
-    .unwrap();
+    chownat(CWD, &path, Some(Uid::from_raw(4321)), Some(Gid::from_raw(5432)), AtFlags::empty()).unwrap();
     set_mode(&path, 0o6755);
     // A capability (CAP_CHOWN), which changing the owner would clear.
     let capability = [&[1, 0, 0, 2, 1][..], &[0; 15]].concat();
@@ -397,11 +336,7 @@ fn owners_are_restored_before_setuid_bits() {
 #[test]
 fn without_the_owner_there_is_no_setuid() {
     let to = tempdir().unwrap();
-    let stranger = Entry {
-        uid: 1 << 40,
-        mode: 0o6755,
-        ..file("f", b"")
-    };
+    let stranger = Entry { uid: 1 << 40, mode: 0o6755, ..file("f", b"") };
     let problems = unpack(&archive(&[(stranger, b"")]), to.path());
     assert_eq!(fs::metadata(to.path().join("f")).unwrap().mode() & 0o7777, 0o755);
     assert_eq!(problems.len(), usize::from(rustix::process::geteuid().is_root()));
@@ -413,24 +348,13 @@ fn default_access_lists_do_not_reach_what_is_extracted_into_their_folder() {
     fs::create_dir(from.path().join("d")).unwrap();
     fs::write(from.path().join("d/f"), "").unwrap();
     let mut list = vec![2, 0, 0, 0];
-    for (tag, permissions, id) in [
-        (1u8, 7u8, u32::MAX),
-        (2, 7, 1234),
-        (4, 5, u32::MAX),
-        (16, 7, u32::MAX),
-        (32, 0, u32::MAX),
-    ] {
+    for (tag, permissions, id) in
+        [(1u8, 7u8, u32::MAX), (2, 7, 1234), (4, 5, u32::MAX), (16, 7, u32::MAX), (32, 0, u32::MAX)]
+    {
         list.extend_from_slice(&[tag, 0, permissions, 0]);
         list.extend_from_slice(&id.to_le_bytes());
     }
-    if lsetxattr(
-        from.path().join("d"),
-        "system.posix_acl_default",
-        &list,
-        XattrFlags::empty(),
-    )
-    .is_err()
-    {
+    if lsetxattr(from.path().join("d"), "system.posix_acl_default", &list, XattrFlags::empty()).is_err() {
         return;
     }
     let (stream, _) = pack(from.path());

@@ -9,12 +9,7 @@ use tempfile::tempdir;
 /// Runs a program with `input`; its output, if it succeeded without a complaint. `None` if it is not installed.
 fn run(program: &str, args: &[&str], input: &[u8]) -> Option<Vec<u8>> {
     let mut command = Command::new(program);
-    command
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .env("LC_ALL", "C");
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).env("LC_ALL", "C");
     let mut child = match command.spawn() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         child => child.unwrap(),
@@ -24,11 +19,7 @@ fn run(program: &str, args: &[&str], input: &[u8]) -> Option<Vec<u8>> {
         scope.spawn(move || io::Write::write_all(&mut stdin, input));
         child.wait_with_output().unwrap()
     });
-    assert!(
-        output.status.success(),
-        "{program} {args:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     Some(output.stdout)
 }
@@ -73,11 +64,7 @@ for m in tarfile.open(fileobj=sys.stdin.buffer, mode='r|'):
 fn through_gnu_tar(from: &std::path::Path, args: &[&str]) -> Option<Vec<String>> {
     let to = tempdir().unwrap();
     let folder = from.to_str().unwrap();
-    let stream = run(
-        "tar",
-        &[&["-cf", "-", "-C", folder, "--sort=name"], args, &["."]].concat(),
-        b"",
-    )?;
+    let stream = run("tar", &[&["-cf", "-", "-C", folder, "--sort=name"], args, &["."]].concat(), b"")?;
     assert_eq!(unpack(&stream, to.path()), [""; 0]);
     Some(describe(to.path()))
 }
@@ -117,14 +104,7 @@ fn plain_folder(long_names: bool) -> tempfile::TempDir {
         std::os::unix::fs::FileExt::write_all_at(&holes, b"data", at * 100_000).unwrap();
     }
     let touch = ["-c", "find . -exec touch -h -d @1500000000 {} +"];
-    assert!(
-        Command::new("sh")
-            .args(touch)
-            .current_dir(dir.path())
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("sh").args(touch).current_dir(dir.path()).status().unwrap().success());
     dir
 }
 
@@ -150,23 +130,15 @@ fn we_extract_what_gnu_tar_writes_in_older_formats() {
 fn gnu_sparse_maps_are_understood() {
     let from = plain_folder(false);
     let folder = from.path().to_str().unwrap();
-    for args in [
-        &["--format=gnu"][..],
-        &["--sparse-version=0.0"],
-        &["--sparse-version=0.1"],
-        &["--sparse-version=1.0"],
-    ] {
+    for args in [&["--format=gnu"][..], &["--sparse-version=0.0"], &["--sparse-version=0.1"], &["--sparse-version=1.0"]]
+    {
         let Some(stream) = run("tar", &[&["-cSf", "-", "-C", folder], args, &["holes"]].concat(), b"") else {
             return;
         };
         let all = read_all(TarReader::new(&stream)).unwrap();
         let (entry, header_len, data) = &all[0];
         let map = entry.sparse.as_deref().unwrap();
-        assert_eq!(
-            (&entry.path[..], entry.size, map.len()),
-            (&b"holes"[..], 4 << 20, 30),
-            "{args:?}"
-        );
+        assert_eq!((&entry.path[..], entry.size, map.len()), (&b"holes"[..], 4 << 20, 30), "{args:?}");
         assert_eq!(data.len() as u64, entry.stored);
         let end = (header_len + entry.stored) as usize;
         assert_eq!(read_all(TarReader::new_part(&stream[..end])).unwrap(), all[..1]);
@@ -186,25 +158,10 @@ t.close()";
             return;
         };
         let all = read_all(TarReader::new(&stream)).unwrap();
-        let device = Entry {
-            device: (8, 17),
-            ..Entry::new("dev", EntryKind::BlockDevice)
-        };
+        let device = Entry { device: (8, 17), ..Entry::new("dev", EntryKind::BlockDevice) };
         assert_eq!(all[0].0, device);
-        let owned = Entry {
-            uid: 3_000_000_000,
-            gid: 5,
-            uname: b"me".into(),
-            gname: b"us".into(),
-            ..file("f", b"abc")
-        };
-        assert_eq!(
-            all[1].0,
-            Entry {
-                mtime: Timestamp { secs: 77, nanos: 0 },
-                ..owned
-            }
-        );
+        let owned = Entry { uid: 3_000_000_000, gid: 5, uname: b"me".into(), gname: b"us".into(), ..file("f", b"abc") };
+        assert_eq!(all[1].0, Entry { mtime: Timestamp { secs: 77, nanos: 0 }, ..owned });
         assert_eq!(all[1].2, b"abc");
     }
 }

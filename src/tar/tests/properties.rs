@@ -7,14 +7,8 @@ use proptest::prelude::*;
 fn component() -> impl Strategy<Value = Vec<u8>> {
     let bytes = prop_oneof![4 => b'a'..=b'z', 1 => any::<u8>()];
     vec(bytes, 1..120).prop_map(|mut name| {
-        name.iter_mut()
-            .filter(|byte| **byte == 0 || **byte == b'/')
-            .for_each(|byte| *byte = b'_');
-        if name == b"." || name == b".." {
-            b"dots".to_vec()
-        } else {
-            name
-        }
+        name.iter_mut().filter(|byte| **byte == 0 || **byte == b'/').for_each(|byte| *byte = b'_');
+        if name == b"." || name == b".." { b"dots".to_vec() } else { name }
     })
 }
 
@@ -32,17 +26,7 @@ fn number() -> impl Strategy<Value = u64> {
 
 fn kind() -> impl Strategy<Value = EntryKind> {
     use EntryKind::*;
-    proptest::sample::select(vec![
-        File,
-        File,
-        File,
-        Dir,
-        Symlink,
-        Hardlink,
-        Fifo,
-        CharDevice,
-        BlockDevice,
-    ])
+    proptest::sample::select(vec![File, File, File, Dir, Symlink, Hardlink, Fifo, CharDevice, BlockDevice])
 }
 
 /// Extents, the size they lie in, and their sum.
@@ -89,14 +73,8 @@ prop_compose! {
 fn devour(stream: &[u8]) {
     let dir = tempfile::tempdir().unwrap();
     let mut ignore = |_: &[u8], _: ExtractProblem| {};
-    let mut extractor = Extractor::new(
-        open_folder(dir.path()),
-        ExtractOptions {
-            replace: true,
-            holes: true,
-        },
-        &mut ignore,
-    );
+    let mut extractor =
+        Extractor::new(open_folder(dir.path()), ExtractOptions { replace: true, holes: true }, &mut ignore);
     let mut reader = TarReader::new_part(stream);
     while let Ok(Some((entry, _))) = reader.next_entry() {
         let _ = extractor.extract(&entry, &mut reader);
