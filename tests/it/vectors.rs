@@ -173,42 +173,51 @@ fn headers_and_seals() {
 mod mirror {
     use bincode::{Decode, Encode};
 
-    macro_rules! records {
-        ($($(#[$doc:meta])* $what:ident $name:ident { $($body:tt)* })*) => {
-            $(#[derive(Debug, PartialEq, Encode, Decode)] pub(super) $what $name { $($body)* })*
-        };
+    #[derive(Debug, Encode, Decode)]
+    pub(super) struct Features { read: u64, write: u64, collect: u64 }
+    #[derive(Debug, Encode, Decode)]
+    pub(super) struct ConfigRecord { features: Features, repo: [u8; 16], created: i64, program: String }
+    #[derive(Debug, Encode, Decode)]
+    pub(super) struct PassphraseCost { memory_kib: u32, passes: u32, lanes: u32 }
+    #[derive(Debug, Encode, Decode)]
+    pub(super) enum SlotKind { Passphrase(PassphraseCost), KeyFile }
+    #[derive(Debug, Encode, Decode)]
+    pub(super) struct KeySlot {
+        kind: SlotKind, cipher: u8, nonce: [u8; 12], sealed_root: [u8; 48], commitment: [u8; 32],
+        info_nonce: [u8; 12], sealed_info: Vec<u8>
     }
-
-    records! {
-        struct Features { read: u64, write: u64, collect: u64 }
-        struct ConfigRecord { features: Features, repo: [u8; 16], created: i64, program: String }
-        struct PassphraseCost { memory_kib: u32, passes: u32, lanes: u32 }
-        enum SlotKind { Passphrase(PassphraseCost), KeyFile }
-        struct KeySlot {
-            kind: SlotKind, cipher: u8, nonce: [u8; 12], sealed_root: [u8; 48], commitment: [u8; 32],
-            info_nonce: [u8; 12], sealed_info: Vec<u8>
-        }
-        struct SlotInfo { label: String, created: i64 }
-        struct ChunkSizes { min: u32, avg: u32, max: u32 }
-        struct ListRoot { id: [u8; 16], depth: u8 }
-        struct Content { len: u64, hash: [u8; 32], sizes: ChunkSizes, root: Option<ListRoot> }
-        enum Origin { Stdin, File(Vec<u8>), Folder(Vec<u8>), Command(String) }
-        enum Proof { P0, P1, P2, P3 }
-        struct StreamEntry {
-            name: Vec<u8>, origin: Origin, content: Content, catalog: Option<Content>, proof: Proof,
-            new_bytes: u64, problems: Vec<String>
-        }
-        struct Manifest {
-            time: i64, duration: u64, host: String, tags: Vec<String>, labels: Vec<(String, String)>,
-            program: String, session: [u8; 16], added: u64, complete: bool, streams: Vec<StreamEntry>
-        }
-        struct SessionRecord { epoch: u64, host: String, pid: u32, started: i64 }
-        struct GcRecord { condemned: Vec<[u8; 16]>, dead: Vec<[u8; 16]> }
-        enum CatalogKind { File, Folder, Symlink, Hardlink, Fifo, CharDevice, BlockDevice }
-        struct CatalogEntry {
-            path: Vec<u8>, kind: CatalogKind, mode: u32, uid: u64, gid: u64, mtime_secs: i64, mtime_nanos: u32,
-            size: u64, header_len: u64, stored_len: u64, link: Vec<u8>, hash: [u8; 32], changed: bool
-        }
+    #[derive(Debug, Encode, Decode)]
+    pub(super) struct SlotInfo { label: String, created: i64 }
+    #[derive(Debug, Encode, Decode)]
+    pub(super) struct ChunkSizes { min: u32, avg: u32, max: u32 }
+    #[derive(Debug, Encode, Decode)]
+    pub(super) struct ListRoot { id: [u8; 16], depth: u8 }
+    #[derive(Debug, Encode, Decode)]
+    pub(super) struct Content { len: u64, hash: [u8; 32], sizes: ChunkSizes, root: Option<ListRoot> }
+    #[derive(Debug, Encode, Decode)]
+    pub(super) enum Origin { Stdin, File(Vec<u8>), Folder(Vec<u8>), Command(String) }
+    #[derive(Debug, Encode, Decode)]
+    pub(super) enum Proof { P0, P1, P2, P3 }
+    #[derive(Debug, Encode, Decode)]
+    pub(super) struct StreamEntry {
+        name: Vec<u8>, origin: Origin, content: Content, catalog: Option<Content>, proof: Proof,
+        new_bytes: u64, problems: Vec<String>
+    }
+    #[derive(Debug, Encode, Decode)]
+    pub(super) struct Manifest {
+        time: i64, duration: u64, host: String, tags: Vec<String>, labels: Vec<(String, String)>,
+        program: String, session: [u8; 16], added: u64, complete: bool, streams: Vec<StreamEntry>
+    }
+    #[derive(Debug, Encode, Decode)]
+    pub(super) struct SessionRecord { epoch: u64, host: String, pid: u32, started: i64 }
+    #[derive(Debug, Encode, Decode)]
+    pub(super) struct GcRecord { condemned: Vec<[u8; 16]>, dead: Vec<[u8; 16]> }
+    #[derive(Debug, Encode, Decode)]
+    pub(super) enum CatalogKind { File, Folder, Symlink, Hardlink, Fifo, CharDevice, BlockDevice }
+    #[derive(Debug, Encode, Decode)]
+    pub(super) struct CatalogEntry {
+        path: Vec<u8>, kind: CatalogKind, mode: u32, uid: u64, gid: u64, mtime_secs: i64, mtime_nanos: u32,
+        size: u64, header_len: u64, stored_len: u64, link: Vec<u8>, hash: [u8; 32], changed: bool
     }
 }
 
