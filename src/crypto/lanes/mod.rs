@@ -295,11 +295,17 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code, reason = "as in `ids`, for the kernel that this processor would not choose")]
     fn the_narrow_registers_agree_where_the_wide_ones_are_chosen() {
+        fn compress(
+            cv: &mut [Lanes<8>; 8],
+            blocks: &Blocks<'_, 8>,
+            counter: &Lanes<8>,
+            len: &Lanes<8>,
+            flags: &Lanes<8>,
+        ) {
+            // SAFETY: only called where AVX2 was established.
+            unsafe { x86::avx2::compress(cv, blocks, counter, len, flags) }
+        }
         if std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: the line above has established AVX2.
-            let compress = |cv: &mut _, blocks: &_, counter: &_, len: &_, flags: &_| unsafe {
-                x86::avx2::compress(cv, blocks, counter, len, flags);
-            };
             check(|hasher, pieces| ids_in_lanes::<8>(&hasher.words(), pieces, compress));
         }
     }
