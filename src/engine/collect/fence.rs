@@ -71,6 +71,18 @@ fn remove_fence(repository: &Repository, log: &mut GcLog, snapshot: ObjectId) ->
     Ok(repository.backend.delete(&Key::Snapshot(snapshot))?)
 }
 
+/// Removes snapshots that are dead but still there: a crash between the record and the removal left them.
+pub(super) fn remove_dead_snapshots(repository: &Repository, log: &GcLog) -> Result<(), RepoError> {
+    for listed in repository.list(Kind::Snapshots)? {
+        if let Key::Snapshot(id) = listed.key
+            && log.is_dead(&id)
+        {
+            repository.backend.delete(&listed.key)?;
+        }
+    }
+    Ok(())
+}
+
 fn announced(repository: &Repository) -> Result<Vec<(SessionId, i64)>, RepoError> {
     let listed = repository.list(Kind::Sessions)?.into_iter();
     Ok(listed

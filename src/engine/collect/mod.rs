@@ -91,6 +91,7 @@ pub fn collect(repository: &Repository, options: Options) -> Result<Report, Erro
         let condemned = plan.condemn.iter().map(tombstone).collect();
         repository.append_gc_record(&mut log, &GcRecord { condemned, dead: Vec::new() })?;
     }
+    fence::remove_dead_snapshots(repository, &log)?;
     remove_condemned(repository, &log, &mut report)?;
     crate::repo::index::merge::merge_full_levels(repository)?;
     Ok(report)
