@@ -15,25 +15,25 @@ use sfarc::testing::entropy::SeededEntropy;
 use sfarc::testing::world::{Streams, read_streams};
 
 /// What snapshots must hold.
-pub type Expected = BTreeMap<ObjectId, Streams>;
+pub(crate) type Expected = BTreeMap<ObjectId, Streams>;
 
 /// Bytes that do not compress.
-pub fn noise(seed: u64, len: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
     SeededEntropy::new(seed).bytes(len)
 }
 
 /// One stream of some stretches of noise, by seed and length. Equal stretches are shared between snapshots.
-pub fn stream(stretches: &[(u64, usize)]) -> Vec<u8> {
+pub(crate) fn stream(stretches: &[(u64, usize)]) -> Vec<u8> {
     stretches.iter().flat_map(|&(seed, len)| noise(seed, len)).collect()
 }
 
 /// A set of one stream.
-pub fn one(name: &str, bytes: Vec<u8>) -> Streams {
+pub(crate) fn one(name: &str, bytes: Vec<u8>) -> Streams {
     Streams::from([(name.to_owned(), bytes)])
 }
 
 /// Every expected snapshot is there and restores byte for byte.
-pub fn assert_restores(repository: &Repository, expected: &Expected, context: &str) {
+pub(crate) fn assert_restores(repository: &Repository, expected: &Expected, context: &str) {
     for (id, streams) in expected {
         let snapshot = repository.read_snapshot(*id).unwrap_or_else(|error| panic!("{context}: {}: {error}", id.short()));
         match read_streams(repository, &snapshot) {
@@ -44,7 +44,7 @@ pub fn assert_restores(repository: &Repository, expected: &Expected, context: &s
 }
 
 /// Whatever snapshot can be seen can be restored (its hashes say that it is right).
-pub fn assert_all_visible_restore(repository: &Repository, context: &str) {
+pub(crate) fn assert_all_visible_restore(repository: &Repository, context: &str) {
     let listing = repository.snapshots().unwrap_or_else(|error| panic!("{context}: listing: {error}"));
     assert!(listing.damaged.is_empty(), "{context}: {:?}", listing.damaged);
     for snapshot in listing.snapshots {
@@ -55,7 +55,7 @@ pub fn assert_all_visible_restore(repository: &Repository, context: &str) {
 }
 
 /// A check that reads every byte finds nothing.
-pub fn assert_clean(repository: &Repository, context: &str) {
+pub(crate) fn assert_clean(repository: &Repository, context: &str) {
     let report = check::check(repository, check::ReadData::All);
     let report = report.unwrap_or_else(|error| panic!("{context}: check: {}", sfarc::error::chain(&error)));
     assert!(report.problems.is_empty(), "{context}: {:?}", report.problems);
@@ -63,7 +63,7 @@ pub fn assert_clean(repository: &Repository, context: &str) {
 }
 
 /// The packs that hold something that a visible snapshot needs.
-pub fn needed_packs(repository: &Repository) -> HashSet<ObjectId> {
+pub(crate) fn needed_packs(repository: &Repository) -> HashSet<ObjectId> {
     let mut needed = HashSet::new();
     for snapshot in repository.snapshots().expect("the snapshots are readable").snapshots {
         needed.extend(packs_of(repository, &snapshot));
@@ -72,7 +72,7 @@ pub fn needed_packs(repository: &Repository) -> HashSet<ObjectId> {
 }
 
 /// The packs that hold something that this snapshot needs.
-pub fn packs_of(repository: &Repository, snapshot: &sfarc::repo::snapshots::Snapshot) -> HashSet<ObjectId> {
+pub(crate) fn packs_of(repository: &Repository, snapshot: &sfarc::repo::snapshots::Snapshot) -> HashSet<ObjectId> {
     let mut index = Index::open(repository, &GcLog::default()).expect("the index opens");
     let mut packs = HashSet::new();
     for stream in &snapshot.manifest.streams {
@@ -97,7 +97,7 @@ fn add_packs(repository: &Repository, index: &mut Index, content: &Content, pack
 }
 
 /// Collects garbage once, while nobody else is there; then nothing unneeded is left.
-pub fn collect_quietly(repository: &Repository, context: &str) -> collect::Report {
+pub(crate) fn collect_quietly(repository: &Repository, context: &str) -> collect::Report {
     let report = collect::collect(repository, collect::Options::default());
     let report = report.unwrap_or_else(|error| panic!("{context}: collect: {}", sfarc::error::chain(&error)));
     assert_no_garbage(repository, context);
