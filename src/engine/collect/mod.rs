@@ -133,7 +133,7 @@ fn move_chunks(repository: &Repository, marked: Marked, chunks: &[(ChunkId, Loca
     let mut cache = LoaderCache::default();
     for (id, location) in chunks {
         repository.check_cancel()?;
-        let (kind, bytes) = match cache.load_at(repository, location) {
+        let (kind, bytes) = match cache.load_at(repository, location, id) {
             Err(error) if error.is_damage() => ChunkLoader::new(repository, &mut store.index, &mut cache).load(id)?,
             other => other?,
         };
