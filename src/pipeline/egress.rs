@@ -97,7 +97,7 @@ struct Pending {
 impl<'a> Egress<'a> {
     /// Reads from a repository. Damaged index runs are passed over: other copies may do.
     pub fn open(repository: &'a Repository) -> Result<Self, RepoError> {
-        let log = repository.gc_log()?;
+        let log = repository.gc_log_for_reading()?;
         let index = Index::open_what_opens(repository, &log, |_, _| {})?;
         Ok(Self {
             repository,

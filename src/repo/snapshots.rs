@@ -39,7 +39,7 @@ impl Repository {
     /// The gc log is read after the listing: a snapshot that it declares dead never shows, however late its put.
     pub fn snapshot_ids(&self) -> Result<Vec<ObjectId>, RepoError> {
         let listed = self.list(Kind::Snapshots)?;
-        let log = self.gc_log()?;
+        let log = self.gc_log_for_reading()?;
         let mut ids = Vec::new();
         for listed in listed {
             let Key::Snapshot(id) = listed.key else { continue };
