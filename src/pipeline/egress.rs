@@ -97,7 +97,7 @@ struct Pending {
 impl<'a> Egress<'a> {
     /// Reads from a repository. Damaged index runs are passed over: other copies may do.
     pub fn open(repository: &'a Repository) -> Result<Self, RepoError> {
-        let log = repository.gc_log()?;
+        let log = repository.gc_log_for_reading()?;
         let index = Index::open_what_opens(repository, &log, |_, _| {})?;
         Ok(Self {
             repository,
@@ -173,7 +173,7 @@ impl<'a> Egress<'a> {
     fn begin(&mut self, id: &ChunkId) -> Result<(usize, SharedBlock, bool), RepoError> {
         let (pack, ordinal) = self.locate(id)?;
         let reader = self.packs.open(self.repository, pack)?;
-        let span = reader.block_of(ordinal)?;
+        let span = reader.block_of(ordinal, id)?;
         let (block, opened) = self.open_block(&reader, span);
         Ok((usize::from(ordinal) - span.first_chunk, block, opened))
     }
@@ -293,7 +293,7 @@ impl NodeSource for Egress<'_> {
         let found: Vec<Location> = self.index.find_to_read(self.repository, id)?;
         let mut failure = RepoError::MissingChunk { chunk: *id };
         for location in found {
-            match self.load_chunk(&location) {
+            match self.load_chunk(&location, id) {
                 Ok(bytes) => return Ok(bytes),
                 Err(error) if error.is_damage() => failure = error,
                 Err(error) => return Err(error),
@@ -304,9 +304,9 @@ impl NodeSource for Egress<'_> {
 }
 
 impl Egress<'_> {
-    fn load_chunk(&mut self, location: &Location) -> Result<Vec<u8>, RepoError> {
+    fn load_chunk(&mut self, location: &Location, id: &ChunkId) -> Result<Vec<u8>, RepoError> {
         let reader = self.packs.open(self.repository, location.pack)?;
-        let span = reader.block_of(location.ordinal)?;
+        let span = reader.block_of(location.ordinal, id)?;
         let key = (reader.entry.id, span.ordinal);
         let cached = self.blocks.find(key).map(|block| wait(&block));
         let block = match cached {

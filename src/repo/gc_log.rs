@@ -77,6 +77,28 @@ impl Repository {
         Ok(log)
     }
 
+    /// Reads what is left of the gc log if it is damaged, for those who only read: they may use condemned packs, and a
+    /// snapshot that only a lost record calls dead is not there any more, or restores.
+    pub fn gc_log_for_reading(&self) -> Result<GcLog, RepoError> {
+        match self.gc_log() {
+            Err(error) if error.is_damage() => self.rest_of_gc_log(),
+            other => other,
+        }
+    }
+
+    fn rest_of_gc_log(&self) -> Result<GcLog, RepoError> {
+        let mut log = GcLog::default();
+        for listed in self.list(Kind::Gc)? {
+            let Key::Gc(epoch) = listed.key else { continue };
+            match self.read_record(SealedKind::Gc, &listed.key) {
+                Ok(record) => log.add(epoch, record),
+                Err(error) if error.is_damage() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(log)
+    }
+
     /// Reads the records that `log` does not have yet; true if there were any.
     pub fn refresh_gc_log(&self, log: &mut GcLog) -> Result<bool, RepoError> {
         let before = log.seen.len();

@@ -72,20 +72,19 @@ fn open_slot(slot: &KeySlot, key: &Secret) -> Option<KeyRing> {
     Some(KeyRing::new(Zeroizing::new(root), preferred_cipher()))
 }
 
-/// Finds the slot that the credential opens.
+/// Finds the slot that the credential opens and whose root key is the right one.
 ///
-/// Damaged slots are passed over while another opens; only if none does, their damage is the answer.
-pub fn unlock(backend: &dyn Backend, salt: &RepoId, credential: &Credential) -> Result<KeyRing, RepoError> {
-    unlock_slot(backend, salt, credential).map(|(_, keys)| keys)
-}
-
-fn unlock_slot(
+/// A slot with another root key was left by a creation of a repository that did not get as far as its configuration.
+/// Damaged slots are passed over while another opens; only if none does, their damage is the answer. If slots open
+/// but none is right, the first of them is given.
+pub fn unlock(
     backend: &dyn Backend,
     salt: &RepoId,
     credential: &Credential,
+    is_right: impl Fn(&KeyRing) -> bool,
 ) -> Result<(ObjectId, KeyRing), RepoError> {
     let mut keys = SlotKeys { credential, salt, made: Vec::new() };
-    let mut damage = None;
+    let (mut damage, mut opened) = (None, None);
     for listed in backend.list(Kind::Keys)? {
         let Key::Slot(id) = listed.key else { continue };
         let read = backend.get(&listed.key, None).map_err(RepoError::from);
@@ -96,11 +95,13 @@ fn unlock_slot(
                 continue;
             }
         };
-        if let Some(ring) = keys.key(&slot.kind)?.and_then(|key| open_slot(&slot, &key)) {
-            return Ok((id, ring));
+        match keys.key(&slot.kind)?.and_then(|key| open_slot(&slot, &key)) {
+            Some(ring) if is_right(&ring) => return Ok((id, ring)),
+            Some(ring) => opened = opened.or(Some((id, ring))),
+            None => {}
         }
     }
-    Err(damage.unwrap_or(RepoError::WrongKey))
+    opened.ok_or_else(|| damage.unwrap_or(RepoError::WrongKey))
 }
 
 impl Repository {
@@ -143,7 +144,12 @@ impl Repository {
         for listed in self.backend.list(Kind::Keys)? {
             let Key::Slot(id) = listed.key else { continue };
             let slot = decode(&listed.key, &self.backend.get(&listed.key, None)?)?;
-            let info = self.open_info(&listed.key, &slot)?;
+            // Its bytes are what its name says, so a broken seal means another root key: left by a creation of a
+            // repository that did not get as far as its configuration. It opens nothing here.
+            let info = match self.open_info(&listed.key, &slot) {
+                Err(RepoError::Crypto { .. }) => continue,
+                other => other?,
+            };
             slots.push(SlotSummary { id, kind: slot.kind, label: info.label, created: info.created });
         }
         slots.sort_by_key(|slot| (slot.created, slot.id));
@@ -176,7 +182,11 @@ impl Repository {
 
     /// Replaces the slot that `old` opens by one that `new` opens.
     pub fn change_slot(&self, old: &Credential, new: &Credential) -> Result<ObjectId, RepoError> {
-        let (old_id, _) = unlock_slot(&*self.backend, &self.id, old)?;
+        let is_right = |ring: &KeyRing| ring.root() == self.keys.root();
+        let (old_id, ring) = unlock(&*self.backend, &self.id, old, is_right)?;
+        if !is_right(&ring) {
+            return Err(RepoError::WrongKey);
+        }
         let label = self.slots()?.into_iter().find(|slot| slot.id == old_id).map(|slot| slot.label);
         let id = self.add_slot(new, label.as_deref().unwrap_or_default())?;
         self.backend.delete(&Key::Slot(old_id))?;

@@ -36,7 +36,7 @@ impl<'a> ChunkLoader<'a> {
     pub fn load(&mut self, id: &ChunkId) -> Result<(BlockKind, Vec<u8>), RepoError> {
         let mut failure = RepoError::MissingChunk { chunk: *id };
         for location in self.index.find_to_read(self.repository, id)? {
-            match self.cache.load_at(self.repository, &location) {
+            match self.cache.load_at(self.repository, &location, id) {
                 Ok(chunk) => return Ok(chunk),
                 Err(error) if error.is_damage() => failure = error,
                 Err(error) => return Err(error),
@@ -56,10 +56,15 @@ impl NodeSource for ChunkLoader<'_> {
 }
 
 impl LoaderCache {
-    /// The chunk at a place.
-    pub fn load_at(&mut self, repository: &Repository, location: &Location) -> Result<(BlockKind, Vec<u8>), RepoError> {
+    /// The chunk at a place, where it must be this one.
+    pub fn load_at(
+        &mut self,
+        repository: &Repository,
+        location: &Location,
+        id: &ChunkId,
+    ) -> Result<(BlockKind, Vec<u8>), RepoError> {
         let reader = self.packs.open(repository, location.pack)?;
-        let span = reader.block_of(location.ordinal)?;
+        let span = reader.block_of(location.ordinal, id)?;
         let key = (location.pack.id, span.ordinal);
         let place = usize::from(location.ordinal) - span.first_chunk;
         if let Some((_, block)) = self.blocks.iter().find(|(of, _)| *of == key) {

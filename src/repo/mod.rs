@@ -188,9 +188,11 @@ impl Repository {
         if head.features.read != 0 {
             return Err(RepoError::UnknownFeature { action: "read" });
         }
-        let keys = keyslots::unlock(&*backend, &head.repo, &credential()?)?;
         let sealed = &object[ConfigHead::LEN..];
-        let record: ConfigRecord = objects::open_record(&keys, SealedKind::Config, &Key::Config, sealed)?;
+        let open_config = |keys: &KeyRing| objects::open_record(keys, SealedKind::Config, &Key::Config, sealed);
+        let is_right = |keys: &KeyRing| open_config(keys).is_ok();
+        let (_, keys) = keyslots::unlock(&*backend, &head.repo, &credential()?, is_right)?;
+        let record: ConfigRecord = open_config(&keys)?;
         if record.features != head.features || record.repo != *head.repo.as_bytes() {
             let why = "its head was altered".to_owned();
             return Err(RepoError::Damaged { object: Key::Config.to_string(), why });

@@ -7,6 +7,7 @@ use super::{RepoError, Repository};
 use crate::backend::Key;
 use crate::crypto::keys::KeyRing;
 use crate::crypto::seal::Opener;
+use crate::format::FormatError;
 use crate::format::record::{self, Record};
 use crate::format::sealed::{HEADER_LEN, Header, SealedKind, Section};
 use crate::ids::ObjectId;
@@ -21,7 +22,11 @@ pub(super) fn crypto_error(object: impl ToString) -> impl FnOnce(crate::crypto::
 
 /// Opens the header at the front of an object.
 pub fn open_header(keys: &KeyRing, kind: SealedKind, key: &Key, object: &[u8]) -> Result<Opener, RepoError> {
-    let header = Header::decode(object, kind).map_err(format_error(key))?;
+    let header = Header::decode(object, kind).map_err(|source| match source {
+        // The configuration says which format the repository has, and it was read before.
+        FormatError::TooNew { .. } => RepoError::Damaged { object: key.to_string(), why: source.to_string() },
+        source => format_error(key)(source),
+    })?;
     keys.opener(&header).map_err(crypto_error(key))
 }
 

@@ -51,8 +51,12 @@ impl PackReader {
         &self.spans
     }
 
-    /// The block that holds the chunk with this ordinal.
-    pub fn block_of(&self, ordinal: u16) -> Result<BlockSpan, RepoError> {
+    /// The block that holds this chunk under this ordinal. Fails if the pack holds another chunk there: it is not the
+    /// pack that the index means.
+    pub fn block_of(&self, ordinal: u16, id: &ChunkId) -> Result<BlockSpan, RepoError> {
+        if self.directory.chunks().get(usize::from(ordinal)).is_some_and(|chunk| chunk.id != *id) {
+            return Err(damaged(&Key::Pack(self.entry.id), "it holds another chunk than the index says"));
+        }
         let place = self.spans.partition_point(|span| span.first_chunk <= usize::from(ordinal));
         let span = place.checked_sub(1).map(|place| self.spans[place]);
         let inside = |span: &BlockSpan| usize::from(ordinal) < span.first_chunk + usize::from(span.row.chunks);

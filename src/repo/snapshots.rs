@@ -39,12 +39,26 @@ impl Repository {
     /// The gc log is read after the listing: a snapshot that it declares dead never shows, however late its put.
     pub fn snapshot_ids(&self) -> Result<Vec<ObjectId>, RepoError> {
         let listed = self.list(Kind::Snapshots)?;
-        let log = self.gc_log()?;
-        let ids = listed.into_iter().filter_map(|listed| match listed.key {
-            Key::Snapshot(id) if listed.len != FENCE.len() as u64 && !log.is_dead(&id) => Some(id),
-            _ => None,
-        });
-        Ok(ids.collect())
+        let log = self.gc_log_for_reading()?;
+        let mut ids = Vec::new();
+        for listed in listed {
+            let Key::Snapshot(id) = listed.key else { continue };
+            // The length alone could be that of a snapshot cut short.
+            let fence = listed.len == FENCE.len() as u64 && self.is_fence(id)?;
+            if !fence && !log.is_dead(&id) {
+                ids.push(id);
+            }
+        }
+        Ok(ids)
+    }
+
+    /// True if a fence is in the place of this snapshot.
+    pub fn is_fence(&self, id: ObjectId) -> Result<bool, RepoError> {
+        match self.backend.get(&Key::Snapshot(id), None) {
+            Ok(object) => Ok(object == FENCE),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Reads one snapshot.

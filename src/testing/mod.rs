@@ -1,3 +1,10 @@
 //! Deterministic doubles and input generators, for tests, benches and fuzzing only.
 
+pub mod clock;
+pub mod contract;
 pub mod corpus;
+pub mod entropy;
+pub mod faulty;
+pub mod memory;
+pub mod recording;
+pub mod world;

@@ -92,7 +92,8 @@ impl Report {
 pub fn check(repository: &Repository, read_data: ReadData) -> Result<Report, Error> {
     let mut report = Report::default();
     check_small_objects(repository, &mut report)?;
-    let log = report.absorb("the gc log", repository.gc_log())?.unwrap_or_default();
+    report.absorb("the gc log", repository.gc_log())?;
+    let log = repository.gc_log_for_reading()?;
     let mut broken_runs = Vec::new();
     let mut index = Index::open_what_opens(repository, &log, |id, error| broken_runs.push((id, error)))?;
     for (id, error) in &broken_runs {

@@ -25,7 +25,7 @@ pub(super) fn fence_dead_sessions(repository: &Repository, log: &mut GcLog) -> R
     for listed in repository.list(Kind::Snapshots)? {
         if let Key::Snapshot(id) = listed.key
             && listed.len == FENCE.len() as u64
-            && is_fence(repository, id)?
+            && repository.is_fence(id)?
         {
             remove_fence(repository, log, id)?;
         }
@@ -41,7 +41,7 @@ fn fence(repository: &Repository, log: &mut GcLog, id: SessionId) -> Result<(), 
             let placed = repository.backend.put(&Key::Snapshot(snapshot), FENCE);
             match placed {
                 Ok(()) => remove_fence(repository, log, snapshot)?,
-                Err(error) if error.is_exists() && is_fence(repository, snapshot)? => {
+                Err(error) if error.is_exists() && repository.is_fence(snapshot)? => {
                     remove_fence(repository, log, snapshot)?;
                 }
                 // It was committed: an ordinary snapshot.
@@ -56,19 +56,23 @@ fn fence(repository: &Repository, log: &mut GcLog, id: SessionId) -> Result<(), 
     Ok(repository.backend.delete(&Key::Session(id))?)
 }
 
-fn is_fence(repository: &Repository, snapshot: ObjectId) -> Result<bool, RepoError> {
-    match repository.backend.get(&Key::Snapshot(snapshot), None) {
-        Ok(object) => Ok(object == FENCE),
-        Err(error) if error.is_not_found() => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// Declares the snapshot dead, which a late commit cannot undo, and only then takes the fence away.
 fn remove_fence(repository: &Repository, log: &mut GcLog, snapshot: ObjectId) -> Result<(), RepoError> {
     let record = GcRecord { condemned: Vec::new(), dead: vec![tombstone(&snapshot)] };
     repository.append_gc_record(log, &record)?;
     Ok(repository.backend.delete(&Key::Snapshot(snapshot))?)
+}
+
+/// Removes snapshots that are dead but still there: a crash between the record and the removal left them.
+pub(super) fn remove_dead_snapshots(repository: &Repository, log: &GcLog) -> Result<(), RepoError> {
+    for listed in repository.list(Kind::Snapshots)? {
+        if let Key::Snapshot(id) = listed.key
+            && log.is_dead(&id)
+        {
+            repository.backend.delete(&listed.key)?;
+        }
+    }
+    Ok(())
 }
 
 fn announced(repository: &Repository) -> Result<Vec<(SessionId, i64)>, RepoError> {

@@ -91,6 +91,7 @@ pub fn collect(repository: &Repository, options: Options) -> Result<Report, Erro
         let condemned = plan.condemn.iter().map(tombstone).collect();
         repository.append_gc_record(&mut log, &GcRecord { condemned, dead: Vec::new() })?;
     }
+    fence::remove_dead_snapshots(repository, &log)?;
     remove_condemned(repository, &log, &mut report)?;
     crate::repo::index::merge::merge_full_levels(repository)?;
     Ok(report)
@@ -132,7 +133,7 @@ fn move_chunks(repository: &Repository, marked: Marked, chunks: &[(ChunkId, Loca
     let mut cache = LoaderCache::default();
     for (id, location) in chunks {
         repository.check_cancel()?;
-        let (kind, bytes) = match cache.load_at(repository, location) {
+        let (kind, bytes) = match cache.load_at(repository, location, id) {
             Err(error) if error.is_damage() => ChunkLoader::new(repository, &mut store.index, &mut cache).load(id)?,
             other => other?,
         };

@@ -1,0 +1,52 @@
+//! Every store passes the contract suite; the doubles pass everything on.
+
+use std::sync::Arc;
+
+use sfarc::backend::Backend;
+use sfarc::backend::folder::FolderBackend;
+use sfarc::testing::contract;
+use sfarc::testing::faulty::{Fault, FaultyBackend};
+use sfarc::testing::memory::MemoryBackend;
+use sfarc::testing::recording::RecordingBackend;
+
+fn memory() -> Arc<dyn Backend> {
+    Arc::new(MemoryBackend::default())
+}
+
+#[test]
+fn memory_keeps_the_contract() {
+    assert_eq!(contract::run(memory), Vec::<String>::new());
+}
+
+#[test]
+fn a_folder_keeps_the_contract() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut number = 0;
+    let broken = contract::run(|| {
+        number += 1;
+        Arc::new(FolderBackend::create(&folder.path().join(number.to_string())).expect("a new repository"))
+    });
+    assert_eq!(broken, Vec::<String>::new());
+}
+
+#[test]
+fn a_folder_opened_anew_keeps_what_was_put() {
+    use sfarc::backend::Key;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = folder.path().join("repository");
+    FolderBackend::create(&root).expect("created").put(&Key::Gc(1), b"bytes").expect("put");
+    assert_eq!(FolderBackend::open(&root).get(&Key::Gc(1), None).expect("read"), b"bytes");
+    assert!(FolderBackend::create(&root).is_err(), "a folder that is not empty is refused");
+}
+
+#[test]
+fn wrappers_keep_the_contract() {
+    assert_eq!(contract::run(|| Arc::new(RecordingBackend::new(memory()))), Vec::<String>::new());
+    assert_eq!(contract::run(|| Arc::new(FaultyBackend::new(memory(), Fault::None))), Vec::<String>::new());
+}
+
+#[test]
+fn the_suite_can_fail() {
+    let broken = contract::run(|| Arc::new(FaultyBackend::new(memory(), Fault::Once { at: 2, lands: true })));
+    assert!(broken.len() > 5, "{broken:?}");
+}

@@ -1,0 +1,11 @@
+//! Integration tests of the library, in one binary.
+
+mod common;
+mod contract;
+mod cost;
+mod crash;
+mod damage;
+mod hostile;
+mod model;
+mod tidy;
+mod writers;
