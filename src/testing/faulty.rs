@@ -97,7 +97,11 @@ impl FaultyBackend {
         let number = self.operations.fetch_add(1, Ordering::SeqCst) + 1;
         match self.fault {
             Fault::Once { at, lands } | Fault::Crash { at, lands } if number == at => {
-                if lands { Fate::AnswerLost } else { Fate::Lost }
+                if lands {
+                    Fate::AnswerLost
+                } else {
+                    Fate::Lost
+                }
             }
             Fault::Crash { at, .. } if number > at => Fate::Lost,
             _ => Fate::Done,

@@ -35,7 +35,8 @@ pub(crate) fn one(name: &str, bytes: Vec<u8>) -> Streams {
 /// Every expected snapshot is there and restores byte for byte.
 pub(crate) fn assert_restores(repository: &Repository, expected: &Expected, context: &str) {
     for (id, streams) in expected {
-        let snapshot = repository.read_snapshot(*id).unwrap_or_else(|error| panic!("{context}: {}: {error}", id.short()));
+        let snapshot =
+            repository.read_snapshot(*id).unwrap_or_else(|error| panic!("{context}: {}: {error}", id.short()));
         match read_streams(repository, &snapshot) {
             Ok(read) => assert!(read == *streams, "{context}: snapshot {} restores other bytes", id.short()),
             Err(error) => panic!("{context}: snapshot {}: {}", id.short(), sfarc::error::chain(&error)),

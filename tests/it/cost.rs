@@ -67,8 +67,7 @@ fn a_dry_run_stores_nothing() {
         name: b"db".to_vec(),
         from: sfarc::engine::snapshot::From::Command("echo some text".to_owned()),
     };
-    let options =
-        sfarc::engine::snapshot::Options { inputs: vec![input], dry_run: true, ..Default::default() };
+    let options = sfarc::engine::snapshot::Options { inputs: vec![input], dry_run: true, ..Default::default() };
     let report = sfarc::engine::snapshot::snapshot(&repository, &options).expect("a dry run");
     assert_eq!(report.id, None);
     let calls = recording.take_calls();

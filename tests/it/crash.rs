@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sfarc::error::chain;
 use sfarc::engine::collect;
+use sfarc::error::chain;
 use sfarc::ids::ObjectId;
 use sfarc::repo::{RepoError, Repository};
 use sfarc::testing::faulty::{Fault, FaultyBackend};
@@ -121,7 +121,12 @@ fn assert_life_goes_on(world: &World, mut journal: Journal, context: &str) {
 }
 
 /// Counts the operations of a scenario that meets no fault.
-fn count(world: &World, repository: impl Fn(Arc<FaultyBackend>) -> Repository, steps: &[Step], journal: &Journal) -> u64 {
+fn count(
+    world: &World,
+    repository: impl Fn(Arc<FaultyBackend>) -> Repository,
+    steps: &[Step],
+    journal: &Journal,
+) -> u64 {
     let backend = faulty(world, Fault::None);
     let opened = repository(Arc::clone(&backend));
     run(world, &opened, steps, &mut journal.clone()).expect("nothing fails");
@@ -140,7 +145,8 @@ fn a_crash_at_any_operation_of_a_life_loses_nothing() {
             if let Ok(repository) = world.init_on(faulty(&world, Fault::Crash { at, lands })) {
                 let _ = run(&world, &repository, LIFE, &mut journal);
             }
-            let context = format!("crash at operation {at} of {total}, which {}", if lands { "lands" } else { "is lost" });
+            let context =
+                format!("crash at operation {at} of {total}, which {}", if lands { "lands" } else { "is lost" });
             assert_life_goes_on(&world.after_crash(), journal, &context);
         }
     }
@@ -167,7 +173,8 @@ fn a_crash_at_any_operation_of_a_merge_loses_nothing() {
             if let Ok(repository) = world.open_on(faulty(&world, Fault::Crash { at, lands })) {
                 let _ = run(&world, &repository, MERGE, &mut journal);
             }
-            let context = format!("crash at operation {at} of {total}, which {}", if lands { "lands" } else { "is lost" });
+            let context =
+                format!("crash at operation {at} of {total}, which {}", if lands { "lands" } else { "is lost" });
             assert_life_goes_on(&world.after_crash(), journal, &context);
         }
     }
@@ -193,7 +200,8 @@ fn one_failed_operation_anywhere_is_got_over_by_trying_again() {
     let total = count(&counted, |backend| counted.init_on(backend).expect("init"), LIFE, &Journal::default());
     for at in 1..=total {
         for lands in [false, true] {
-            let context = format!("failure of operation {at} of {total}, which {}", if lands { "lands" } else { "is lost" });
+            let context =
+                format!("failure of operation {at} of {total}, which {}", if lands { "lands" } else { "is lost" });
             let world = World::new(3);
             let backend = faulty(&world, Fault::Once { at, lands });
             let repository = match world.init_on(Arc::clone(&backend) as _) {

@@ -95,8 +95,7 @@ fn live(with_check: bool) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let folder = folder.path().join("repository");
     let world = World::new(6);
-    let repository =
-        world.init_on(Arc::new(FolderBackend::create(&folder).expect("a new repository"))).expect("init");
+    let repository = world.init_on(Arc::new(FolderBackend::create(&folder).expect("a new repository"))).expect("init");
     let (mut expected, mut deleted) = (Expected::new(), 0);
     for number in 0..ROUNDS {
         // Every second one is forgotten while its chunks are about to be used again.
