@@ -15,8 +15,7 @@ import os
 import struct
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -28,7 +27,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 CONTEXT = "sfarc 2026-11-22 format 1 "
 CONFIG, PACK, INDEX, SNAPSHOT, GC = 1, 2, 3, 4, 6
-RECORD_SECTION, BLOCK_SECTION, FOOTER_SECTION, PAGE_SECTION, FILTER_SECTION = 1, 2, 3, 4, 5
+IN_RECORD, IN_BLOCK, IN_FOOTER, IN_PAGE, IN_FILTER = 1, 2, 3, 4, 5
 HEADER_LEN, TAG_LEN, PAGE_LEN, ROW_LEN = 112, 16, 4096, 22
 PAGE_ROWS = (PAGE_LEN - TAG_LEN) // ROW_LEN
 CHUNK_MAX, BLOCK_MAX, PACK_MAX = 1 << 20, (256 << 10) + (1 << 20), 32 << 20
@@ -63,7 +62,7 @@ class Fields:
     def uint(self, size: int) -> int:
         return int.from_bytes(self.take(size), "little")
 
-    def i64(self) -> int:
+    def time(self) -> int:
         return int.from_bytes(self.take(8), "little", signed=True)
 
     def bool(self) -> bool:
@@ -145,14 +144,14 @@ class Sealed:
         return unseal(self.cipher, self.key, nonce, self.data[start : start + length], self.prefix + nonce)
 
     def record(self) -> bytes:
-        return self.section(RECORD_SECTION, 0, HEADER_LEN, len(self.data) - HEADER_LEN)
+        return self.section(IN_RECORD, 0, HEADER_LEN, len(self.data) - HEADER_LEN)
 
     def footer(self) -> tuple[int, bytes]:
         """Where the footer begins, and its plaintext."""
         start, length, magic = struct.unpack("<QI4s", self.data[-16:])
         require(magic == b"SFEN" and start + length + 16 == len(self.data), "its trailer is wrong")
         require(length <= FOOTER_MAX + TAG_LEN, "its footer is too large")
-        return start, self.section(FOOTER_SECTION, 0, start, length)
+        return start, self.section(IN_FOOTER, 0, start, length)
 
 
 # Chunks: packs and index runs (sections 7 and 8)
@@ -193,7 +192,7 @@ class Pack:
 
     def _open_block(self, number: int) -> list[bytes]:
         block = self.blocks[number]
-        plain = self.sealed.section(BLOCK_SECTION, number, block.start, block.stored_len)
+        plain = self.sealed.section(IN_BLOCK, number, block.start, block.stored_len)
         if block.codec == 1:
             try:
                 plain = zstandard.ZstdDecompressor().decompress(plain, block.plain_len, allow_extra_data=False)
@@ -232,7 +231,7 @@ class Run:
         filters, at = bytearray(), self._page_span(len(self.starts))[0]
         for number, left in enumerate(range(self.filter_blocks, 0, -63)):
             length = min(left, 63) * 64 + TAG_LEN
-            filters += self.sealed.section(FILTER_SECTION, number, at, length)
+            filters += self.sealed.section(IN_FILTER, number, at, length)
             at += length
         require(at == end, "its pages and filters do not end where its footer begins")
         self.filter = bytes(filters)
@@ -246,7 +245,7 @@ class Run:
         return HEADER_LEN + number * PAGE_LEN, PAGE_LEN if rows == PAGE_ROWS else rows * ROW_LEN + TAG_LEN
 
     def _page(self, number: int) -> list[tuple[bytes, int, int]]:
-        plain = self.sealed.section(PAGE_SECTION, number, *self._page_span(number))
+        plain = self.sealed.section(IN_PAGE, number, *self._page_span(number))
         rows = list(struct.iter_unpack("<16sIH", plain[: len(plain) // ROW_LEN * ROW_LEN]))
         require([row[0] for row in rows] == sorted(row[0] for row in rows), "rows are not in order")
         require(int.from_bytes(rows[0][0][:8], "big") == self.starts[number], "a page does not begin as announced")
@@ -275,27 +274,23 @@ class Run:
 # Manifests (section 10)
 
 
-@dataclass
-class Content:
+class Content(NamedTuple):
     length: int
     hash: bytes
     root: tuple[bytes, int] | None
 
 
-@dataclass
-class Stream:
+class Stream(NamedTuple):
     name: bytes
     content: Content
     catalog: Content | None
 
 
-@dataclass
-class Manifest:
+class Manifest(NamedTuple):
     time: int
+    id: str
     host: str
-    complete: bool
     streams: list[Stream]
-    id: str = ""
 
 
 def read_content(fields: Fields) -> Content:
@@ -314,11 +309,11 @@ def read_stream(fields: Fields) -> Stream:
     return Stream(name, content, catalog)
 
 
-def read_manifest(fields: Fields) -> Manifest:
-    time, _duration, host, _tags = fields.i64(), fields.uint(8), fields.text(), fields.many(fields.text)
+def read_manifest(name: str, fields: Fields) -> Manifest:
+    time, _duration, host, _tags = fields.time(), fields.uint(8), fields.text(), fields.many(fields.text)
     _labels = fields.many(lambda: (fields.text(), fields.text()))
-    _program, _session, _added = fields.text(), fields.take(16), fields.uint(8)
-    return Manifest(time, host, fields.bool(), fields.many(lambda: read_stream(fields)))
+    _program, _session, _added, _complete = fields.text(), fields.take(16), fields.uint(8), fields.bool()
+    return Manifest(time, name, host, fields.many(lambda: read_stream(fields)))
 
 
 # The repository (sections 2, 6 and 9)
@@ -334,7 +329,7 @@ class Repository:
         require(head.uint(4) == 0, "its reserved bytes are not zero")
         require(features[:8] == bytes(8), "the repository uses features that this reader does not know")
         self.keys = Keys(self.unlock(password, key_file))
-        stored = record(Sealed(self.keys, CONFIG, config[56:]).record(), lambda f: (f.take(24), f.take(16), f.i64(), f.text()))
+        stored = record(Sealed(self.keys, CONFIG, config[56:]).record(), lambda f: (f.take(24), f.take(16), f.time(), f.text()))
         require(stored[:2] == (features, self.id), "the head of the configuration was altered")
         self.pack = lru_cache(maxsize=4)(lambda name: Pack(self.keys, self.read("packs", name)))
         self.runs: list[Run] | None = None
@@ -376,10 +371,9 @@ class Repository:
             data = (self.root / "snapshots" / name).read_bytes()
             if data == FENCE or bytes.fromhex(name)[:16] in dead:
                 continue
-            manifest = record(Sealed(self.keys, SNAPSHOT, self.read("snapshots", name)).record(), read_manifest)
-            manifest.id = name
-            found.append(manifest)
-        return sorted(found, key=lambda manifest: (manifest.time, manifest.id))
+            sealed = Sealed(self.keys, SNAPSHOT, self.read("snapshots", name))
+            found.append(record(sealed.record(), partial(read_manifest, name)))
+        return sorted(found)
 
     def chunk(self, name: bytes) -> tuple[int, bytes]:
         if self.runs is None:
@@ -471,10 +465,9 @@ def main() -> None:
     chosen = snapshots[-1:] if args.snapshot == "latest" else [s for s in snapshots if s.id.startswith(args.snapshot)]
     require(len(chosen) == 1, "the name fits no snapshot or several")
     if args.verb == "cat":
-        streams = [stream for stream in chosen[0].streams if stream.name == os.fsencode(args.stream)]
-        require(len(streams) == 1, "the snapshot has no such stream")
-        for chunk in repository.content(streams[0].content):
-            sys.stdout.buffer.write(chunk)
+        named = [stream for stream in chosen[0].streams if stream.name == os.fsencode(args.stream)]
+        require(len(named) == 1, "the snapshot has no such stream")
+        sys.stdout.buffer.writelines(repository.content(named[0].content))
         return
     os.makedirs(args.dir, exist_ok=True)
     for stream in chosen[0].streams:
