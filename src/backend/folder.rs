@@ -209,10 +209,12 @@ impl Backend for FolderBackend {
             for entry in fs::read_dir(&folder)? {
                 let path = entry?.path();
                 match lock_of_the_dead(&path) {
-                    Ok(Some(_lock)) => {
-                        fs::remove_file(&path)?;
-                        swept += 1;
-                    }
+                    Ok(Some(_lock)) => match fs::remove_file(&path) {
+                        Ok(()) => swept += 1,
+                        // Its writer was done with it just before it was locked.
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                        Err(error) => return Err(error),
+                    },
                     Ok(None) => {}
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     Err(error) => return Err(error),
