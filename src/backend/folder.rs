@@ -75,7 +75,11 @@ impl FolderBackend {
             match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
                 Ok(file) => {
                     flock(&file, FlockOperation::LockExclusive)?;
-                    return Ok((path, file));
+                    // Swept away before it was locked, it may have made room for a file of another writer, which has
+                    // the same process id in another container.
+                    if is_at(&file, &path)? {
+                        return Ok((path, file));
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -86,19 +90,11 @@ impl FolderBackend {
     /// Writes an object and gives its file, still open and locked.
     fn write(&self, key: &Key, bytes: &[u8]) -> io::Result<File> {
         let path = self.path(key);
-        let file = loop {
-            let (temporary, mut file) = self.temporary()?;
-            let written = file.write_all(bytes).and_then(|()| file.sync_data());
-            let linked = written.and_then(|()| fs::hard_link(&temporary, &path));
-            match (linked, fs::remove_file(&temporary)) {
-                // Swept away between its creation and its lock.
-                (Err(_), Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
-                (linked, removed) => {
-                    linked.and(removed)?;
-                    break file;
-                }
-            }
-        };
+        let (temporary, mut file) = self.temporary()?;
+        let written = file.write_all(bytes).and_then(|()| file.sync_data());
+        let linked = written.and_then(|()| fs::hard_link(&temporary, &path));
+        let removed = fs::remove_file(&temporary);
+        linked.and(removed)?;
         sync_folder(path.parent().unwrap_or(&self.root))?;
         Ok(file)
     }
@@ -128,6 +124,17 @@ fn read_range(path: &Path, range: Option<Range<u64>>) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; len];
     file.read_exact(&mut bytes)?;
     Ok(bytes)
+}
+
+/// True if this open file is the one under that path.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let there = match fs::metadata(path) {
+        Ok(there) => there,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let open = file.metadata()?;
+    Ok((open.dev(), open.ino()) == (there.dev(), there.ino()))
 }
 
 /// Takes the lock of a file if its owner is gone; nothing if the owner is alive.
@@ -209,11 +216,13 @@ impl Backend for FolderBackend {
             for entry in fs::read_dir(&folder)? {
                 let path = entry?.path();
                 match lock_of_the_dead(&path) {
-                    Ok(Some(_lock)) => {
+                    // Whoever is done with a file removes it before its lock, so what is still there is nobody's. What
+                    // is not there any more may have made room for another's.
+                    Ok(Some(lock)) if is_at(&lock, &path)? => {
                         fs::remove_file(&path)?;
                         swept += 1;
                     }
-                    Ok(None) => {}
+                    Ok(_) => {}
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     Err(error) => return Err(error),
                 }

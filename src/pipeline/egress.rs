@@ -290,6 +290,19 @@ const CHUNKS_AHEAD: usize = 4096;
 
 impl NodeSource for Egress<'_> {
     fn load_node(&mut self, id: &ChunkId) -> Result<Vec<u8>, RepoError> {
+        match self.load_as_indexed(id) {
+            // A collector may have moved it since the index was opened.
+            Err(error) if error.is_damage() => {
+                self.index.reopen(self.repository)?;
+                self.load_as_indexed(id)
+            }
+            other => other,
+        }
+    }
+}
+
+impl Egress<'_> {
+    fn load_as_indexed(&mut self, id: &ChunkId) -> Result<Vec<u8>, RepoError> {
         let found: Vec<Location> = self.index.find_to_read(self.repository, id)?;
         let mut failure = RepoError::MissingChunk { chunk: *id };
         for location in found {

@@ -10,6 +10,7 @@ use sfarc::pipeline::egress::Egress;
 use sfarc::repo::Repository;
 use sfarc::repo::session::{FENCE, Session};
 use sfarc::repo::snapshots::Snapshot;
+use sfarc::testing::clock::SECOND;
 use sfarc::testing::world::{Streams, World, read_stream};
 use sfarc::{Category, Error};
 
@@ -43,6 +44,7 @@ fn subject() -> Subject {
     let world = World::new(9);
     let repository = world.init().expect("init");
     let other = sfarc::repo::Credential::KeyFile(zeroize::Zeroizing::new([8; 32]));
+    world.clock.advance(SECOND);
     repository.add_slot(&other, "another").expect("a second key slot");
     for seed in [50, 51] {
         let gone = world.take(&repository, &tiny(seed)).expect("a snapshot").id.expect("an id");

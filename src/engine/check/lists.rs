@@ -9,9 +9,8 @@ use crate::event::{Event, Unit};
 use crate::format::list::{self, ListRow};
 use crate::format::manifest::Content;
 use crate::ids::{ChunkId, ObjectId};
-use crate::limits;
 use crate::repo::index::Index;
-use crate::repo::list::NodeSource;
+use crate::repo::list::{ListWalker, NodeSource};
 use crate::repo::loader::{ChunkLoader, LoaderCache};
 use crate::repo::snapshots::Snapshot;
 use crate::repo::{RepoError, Repository};
@@ -40,7 +39,7 @@ pub(super) fn chunks_lost_with(
     }
     let mut lost = HashSet::new();
     for id in candidates {
-        let found = index.find_all(repository, &id)?;
+        let found = index.find_to_read(repository, &id)?;
         if found.iter().all(|place| bad.contains(&place.pack.id)) {
             lost.insert(id);
         }
@@ -105,12 +104,11 @@ impl Walk<'_> {
     }
 
     fn content(&mut self, place: &Place<'_>, content: &Content, report: &mut Report) -> Result<(), RepoError> {
-        let Some(root) = content.root else { return Ok(()) };
-        if root.depth > limits::LIST_MAX_DEPTH {
-            let error = RepoError::Damaged { object: place.stream.to_owned(), why: "its list is too deep".to_owned() };
+        if let Err(error) = ListWalker::new(content.root, content.len) {
             report.problem(Key::Snapshot(place.snapshot), &error);
             return Ok(());
         }
+        let Some(root) = content.root else { return Ok(()) };
         let row = ListRow { id: ChunkId::new(root.id), len: content.len };
         self.visit(place, root.depth, row, 0).map(drop)
     }

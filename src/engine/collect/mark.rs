@@ -39,7 +39,8 @@ impl Marked {
                 Err(error) => return Err(will_not(format!("snapshot {}", id.short()))(error)),
             }
         }
-        let index = Index::open(repository, log).map_err(will_not("the index".to_owned()))?;
+        // Pinned: the marks are by the numbers of its rows.
+        let index = Index::open(repository, log).map_err(will_not("the index".to_owned()))?.pinned();
         let bits = vec![0; index.rows() as usize / 64 + 1];
         let mut marked = Self { index, bits, condemned: HashMap::new() };
         let mut cache = LoaderCache::default();

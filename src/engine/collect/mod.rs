@@ -6,6 +6,7 @@ mod fence;
 mod mark;
 mod plan;
 mod rescue;
+mod settle;
 mod sweep;
 
 pub use rescue::rescue;
@@ -13,6 +14,7 @@ pub use rescue::rescue;
 use std::sync::Arc;
 
 use self::mark::Marked;
+use self::settle::settle;
 use crate::backend::{Key, Kind};
 use crate::error::Error;
 use crate::event::{Event, Unit};
@@ -75,9 +77,10 @@ pub fn collect(repository: &Repository, options: Options) -> Result<Report, Erro
     // Packs are listed before sessions: a pack that is older than every live session is nobody's work in progress.
     let packs = repository.list(Kind::Packs)?;
     let oldest = fence::oldest_session(repository)?;
-    let marked = Marked::mark(repository, &log)?;
-    let plan = plan::plan(repository, &marked, &packs, oldest, &log, options.repack_below)?;
-    drop(marked);
+    let plan = settle(repository, || {
+        let marked = Marked::mark(repository, &log)?;
+        plan::plan(repository, &marked, &packs, oldest, &log, options.repack_below)
+    })?;
     repository.env.tell(&Event::End);
     report.condemned = plan.condemn.len() as u64;
     report.repacked = plan.repack;
@@ -111,16 +114,18 @@ fn remove_condemned(repository: &Repository, log: &GcLog, report: &mut Report) -
     }
     if !doomed.is_empty() {
         // A fresh look, after the condemnation is public: whoever did not see it shows in this listing.
-        let marked = Marked::mark(repository, log)?;
-        let rescued = marked.condemned();
-        report.written_bytes = move_chunks(repository, marked, &rescued)?;
+        report.written_bytes = settle(repository, || {
+            let marked = Marked::mark(repository, log)?;
+            let rescued = marked.condemned();
+            move_chunks(repository, marked, &rescued)
+        })?;
         for (id, len) in doomed {
             repository.backend.delete(&Key::Pack(id))?;
             report.deleted += 1;
             report.deleted_bytes += len;
         }
     }
-    sweep::drop_rows(repository, log)
+    settle(repository, || sweep::drop_rows(repository, log))
 }
 
 /// Stores chunks again in new packs and says how many bytes that wrote.

@@ -35,6 +35,14 @@ pub struct Index {
     cache: PageCache,
     filters: usize,
     condemned: HashSet<ObjectId>,
+    /// True if the rows must keep their numbers, so that the index is never opened anew.
+    pinned: bool,
+    /// True if damaged runs are passed over: other runs, or the packs themselves, may do.
+    forgiving: bool,
+    /// Runs that proved damaged while they were read.
+    broken: HashSet<usize>,
+    /// True if some run could not be opened.
+    incomplete: bool,
     /// Rows of packs that no run names; filled only when a look-up would fail without them.
     adopted: Option<HashMap<ChunkId, (PackEntry, u16)>>,
 }
@@ -69,16 +77,31 @@ impl Index {
         log: &GcLog,
         mut report: impl FnMut(ObjectId, RepoError),
     ) -> Result<Self, RepoError> {
-        let mut index = Self::default();
+        let mut index = Self { forgiving: true, ..Self::default() };
         for listed in repository.list(Kind::Indexes)? {
             let Key::Index(id) = listed.key else { continue };
             match Run::open(&*repository.backend, &repository.keys, id, listed.len) {
                 Ok(run) => index.add(run, log),
-                Err(error) if error.is_damage() => report(id, error),
+                // Merged into another since it was listed: whoever misses a chunk opens the index anew.
+                Err(RepoError::Backend(error)) if error.is_not_found() => {}
+                Err(error) if error.is_damage() => {
+                    index.incomplete = true;
+                    report(id, error);
+                }
                 Err(error) => return Err(error),
             }
         }
         Ok(index)
+    }
+
+    /// The same index with rows that keep their numbers: where a run is gone, look-ups fail.
+    pub fn pinned(self) -> Self {
+        Self { pinned: true, ..self }
+    }
+
+    /// True if some run proved damaged.
+    pub fn is_incomplete(&self) -> bool {
+        self.incomplete || !self.broken.is_empty()
     }
 
     fn add(&mut self, run: Run, log: &GcLog) {
@@ -144,38 +167,66 @@ impl Index {
     /// Like `find_all`, but opens the index anew where a run was merged into another since it was opened.
     fn find_reopening(&mut self, repository: &Repository, id: &ChunkId) -> Result<Vec<Location>, RepoError> {
         match self.find_all(repository, id) {
-            Err(RepoError::Backend(error)) if error.is_not_found() => {
-                let condemned = std::mem::take(&mut self.condemned);
-                *self = Self::open(repository, &repository.gc_log()?)?;
-                self.condemned.extend(condemned);
+            Err(RepoError::Backend(error)) if error.is_not_found() && !self.pinned => {
+                self.reopen(repository)?;
                 self.find_all(repository, id)
             }
             other => other,
         }
     }
 
+    /// Opens the index anew, in the way in which it was opened.
+    pub fn reopen(&mut self, repository: &Repository) -> Result<(), RepoError> {
+        let index = if self.forgiving {
+            Self::open_what_opens(repository, &repository.gc_log_for_reading()?, |_, _| {})?
+        } else {
+            Self::open(repository, &repository.gc_log()?)?
+        };
+        let condemned = std::mem::replace(self, index).condemned;
+        self.condemned.extend(condemned);
+        Ok(())
+    }
+
     /// Where a chunk lies, in the order in which the places are to be tried: condemned packs last.
     pub fn find_all(&mut self, repository: &Repository, id: &ChunkId) -> Result<Vec<Location>, RepoError> {
         let mut found = Vec::new();
-        for (number, run) in self.runs.iter().enumerate() {
-            if !run.may_hold(id) {
-                continue;
-            }
-            let base = self.bases[number];
-            let mut stray = false;
-            run.find(&*repository.backend, &mut self.cache, number as u32, id, |place, row| {
-                match run.footer.packs.get(row.pack as usize) {
-                    Some(&pack) => found.push(Location { pack, ordinal: row.ordinal, row: base + place }),
-                    None => stray = true,
+        for number in 0..self.runs.len() {
+            match self.find_in_run(repository, number, id, &mut found) {
+                Err(RepoError::Backend(error)) if error.is_not_found() => return Err(error.into()),
+                Err(error) if self.forgiving && error.is_damage() => {
+                    self.broken.insert(number);
+                    self.adopted = None;
                 }
-            })?;
-            if stray {
-                let why = "a row names a pack that its table does not have".to_owned();
-                return Err(RepoError::Damaged { object: Key::Index(run.id).to_string(), why });
+                other => other?,
             }
         }
         found.sort_by_key(|location| self.condemned.contains(&location.pack.id));
         Ok(found)
+    }
+
+    fn find_in_run(
+        &mut self,
+        repository: &Repository,
+        number: usize,
+        id: &ChunkId,
+        found: &mut Vec<Location>,
+    ) -> Result<(), RepoError> {
+        let (run, base) = (&self.runs[number], self.bases[number]);
+        if self.broken.contains(&number) || !run.may_hold(id) {
+            return Ok(());
+        }
+        let mut stray = false;
+        run.find(&*repository.backend, &mut self.cache, number as u32, id, |place, row| {
+            match run.footer.packs.get(row.pack as usize) {
+                Some(&pack) => found.push(Location { pack, ordinal: row.ordinal, row: base + place }),
+                None => stray = true,
+            }
+        })?;
+        if stray {
+            let why = "a row names a pack that its table does not have".to_owned();
+            return Err(RepoError::Damaged { object: Key::Index(run.id).to_string(), why });
+        }
+        Ok(())
     }
 
     /// Where a chunk lies, for reading. If no run knows it, looks into packs that no run names.
@@ -192,11 +243,13 @@ impl Index {
     }
 
     fn adopt_unnamed_packs(&self, repository: &Repository) -> Result<HashMap<ChunkId, (PackEntry, u16)>, RepoError> {
-        let named = self.packs();
+        let whole = self.runs.iter().enumerate().filter(|(number, _)| !self.broken.contains(number));
+        let named: HashSet<ObjectId> =
+            whole.flat_map(|(_, run)| &run.footer.packs).map(|pack| pack.id).collect();
         let mut adopted = HashMap::new();
         for listed in repository.list(Kind::Packs)? {
             let Key::Pack(id) = listed.key else { continue };
-            if named.contains_key(&id) {
+            if named.contains(&id) {
                 continue;
             }
             let pack = PackEntry { id, len: u32::try_from(listed.len).unwrap_or(u32::MAX) };
