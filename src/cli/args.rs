@@ -23,16 +23,45 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// The repository: a folder.
-    #[arg(long, short, global = true, env = "SFARC_REPO", value_name = "FOLDER", help_heading = "Repository")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "SFARC_REPO",
+        hide_env_values = true,
+        value_name = "FOLDER",
+        help_heading = "Repository"
+    )]
     pub repo: Option<PathBuf>,
     /// Take the password from the first line of this file (instead of $SFARC_PASSWORD or a prompt).
-    #[arg(long, global = true, env = "SFARC_PASSWORD_FILE", value_name = "FILE", help_heading = "Repository")]
+    #[arg(
+        long,
+        global = true,
+        env = "SFARC_PASSWORD_FILE",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Repository"
+    )]
     pub password_file: Option<PathBuf>,
     /// Take the password from the first line that this shell command prints.
-    #[arg(long, global = true, env = "SFARC_PASSWORD_COMMAND", value_name = "COMMAND", help_heading = "Repository")]
+    #[arg(
+        long,
+        global = true,
+        env = "SFARC_PASSWORD_COMMAND",
+        hide_env_values = true,
+        value_name = "COMMAND",
+        help_heading = "Repository"
+    )]
     pub password_command: Option<String>,
     /// Open with a key file instead of a password (`init` and `key add` make it if it is missing).
-    #[arg(long, global = true, env = "SFARC_KEY_FILE", value_name = "FILE", help_heading = "Repository")]
+    #[arg(
+        long,
+        global = true,
+        env = "SFARC_KEY_FILE",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Repository"
+    )]
     pub key_file: Option<PathBuf>,
     /// Print results as JSON, one object a line (docs/json.md).
     #[arg(long, global = true, help_heading = "Output")]

@@ -147,7 +147,8 @@ fn headers_and_seals() {
         for place in 0..HEADER_LEN {
             let mut altered = stored.to_vec();
             altered[place] ^= 1;
-            let opened = Header::decode(&altered, kind).ok().and_then(|header| vectors.keys(cipher).opener(&header).ok());
+            let opened =
+                Header::decode(&altered, kind).ok().and_then(|header| vectors.keys(cipher).opener(&header).ok());
             assert!(opened.is_none(), "byte {place} of the header may be altered");
         }
     }
@@ -174,50 +175,136 @@ mod mirror {
     use bincode::{Decode, Encode};
 
     #[derive(Debug, Encode, Decode)]
-    pub(super) struct Features { read: u64, write: u64, collect: u64 }
-    #[derive(Debug, Encode, Decode)]
-    pub(super) struct ConfigRecord { features: Features, repo: [u8; 16], created: i64, program: String }
-    #[derive(Debug, Encode, Decode)]
-    pub(super) struct PassphraseCost { memory_kib: u32, passes: u32, lanes: u32 }
-    #[derive(Debug, Encode, Decode)]
-    pub(super) enum SlotKind { Passphrase(PassphraseCost), KeyFile }
-    #[derive(Debug, Encode, Decode)]
-    pub(super) struct KeySlot {
-        kind: SlotKind, cipher: u8, nonce: [u8; 12], sealed_root: [u8; 48], commitment: [u8; 32],
-        info_nonce: [u8; 12], sealed_info: Vec<u8>
+    pub(super) struct Features {
+        read: u64,
+        write: u64,
+        collect: u64,
     }
     #[derive(Debug, Encode, Decode)]
-    pub(super) struct SlotInfo { label: String, created: i64 }
+    pub(super) struct ConfigRecord {
+        features: Features,
+        repo: [u8; 16],
+        created: i64,
+        program: String,
+    }
     #[derive(Debug, Encode, Decode)]
-    pub(super) struct ChunkSizes { min: u32, avg: u32, max: u32 }
+    pub(super) struct PassphraseCost {
+        memory_kib: u32,
+        passes: u32,
+        lanes: u32,
+    }
     #[derive(Debug, Encode, Decode)]
-    pub(super) struct ListRoot { id: [u8; 16], depth: u8 }
+    pub(super) enum SlotKind {
+        Passphrase(PassphraseCost),
+        KeyFile,
+    }
     #[derive(Debug, Encode, Decode)]
-    pub(super) struct Content { len: u64, hash: [u8; 32], sizes: ChunkSizes, root: Option<ListRoot> }
+    pub(super) struct KeySlot {
+        kind: SlotKind,
+        cipher: u8,
+        nonce: [u8; 12],
+        sealed_root: [u8; 48],
+        commitment: [u8; 32],
+        info_nonce: [u8; 12],
+        sealed_info: Vec<u8>,
+    }
     #[derive(Debug, Encode, Decode)]
-    pub(super) enum Origin { Stdin, File(Vec<u8>), Folder(Vec<u8>), Command(String) }
+    pub(super) struct SlotInfo {
+        label: String,
+        created: i64,
+    }
     #[derive(Debug, Encode, Decode)]
-    pub(super) enum Proof { P0, P1, P2, P3 }
+    pub(super) struct ChunkSizes {
+        min: u32,
+        avg: u32,
+        max: u32,
+    }
+    #[derive(Debug, Encode, Decode)]
+    pub(super) struct ListRoot {
+        id: [u8; 16],
+        depth: u8,
+    }
+    #[derive(Debug, Encode, Decode)]
+    pub(super) struct Content {
+        len: u64,
+        hash: [u8; 32],
+        sizes: ChunkSizes,
+        root: Option<ListRoot>,
+    }
+    #[derive(Debug, Encode, Decode)]
+    pub(super) enum Origin {
+        Stdin,
+        File(Vec<u8>),
+        Folder(Vec<u8>),
+        Command(String),
+    }
+    #[derive(Debug, Encode, Decode)]
+    pub(super) enum Proof {
+        P0,
+        P1,
+        P2,
+        P3,
+    }
     #[derive(Debug, Encode, Decode)]
     pub(super) struct StreamEntry {
-        name: Vec<u8>, origin: Origin, content: Content, catalog: Option<Content>, proof: Proof,
-        new_bytes: u64, problems: Vec<String>
+        name: Vec<u8>,
+        origin: Origin,
+        content: Content,
+        catalog: Option<Content>,
+        proof: Proof,
+        new_bytes: u64,
+        problems: Vec<String>,
     }
     #[derive(Debug, Encode, Decode)]
     pub(super) struct Manifest {
-        time: i64, duration: u64, host: String, tags: Vec<String>, labels: Vec<(String, String)>,
-        program: String, session: [u8; 16], added: u64, complete: bool, streams: Vec<StreamEntry>
+        time: i64,
+        duration: u64,
+        host: String,
+        tags: Vec<String>,
+        labels: Vec<(String, String)>,
+        program: String,
+        session: [u8; 16],
+        added: u64,
+        complete: bool,
+        streams: Vec<StreamEntry>,
     }
     #[derive(Debug, Encode, Decode)]
-    pub(super) struct SessionRecord { epoch: u64, host: String, pid: u32, started: i64 }
+    pub(super) struct SessionRecord {
+        epoch: u64,
+        host: String,
+        pid: u32,
+        started: i64,
+    }
     #[derive(Debug, Encode, Decode)]
-    pub(super) struct GcRecord { condemned: Vec<[u8; 16]>, dead: Vec<[u8; 16]> }
+    pub(super) struct GcRecord {
+        condemned: Vec<[u8; 16]>,
+        dead: Vec<[u8; 16]>,
+    }
     #[derive(Debug, Encode, Decode)]
-    pub(super) enum CatalogKind { File, Folder, Symlink, Hardlink, Fifo, CharDevice, BlockDevice }
+    pub(super) enum CatalogKind {
+        File,
+        Folder,
+        Symlink,
+        Hardlink,
+        Fifo,
+        CharDevice,
+        BlockDevice,
+    }
     #[derive(Debug, Encode, Decode)]
     pub(super) struct CatalogEntry {
-        path: Vec<u8>, kind: CatalogKind, mode: u32, uid: u64, gid: u64, mtime_secs: i64, mtime_nanos: u32,
-        size: u64, header_len: u64, stored_len: u64, link: Vec<u8>, hash: [u8; 32], changed: bool
+        path: Vec<u8>,
+        kind: CatalogKind,
+        mode: u32,
+        uid: u64,
+        gid: u64,
+        mtime_secs: i64,
+        mtime_nanos: u32,
+        size: u64,
+        header_len: u64,
+        stored_len: u64,
+        link: Vec<u8>,
+        hash: [u8; 32],
+        changed: bool,
     }
 }
 
@@ -300,8 +387,11 @@ fn index_pieces() {
     assert_eq!(footer.encode(), vectors.get("index.footer"));
     assert_eq!(IndexFooter::decode(vectors.get("index.footer")), Ok(footer));
     let id = ChunkId::new(vectors.array("filter.id"));
-    let place: Vec<u8> =
-        filter_block(&id, 100).to_le_bytes().into_iter().chain(filter_bits(&id).map(u16::to_le_bytes).concat()).collect();
+    let place: Vec<u8> = filter_block(&id, 100)
+        .to_le_bytes()
+        .into_iter()
+        .chain(filter_bits(&id).map(u16::to_le_bytes).concat())
+        .collect();
     assert_eq!(place, vectors.get("filter.place"));
 }
 

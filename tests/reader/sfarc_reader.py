@@ -328,8 +328,16 @@ class Repository:
         features, self.id = head.take(24), head.take(16)
         require(head.uint(4) == 0, "its reserved bytes are not zero")
         require(features[:8] == bytes(8), "the repository uses features that this reader does not know")
-        self.keys = Keys(self.unlock(password, key_file))
-        stored = record(Sealed(self.keys, CONFIG, config[56:]).record(), lambda f: (f.take(24), f.take(16), f.time(), f.text()))
+        for root_key in self.root_keys(password, key_file):
+            try:
+                self.keys = Keys(root_key)
+                sealed = Sealed(self.keys, CONFIG, config[56:]).record()
+                break
+            except Damage:
+                continue  # A slot with another root key may be left from a creation that was not finished.
+        else:
+            raise Damage("wrong password or key file")
+        stored = record(sealed, lambda f: (f.take(24), f.take(16), f.time(), f.text()))
         require(stored[:2] == (features, self.id), "the head of the configuration was altered")
         self.pack = lru_cache(maxsize=4)(lambda name: Pack(self.keys, self.read("packs", name)))
         self.runs: list[Run] | None = None
@@ -339,26 +347,29 @@ class Repository:
 
     def read(self, folder: str, name: str) -> bytes:
         """An object that is named by its content."""
-        data = (self.root / folder / name).read_bytes()
+        path = self.root / folder / name
+        require(path.is_file(), f"{folder}/{name} is missing")
+        data = path.read_bytes()
         require(blake3(data).hexdigest() == name, f"{folder}/{name} does not hash to its name")
         return data
 
-    def unlock(self, password: bytes | None, key_file: bytes | None) -> bytes:
+    def root_keys(self, password: bytes | None, key_file: bytes | None) -> Iterator[bytes]:
+        """What the slots hold that open."""
         for name in self.names("keys"):
             slot = Fields(self.read("keys", name))
             require(slot.uint(2) == 1, "a key slot has a version that this reader does not know")
             kind, key = slot.uint(4), b""
             if kind == 0:
                 memory, passes, lanes = slot.uint(4), slot.uint(4), slot.uint(4)
+                require(8 * lanes <= memory <= 1 << 21 and passes <= 64 and lanes <= 64, "a slot asks for too much work")
                 if password is not None:
                     raw = hash_secret_raw(password, self.id, passes, memory, lanes, 32, Type.ID, 0x13)
                     key = derive("passphrase", raw)
-            elif key_file is not None:
+            elif kind == 1 and key_file is not None:
                 key = derive("key file", key_file)
             cipher, nonce, sealed, commitment = slot.uint(1), slot.take(12), slot.take(48), slot.take(32)
             if key and derive("key commitment", key) == commitment:
-                return unseal(cipher, key, nonce, sealed, b"sfarc key slot root")
-        raise Damage("wrong password or key file")
+                yield unseal(cipher, key, nonce, sealed, b"sfarc key slot root")
 
     def snapshots(self) -> list[Manifest]:
         """All snapshots that the gc log does not declare dead, oldest first."""
