@@ -24,7 +24,8 @@ pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
 
 /// One stream of some stretches of noise, by seed and length. Equal stretches are shared between snapshots.
 pub(crate) fn stream(stretches: &[(u64, usize)]) -> Vec<u8> {
-    stretches.iter().flat_map(|&(seed, len)| noise(seed, len)).collect()
+    // Six bits of noise a byte, so that no stream looks compressed and all are cut into small chunks.
+    stretches.iter().flat_map(|&(seed, len)| noise(seed, len)).map(|byte| byte & 0x3f).collect()
 }
 
 /// A set of one stream.

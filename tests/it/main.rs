@@ -7,5 +7,6 @@ mod crash;
 mod damage;
 mod hostile;
 mod model;
+mod races;
 mod tidy;
 mod writers;

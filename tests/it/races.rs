@@ -1,0 +1,174 @@
+//! Two actors at once, with one of them stopped at the worst moment.
+
+use std::sync::Arc;
+
+use sfarc::backend::{Backend, Kind};
+use sfarc::engine::check;
+use sfarc::ids::ObjectId;
+use sfarc::repo::Repository;
+use sfarc::testing::faulty::{Fault, FaultyBackend};
+use sfarc::testing::recording::{Call, Operation};
+use sfarc::testing::world::{Streams, World, read_streams};
+
+use crate::common::{assert_clean, collect_quietly, one, stream};
+
+/// A repository in which a collection would move chunks of a snapshot to a new pack.
+struct Scene {
+    world: World,
+    backend: Arc<FaultyBackend>,
+    /// What is watched: its calls run into the ambush.
+    watched: Repository,
+    id: ObjectId,
+    streams: Streams,
+}
+
+fn scene(seed: u64) -> Scene {
+    let world = World::new(seed);
+    let repository = world.init().expect("init");
+    let whole = one("db", stream(&[(1, 30 << 10), (2, 90 << 10)]));
+    let first = world.take(&repository, &whole).expect("a snapshot").id.expect("an id");
+    let streams = one("db", stream(&[(1, 30 << 10), (3, 5 << 10)]));
+    let id = world.take(&repository, &streams).expect("a snapshot").id.expect("an id");
+    repository.forget(&[first]).expect("forgotten");
+    let backend = Arc::new(FaultyBackend::new(Arc::clone(&world.store) as _, Fault::None));
+    let watched = world.open_on(Arc::clone(&backend) as _).expect("opens");
+    Scene { world, backend, watched, id, streams }
+}
+
+impl Scene {
+    /// Lets a whole collection happen just before a call of the watched actor.
+    fn collect_before(&self, waits_for: impl Fn(&Call) -> bool + Send + 'static) {
+        let repository = self.world.open().expect("opens");
+        self.backend.ambush(waits_for, move || {
+            let report = collect_quietly(&repository, "in an ambush");
+            assert!(report.written_bytes > 0 && report.deleted > 0, "{report:?}");
+        });
+    }
+}
+
+fn is(operation: Operation, kind: Kind) -> impl Fn(&Call) -> bool + Send + 'static {
+    move |call| call.operation == operation && call.kind == Some(kind)
+}
+
+/// True for the call with this number of those that are of this kind.
+fn nth(number: usize, operation: Operation, kind: Kind) -> impl Fn(&Call) -> bool + Send + 'static {
+    let seen = std::sync::atomic::AtomicUsize::new(0);
+    let is = is(operation, kind);
+    move |call| is(call) && seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1 == number
+}
+
+#[test]
+fn a_restore_finds_what_a_collector_moves_meanwhile() {
+    for number in 1..=6 {
+        for kind in [Kind::Packs, Kind::Indexes] {
+            let scene = scene(1);
+            scene.collect_before(nth(number, Operation::Get, kind));
+            let snapshot = scene.watched.read_snapshot(scene.id).expect("the snapshot");
+            let read = read_streams(&scene.watched, &snapshot);
+            let read = read.unwrap_or_else(|error| panic!("{kind:?} {number}: {}", sfarc::error::chain(&error)));
+            assert!(read == scene.streams, "{kind:?} {number}: wrong bytes");
+        }
+    }
+}
+
+#[test]
+fn a_check_does_not_take_what_a_collector_moves_for_lost() {
+    for number in 1..=12 {
+        for kind in [Kind::Packs, Kind::Indexes, Kind::Gc, Kind::Snapshots] {
+            let scene = scene(2);
+            scene.collect_before(nth(number, Operation::Get, kind));
+            let report = check::check(&scene.watched, check::ReadData::All);
+            let report = report.unwrap_or_else(|error| panic!("{kind:?} {number}: {}", sfarc::error::chain(&error)));
+            assert!(report.problems.is_empty() && report.hits.is_empty(), "{kind:?} {number}: {report:?}");
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_keeps_what_a_collector_would_remove() {
+    for (operation, kind) in [
+        (Operation::Announce, Kind::Sessions),
+        (Operation::List, Kind::Indexes),
+        (Operation::Put, Kind::Packs),
+        (Operation::Put, Kind::Sessions),
+        (Operation::Put, Kind::Snapshots),
+        (Operation::Delete, Kind::Sessions),
+    ] {
+        let scene = scene(3);
+        let other = scene.world.open().expect("opens");
+        // The forgotten content comes back, so the snapshot relies on the pack that is condemned under it.
+        let streams = one("db", stream(&[(1, 30 << 10), (2, 90 << 10), (9, 2 << 10)]));
+        scene.backend.ambush(is(operation, kind), move || {
+            let options = sfarc::engine::collect::Options::default();
+            sfarc::engine::collect::collect(&other, options).expect("collected");
+        });
+        let taken = scene.world.take(&scene.watched, &streams);
+        let taken = taken.unwrap_or_else(|error| panic!("{operation:?} {kind:?}: {}", sfarc::error::chain(&error)));
+        let context = format!("{operation:?} {kind:?}");
+        let expected = [(taken.id.expect("an id"), streams), (scene.id, scene.streams)].into();
+        crate::common::assert_restores(&scene.watched, &expected, &context);
+        collect_quietly(&scene.watched, &context);
+        crate::common::assert_restores(&scene.watched, &expected, &context);
+        assert_clean(&scene.watched, &context);
+    }
+}
+
+/// A writer that looks dead is fenced: it adds nothing and says so, or it was quicker and its snapshot stays.
+#[test]
+fn a_writer_taken_for_dead_either_commits_or_says_that_it_did_not() {
+    let mut outcomes = [0, 0];
+    for at in 1..60 {
+        let scene = scene(4);
+        let (store, other) = (Arc::clone(&scene.world.store), scene.world.open().expect("opens"));
+        let seen = std::sync::atomic::AtomicUsize::new(0);
+        let waits_for = move |_: &Call| seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1 == at;
+        scene.backend.ambush(waits_for, move || {
+            store.kill_sessions();
+            let options = sfarc::engine::collect::Options::default();
+            sfarc::engine::collect::collect(&other, options).expect("collected");
+        });
+        let streams = one("db", stream(&[(1, 30 << 10), (2, 90 << 10), (9, 2 << 10)]));
+        let context = format!("taken for dead at call {at}");
+        let mut expected = crate::common::Expected::from([(scene.id, scene.streams)]);
+        match scene.world.take(&scene.watched, &streams) {
+            Ok(report) => {
+                expected.insert(report.id.expect("an id"), streams);
+                outcomes[0] += 1;
+            }
+            Err(_) => outcomes[1] += 1,
+        }
+        let repository = scene.world.open().expect("opens");
+        let visible = repository.snapshot_ids().expect("a listing");
+        assert_eq!(visible.len(), expected.len(), "{context}: {visible:?}");
+        crate::common::assert_restores(&repository, &expected, &context);
+        collect_quietly(&repository, &context);
+        crate::common::assert_restores(&repository, &expected, &context);
+        assert_clean(&repository, &context);
+    }
+    assert!(outcomes.iter().all(|&outcome| outcome > 0), "{outcomes:?}");
+}
+
+#[test]
+fn a_put_that_lands_though_it_failed_is_still_protected() {
+    let scene = scene(5);
+    let total = {
+        let counted = scene.world.after_crash();
+        let backend = Arc::new(FaultyBackend::new(Arc::clone(&counted.store) as _, Fault::None));
+        let repository = counted.open_on(Arc::clone(&backend) as _).expect("opens");
+        counted.take(&repository, &scene.streams).expect("a snapshot");
+        backend.operations()
+    };
+    for at in 1..=total {
+        let world = scene.world.after_crash();
+        let backend = Arc::new(FaultyBackend::new(Arc::clone(&world.store) as _, Fault::Once { at, lands: true }));
+        let Ok(repository) = world.open_on(backend) else { continue };
+        let before = world.store.list(Kind::Snapshots).expect("a listing").len();
+        let taken = world.take(&repository, &scene.streams);
+        let after = world.store.list(Kind::Snapshots).expect("a listing").len();
+        assert!(taken.is_err() || after == before + 1, "operation {at}");
+        let quiet = world.open().expect("opens");
+        collect_quietly(&quiet, "after a lost answer");
+        crate::common::assert_all_visible_restore(&quiet, "after a lost answer");
+        assert_clean(&quiet, "after a lost answer");
+    }
+}
