@@ -41,7 +41,10 @@ pub const STREAM_MAX_BYTES: u64 = (1 << 48) - 1;
 pub const RECORD_MAX_BYTES: usize = 64 << 20;
 
 /// Largest footer of an index run or directory of a pack, in plaintext bytes (format limit).
-pub const FOOTER_MAX_BYTES: usize = 256 << 20;
+pub const FOOTER_MAX_BYTES: usize = 40 << 20;
+
+/// Largest object of any kind, in bytes (format limit).
+pub const OBJECT_MAX_BYTES: u64 = RECORD_MAX_BYTES as u64 + 4096;
 
 /// New rows kept in memory before they are written as an index run.
 pub const PENDING_ROWS: usize = 256 << 10;

@@ -15,6 +15,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::{Backend, BackendError, Cause, Hold, Key, Kind, Listed, layout};
 use crate::ids::SessionId;
+use crate::limits;
 
 const TEMPORARY: &str = "tmp";
 
@@ -35,6 +36,7 @@ fn cause(error: io::Error) -> Cause {
         io::ErrorKind::NotFound => Cause::NotFound,
         io::ErrorKind::AlreadyExists => Cause::Exists,
         io::ErrorKind::UnexpectedEof => Cause::TooShort,
+        io::ErrorKind::FileTooLarge => Cause::TooLong,
         _ => Cause::Io(error),
     }
 }
@@ -110,12 +112,16 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 
 fn read_range(path: &Path, range: Option<Range<u64>>) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
+    let end = file.metadata()?.len();
+    let wanted = range.as_ref().map_or(end, |range| range.end.saturating_sub(range.start));
+    if wanted > limits::OBJECT_MAX_BYTES {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
     let Some(range) = range else {
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
+        let mut bytes = Vec::with_capacity(wanted as usize);
+        Read::by_ref(&mut file).take(limits::OBJECT_MAX_BYTES).read_to_end(&mut bytes)?;
         return Ok(bytes);
     };
-    let end = file.metadata()?.len();
     if range.end > end || range.start > range.end {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }

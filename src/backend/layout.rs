@@ -47,7 +47,7 @@ pub fn parse(kind: Kind, name: &str) -> Option<Key> {
 
 fn parse_epoch(name: &str) -> Option<u64> {
     let canonical = name.len() == 16 && name.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-    canonical.then(|| u64::from_str_radix(name, 16).ok()).flatten()
+    canonical.then(|| u64::from_str_radix(name, 16).ok()).flatten().filter(|epoch| (1..u64::MAX).contains(epoch))
 }
 
 #[cfg(test)]

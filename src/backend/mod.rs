@@ -123,6 +123,9 @@ pub enum Cause {
     /// The object is too short.
     #[error("it is shorter than it must be")]
     TooShort,
+    /// The object is longer than any may be.
+    #[error("it is larger than any object of a repository may be")]
+    TooLong,
     /// The system refused.
     #[error(transparent)]
     Io(#[from] std::io::Error),

@@ -64,10 +64,10 @@ impl Chunker {
         let (min, avg, max) = (sizes.min as usize, sizes.avg as usize, sizes.max as usize);
         let even = [min, avg, max].iter().all(|size| size % 2 == 0);
         let ordered = 64 <= min && min < avg && avg < max && max <= limits::CHUNK_MAX_BYTES;
-        if !even || !ordered || !(256..=1 << 19).contains(&avg) {
+        if !even || !ordered || !avg.is_power_of_two() || !(256..=1 << 19).contains(&avg) {
             return Err(FormatError::malformed("chunk sizes", "they are odd, unordered or out of range"));
         }
-        let bits = (avg as f64).log2().round() as usize;
+        let bits = avg.ilog2() as usize;
         Ok(Self {
             min,
             avg,

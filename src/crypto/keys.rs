@@ -8,19 +8,23 @@ use super::lanes::KeyedHasher;
 use super::seal::{ObjectKey, Opener, Sealer};
 use crate::env::Entropy;
 use crate::format::sealed::{self, Cipher, Header, SealedKind};
+use crate::ids::RepoId;
 
 /// Thirty-two secret bytes, wiped when dropped.
 pub type Secret = Zeroizing<[u8; 32]>;
 
 const ROOT_CONTEXTS: &str = "sfarc 2026-11-22 format 1 ";
 
-fn derive(context: &str, material: &[u8; 32]) -> Secret {
+fn derive(context: &str, material: &[u8]) -> Secret {
     Zeroizing::new(blake3::derive_key(&format!("{ROOT_CONTEXTS}{context}"), material))
 }
 
-/// The key of a key slot from the 32 bytes of a key file.
-pub fn key_file_key(material: &[u8; 32]) -> Secret {
-    derive("key file", material)
+/// The key of a key slot from the 32 bytes of a key file; another one in each repository.
+pub fn key_file_key(material: &[u8; 32], repo: &RepoId) -> Secret {
+    let mut input = Zeroizing::new([0; 32 + RepoId::LEN]);
+    input[..32].copy_from_slice(material);
+    input[32..].copy_from_slice(repo.as_bytes());
+    derive("key file", &input[..])
 }
 
 /// The key of a key slot from the output of Argon2id.
@@ -28,15 +32,24 @@ pub fn passphrase_key(material: &[u8; 32]) -> Secret {
     derive("passphrase", material)
 }
 
-/// What a header or key slot stores beside a sealed key: it fits one key only.
+/// What a header stores beside a sealed key: it fits one key only.
 pub fn commitment(key: &[u8; 32]) -> [u8; 32] {
     *derive("key commitment", key)
+}
+
+/// What a key slot stores beside the sealed root key: it fits the key that opens the slot only. The nonce keeps slots
+/// with the same passphrase from being recognised as such.
+pub fn slot_commitment(key: &[u8; 32], nonce: &[u8; 12]) -> [u8; 32] {
+    let mut input = Zeroizing::new([0; 32 + 12]);
+    input[..32].copy_from_slice(key);
+    input[32..].copy_from_slice(nonce);
+    *derive("slot commitment", &input[..])
 }
 
 /// All keys of an open repository.
 pub struct KeyRing {
     root: Secret,
-    wrap: [(SealedKind, Secret); 6],
+    wrap: [(SealedKind, Secret); 7],
     cipher: Cipher,
     /// Names data chunks.
     pub chunk_hasher: KeyedHasher,
@@ -55,14 +68,14 @@ impl std::fmt::Debug for KeyRing {
 impl KeyRing {
     /// Derives all keys from the root key.
     pub fn new(root: Secret, cipher: Cipher) -> Self {
-        use SealedKind::{Config, Gc, Index, Pack, Session, Snapshot};
-        let wrap = [Config, Pack, Index, Snapshot, Session, Gc]
-            .map(|kind| (kind, derive(&format!("wrap {}", kind as u8), &root)));
+        use SealedKind::{Config, Fence, Gc, Index, Pack, Session, Snapshot};
+        let wrap = [Config, Pack, Index, Snapshot, Session, Gc, Fence]
+            .map(|kind| (kind, derive(&format!("wrap {}", kind as u8), &root[..])));
         Self {
             wrap,
             cipher,
-            chunk_hasher: KeyedHasher::new(&derive("chunk id", &root)),
-            list_hasher: KeyedHasher::new(&derive("list id", &root)),
+            chunk_hasher: KeyedHasher::new(&derive("chunk id", &root[..])),
+            list_hasher: KeyedHasher::new(&derive("list id", &root[..])),
             gear: gear_table(&root),
             root,
         }
@@ -75,7 +88,7 @@ impl KeyRing {
 
     /// The key that seals descriptions of key slots.
     pub fn slot_info_key(&self, cipher: Cipher) -> AeadKey {
-        AeadKey::new(cipher, &derive("key slot description", &self.root))
+        AeadKey::new(cipher, &derive("key slot description", &self.root[..]))
     }
 
     fn wrap_key(&self, kind: SealedKind, cipher: Cipher) -> AeadKey {

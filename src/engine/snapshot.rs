@@ -268,12 +268,15 @@ fn commit(
     store: &mut ChunkStore,
     manifest: &Manifest,
 ) -> Result<ObjectId, Error> {
-    let (id, object) = session.seal(manifest);
+    let (id, object) = session.seal(manifest)?;
     if session.publish(&object)? {
         store.index.condemn(&session.log);
         if store.relies_on(|pack| session.log.is_condemned(pack)) {
-            super::collect::rescue(repository, store, manifest)?;
-            store.flush()?;
+            let rescued = super::collect::rescue(repository, store, manifest).and_then(|()| store.flush());
+            if let Err(error) = rescued {
+                session.give_up(&id)?;
+                return Err(error.into());
+            }
         }
     }
     repository.check_cancel()?;

@@ -23,6 +23,28 @@ pub struct Features {
     pub collect: u64,
 }
 
+impl Features {
+    /// True if this program knows every feature of the class that `of` chooses.
+    const fn knows(of: u64) -> bool {
+        of == 0
+    }
+
+    /// True if a program that knows format 1 may read.
+    pub const fn can_read(&self) -> bool {
+        Self::knows(self.read)
+    }
+
+    /// True if a program that knows format 1 may add snapshots.
+    pub const fn can_write(&self) -> bool {
+        self.can_read() && Self::knows(self.write)
+    }
+
+    /// True if a program that knows format 1 may collect garbage.
+    pub const fn can_collect(&self) -> bool {
+        self.can_write() && Self::knows(self.collect)
+    }
+}
+
 /// The plain head of the `config` object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConfigHead {

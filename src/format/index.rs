@@ -134,6 +134,15 @@ impl IndexFooter {
         Some((start + page * full, blocks * FILTER_BLOCK + TAG_LEN))
     }
 
+    /// Where the last page ends, in bytes from the start of the run; nothing if the counts overflow.
+    pub fn end(&self) -> Option<u64> {
+        let span = match self.filter_blocks.div_ceil(FILTER_PAGE_BLOCKS as u64).checked_sub(1) {
+            Some(last) => self.filter_span(last)?,
+            None => self.page_span(self.pages().checked_sub(1)?)?,
+        };
+        span.0.checked_add(span.1 as u64)
+    }
+
     /// The plaintext of the stored footer.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(40 + self.packs.len() * 36 + self.page_starts.len() * 8);

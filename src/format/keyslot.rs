@@ -31,8 +31,8 @@ impl PassphraseCost {
 
     /// Refuses costs with which a hostile slot could stall or exhaust the reader.
     pub fn check(&self) -> Result<(), FormatError> {
-        let sane = (8..=1 << 21).contains(&self.memory_kib)
-            && (1..=64).contains(&self.passes)
+        let sane = (8..=1 << 20).contains(&self.memory_kib)
+            && (1..=16).contains(&self.passes)
             && (1..=64).contains(&self.lanes)
             && self.memory_kib >= 8 * self.lanes;
         if sane { Ok(()) } else { Err(FormatError::malformed(KeySlot::WHAT, "its passphrase cost is out of range")) }

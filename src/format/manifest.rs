@@ -2,7 +2,9 @@
 
 use wincode::{SchemaRead, SchemaWrite};
 
+use super::config::Features;
 use super::record::Record;
+use super::sealed::{HEADER_LEN, TAG_LEN};
 
 /// Chunker of a stream: FastCDC 2020 with the repository's gear table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, SchemaRead, SchemaWrite)]
@@ -115,6 +117,8 @@ impl Record for Manifest {
 /// A writer at work.
 #[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
 pub struct SessionRecord {
+    /// Its name, as in its key.
+    pub id: [u8; 16],
     /// The highest gc epoch that it saw before it began; 0 for none.
     pub epoch: u64,
     /// The host that it runs on.
@@ -133,10 +137,31 @@ impl Record for SessionRecord {
 /// One record of the gc log. What it says holds for ever.
 #[derive(Debug, Clone, Default, PartialEq, Eq, SchemaRead, SchemaWrite)]
 pub struct GcRecord {
+    /// Its epoch, as in its key.
+    pub epoch: u64,
+    /// Features that are in use from here on, beside those of the configuration.
+    pub features: Features,
     /// Packs whose chunks no writer may use again; the first 16 bytes of their names.
     pub condemned: Vec<[u8; 16]>,
     /// Snapshots that are forgotten or will never be; the first 16 bytes of their names.
     pub dead: Vec<[u8; 16]>,
+}
+
+/// What is put in the place of a snapshot that a dead writer must not commit any more.
+#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct FenceRecord {
+    /// The snapshot, as in the key.
+    pub snapshot: [u8; 32],
+}
+
+impl FenceRecord {
+    /// Length of a stored fence in bytes: shorter than any snapshot.
+    pub const STORED_LEN: u64 = (HEADER_LEN + 2 + 32 + TAG_LEN) as u64;
+}
+
+impl Record for FenceRecord {
+    const WHAT: &'static str = "fence";
+    const VERSION: u16 = 1;
 }
 
 impl Record for GcRecord {

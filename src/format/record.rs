@@ -1,10 +1,16 @@
 //! Encoding of records: bincode 1 bytes (fixed-width little-endian integers, 64-bit lengths), a version first.
 
-use wincode::config::DefaultConfig;
+use wincode::config::{Configuration, PREALLOCATION_SIZE_LIMIT_DISABLED};
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::FormatError;
 use crate::limits;
+
+/// How records are written: the bytes of bincode 1. Only the reader needs to bound what it allocates.
+pub type Writing = Configuration<true, PREALLOCATION_SIZE_LIMIT_DISABLED>;
+
+/// How records are read: the same bytes; no list allocates more than a record may hold.
+pub type Reading = Configuration<true, { limits::RECORD_MAX_BYTES }>;
 
 /// A record that the repository stores.
 pub trait Record: Sized {
@@ -17,17 +23,19 @@ pub trait Record: Sized {
 /// The stored bytes of a record: its version, then its fields.
 pub fn encode<T>(record: &T) -> Vec<u8>
 where
-    T: Record + SchemaWrite<DefaultConfig, Src = T>,
+    T: Record + SchemaWrite<Writing, Src = T>,
 {
     let mut bytes = T::VERSION.to_le_bytes().to_vec();
-    bytes.extend(wincode::serialize(record).expect("records hold nothing that cannot be encoded"));
+    bytes.extend(
+        wincode::config::serialize(record, Writing::new()).expect("records hold nothing that cannot be encoded"),
+    );
     bytes
 }
 
 /// Reads a record and refuses what follows its end.
 pub fn decode<T>(bytes: &[u8]) -> Result<T, FormatError>
 where
-    T: Record + for<'de> SchemaRead<'de, DefaultConfig, Dst = T>,
+    T: Record + for<'de> SchemaRead<'de, Reading, Dst = T>,
 {
     if bytes.len() > limits::RECORD_MAX_BYTES {
         return Err(FormatError::malformed(T::WHAT, "it is too large"));
@@ -40,5 +48,6 @@ where
     if version == 0 {
         return Err(FormatError::malformed(T::WHAT, "version 0 does not exist"));
     }
-    wincode::deserialize_exact(fields).map_err(|_| FormatError::malformed(T::WHAT, "its fields do not decode"))
+    wincode::config::deserialize_exact(fields, Reading::new())
+        .map_err(|_| FormatError::malformed(T::WHAT, "its fields do not decode"))
 }

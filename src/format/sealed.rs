@@ -31,6 +31,8 @@ pub enum SealedKind {
     Session = 5,
     /// What a collector condemned or a user forgot.
     Gc = 6,
+    /// In the place of a snapshot that its dead writer never committed.
+    Fence = 7,
 }
 
 /// The cipher of an object.

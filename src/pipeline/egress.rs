@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::format::index::PackEntry;
 use crate::format::list::ListRow;
 use crate::format::manifest::Content;
-use crate::format::pack::BlockSpan;
+use crate::format::pack::{BlockKind, BlockSpan};
 use crate::ids::{ChunkId, ObjectId};
 use crate::limits::{self, SEGMENT_BYTES};
 use crate::repo::index::{Index, Location};
@@ -174,6 +174,9 @@ impl<'a> Egress<'a> {
         let (pack, ordinal) = self.locate(id)?;
         let reader = self.packs.open(self.repository, pack)?;
         let span = reader.block_of(ordinal, id)?;
+        if span.row.kind != BlockKind::Data {
+            return Err(RepoError::MissingChunk { chunk: *id });
+        }
         let (block, opened) = self.open_block(&reader, span);
         Ok((usize::from(ordinal) - span.first_chunk, block, opened))
     }
@@ -215,7 +218,7 @@ impl<'a> Egress<'a> {
             Ok(block) if right(block.chunk(pending.place)) => Ok(take(block.chunk(pending.place))),
             Ok(_) => Err(wrong_length(pending.row.id)),
             Err(_) => {
-                let chunk = self.load_node(&pending.row.id)?;
+                let chunk = self.load(BlockKind::Data, &pending.row.id)?;
                 if right(&chunk) { Ok(take(&chunk)) } else { Err(wrong_length(pending.row.id)) }
             }
         }
@@ -290,23 +293,28 @@ const CHUNKS_AHEAD: usize = 4096;
 
 impl NodeSource for Egress<'_> {
     fn load_node(&mut self, id: &ChunkId) -> Result<Vec<u8>, RepoError> {
-        match self.load_as_indexed(id) {
-            // A collector may have moved it since the index was opened.
-            Err(error) if error.is_damage() => {
-                self.index.reopen(self.repository)?;
-                self.load_as_indexed(id)
-            }
-            other => other,
-        }
+        self.load(BlockKind::List, id)
     }
 }
 
 impl Egress<'_> {
-    fn load_as_indexed(&mut self, id: &ChunkId) -> Result<Vec<u8>, RepoError> {
+    /// A chunk of a kind from the first of its places that is not damaged.
+    fn load(&mut self, kind: BlockKind, id: &ChunkId) -> Result<Vec<u8>, RepoError> {
+        match self.load_as_indexed(kind, id) {
+            // A collector may have moved it since the index was opened.
+            Err(error) if error.is_damage() => {
+                self.index.reopen(self.repository)?;
+                self.load_as_indexed(kind, id)
+            }
+            other => other,
+        }
+    }
+
+    fn load_as_indexed(&mut self, kind: BlockKind, id: &ChunkId) -> Result<Vec<u8>, RepoError> {
         let found: Vec<Location> = self.index.find_to_read(self.repository, id)?;
         let mut failure = RepoError::MissingChunk { chunk: *id };
         for location in found {
-            match self.load_chunk(&location, id) {
+            match self.load_chunk(kind, &location, id) {
                 Ok(bytes) => return Ok(bytes),
                 Err(error) if error.is_damage() => failure = error,
                 Err(error) => return Err(error),
@@ -317,9 +325,12 @@ impl Egress<'_> {
 }
 
 impl Egress<'_> {
-    fn load_chunk(&mut self, location: &Location, id: &ChunkId) -> Result<Vec<u8>, RepoError> {
+    fn load_chunk(&mut self, kind: BlockKind, location: &Location, id: &ChunkId) -> Result<Vec<u8>, RepoError> {
         let reader = self.packs.open(self.repository, location.pack)?;
         let span = reader.block_of(location.ordinal, id)?;
+        if span.row.kind != kind {
+            return Err(RepoError::MissingChunk { chunk: *id });
+        }
         let key = (reader.entry.id, span.ordinal);
         let cached = self.blocks.find(key).map(|block| wait(&block));
         let block = match cached {

@@ -7,12 +7,16 @@ use std::collections::{HashMap, HashSet};
 
 use super::{RepoError, Repository};
 use crate::backend::{Key, Kind};
+use crate::format::config::Features;
 use crate::format::manifest::GcRecord;
 use crate::format::sealed::SealedKind;
 use crate::ids::ObjectId;
 
 /// Listings of the gc log before a gap in it is taken for damage.
 const LISTINGS: usize = 5;
+
+/// Most tombstones in a record that this program writes.
+const RECORD_TOMBSTONES: usize = 1 << 16;
 
 /// The first 16 bytes of an object's name, as gc records hold them.
 pub type Tombstone = [u8; 16];
@@ -30,9 +34,15 @@ pub struct GcLog {
     /// Condemned packs, and under which epoch each was condemned first.
     condemned: HashMap<Tombstone, u64>,
     dead: HashSet<Tombstone>,
+    features: Features,
 }
 
 impl GcLog {
+    /// Features that records have switched on since the repository was made.
+    pub fn features(&self) -> Features {
+        self.features
+    }
+
     /// The highest epoch read; 0 for an empty log.
     pub fn epoch(&self) -> u64 {
         self.epoch
@@ -66,6 +76,9 @@ impl GcLog {
             *first = epoch.min(*first);
         }
         self.dead.extend(record.dead);
+        self.features.read |= record.features.read;
+        self.features.write |= record.features.write;
+        self.features.collect |= record.features.collect;
     }
 }
 
@@ -90,7 +103,7 @@ impl Repository {
         let mut log = GcLog::default();
         for listed in self.list(Kind::Gc)? {
             let Key::Gc(epoch) = listed.key else { continue };
-            match self.read_record(SealedKind::Gc, &listed.key) {
+            match self.read_gc_record(epoch) {
                 Ok(record) => log.add(epoch, record),
                 Err(error) if error.is_damage() => {}
                 Err(error) => return Err(error),
@@ -106,11 +119,12 @@ impl Repository {
             for listed in self.list(Kind::Gc)? {
                 let Key::Gc(epoch) = listed.key else { continue };
                 if !log.seen.contains(&epoch) {
-                    log.add(epoch, self.read_record(SealedKind::Gc, &listed.key)?);
+                    log.add(epoch, self.read_gc_record(epoch)?);
                 }
             }
             // Records are never removed: a gap is a listing that missed one.
             if log.seen.len() as u64 == log.epoch {
+                log.features.require_read()?;
                 return Ok(log.seen.len() > before);
             }
         }
@@ -118,16 +132,40 @@ impl Repository {
         Err(RepoError::Damaged { object: "the gc log".to_owned(), why })
     }
 
-    /// Appends a record under the next epoch, whatever others append meanwhile, and brings `log` up to date.
-    pub fn append_gc_record(&self, log: &mut GcLog, record: &GcRecord) -> Result<u64, RepoError> {
-        let object = self.seal_record(SealedKind::Gc, record);
+    /// The record of an epoch; it must say itself that it is of this epoch.
+    fn read_gc_record(&self, epoch: u64) -> Result<GcRecord, RepoError> {
+        let record: GcRecord = self.read_record(SealedKind::Gc, &Key::Gc(epoch))?;
+        if record.epoch == epoch {
+            return Ok(record);
+        }
+        let why = "it is the record of another epoch".to_owned();
+        Err(RepoError::Damaged { object: Key::Gc(epoch).to_string(), why })
+    }
+
+    /// Says for ever that packs are condemned and snapshots dead, whatever others say meanwhile; brings `log` up to
+    /// date. Many are split over several records.
+    pub fn append_to_gc_log(
+        &self,
+        log: &mut GcLog,
+        condemned: &[Tombstone],
+        dead: &[Tombstone],
+    ) -> Result<(), RepoError> {
+        for condemned in condemned.chunks(RECORD_TOMBSTONES) {
+            self.append_record(log, condemned, &[])?;
+        }
+        dead.chunks(RECORD_TOMBSTONES).try_for_each(|dead| self.append_record(log, &[], dead))
+    }
+
+    fn append_record(&self, log: &mut GcLog, condemned: &[Tombstone], dead: &[Tombstone]) -> Result<(), RepoError> {
         loop {
             self.refresh_gc_log(log)?;
             let epoch = log.epoch + 1;
-            match self.backend.put(&Key::Gc(epoch), &object) {
+            let (condemned, dead) = (condemned.to_vec(), dead.to_vec());
+            let record = GcRecord { epoch, features: Features::default(), condemned, dead };
+            match self.backend.put(&Key::Gc(epoch), &self.seal_record(SealedKind::Gc, &record)) {
                 Ok(()) => {
-                    log.add(epoch, record.clone());
-                    return Ok(epoch);
+                    log.add(epoch, record);
+                    return Ok(());
                 }
                 Err(error) if error.is_exists() => {}
                 Err(error) => return Err(error.into()),

@@ -6,14 +6,24 @@ use super::objects::{check_name, crypto_error, format_error};
 use super::{Credential, RepoError, Repository};
 use crate::backend::{Backend, Key, Kind};
 use crate::crypto::aead::{AeadKey, cipher_from, preferred_cipher};
-use crate::crypto::keys::{KeyRing, Secret, commitment, key_file_key};
+use crate::crypto::keys::{KeyRing, Secret, key_file_key, slot_commitment};
 use crate::crypto::passphrase;
 use crate::format::keyslot::{KeySlot, PassphraseCost, SlotInfo, SlotKind};
 use crate::format::record::{self, Record};
 use crate::ids::{ObjectId, RepoId};
 
-const ROOT_AD: &[u8] = b"sfarc key slot root";
-const INFO_AD: &[u8] = b"sfarc key slot description";
+/// Most key slots that are tried: each may cost a passphrase computation.
+const SLOTS: usize = 64;
+
+/// What the seal of the root key authenticates: the repository.
+fn root_ad(repo: &RepoId) -> Vec<u8> {
+    [&b"sfarc key slot root"[..], repo.as_bytes()].concat()
+}
+
+/// What the seal of a description authenticates: the slot that it describes.
+fn info_ad(commitment: &[u8; 32], sealed_root: &[u8; 48]) -> Vec<u8> {
+    [&b"sfarc key slot description"[..], commitment, sealed_root].concat()
+}
 
 /// A key slot as people see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +57,7 @@ struct SlotKeys<'a> {
 impl SlotKeys<'_> {
     fn key(&mut self, kind: &SlotKind) -> Result<Option<Secret>, RepoError> {
         match (kind, self.credential) {
-            (SlotKind::KeyFile, Credential::KeyFile(material)) => Ok(Some(key_file_key(material))),
+            (SlotKind::KeyFile, Credential::KeyFile(material)) => Ok(Some(key_file_key(material, self.salt))),
             (SlotKind::Passphrase(cost), Credential::Passphrase(text)) => {
                 if let Some((_, key)) = self.made.iter().find(|(made, _)| made == cost) {
                     return Ok(Some(key.clone()));
@@ -61,13 +71,13 @@ impl SlotKeys<'_> {
     }
 }
 
-fn open_slot(slot: &KeySlot, key: &Secret) -> Option<KeyRing> {
-    if commitment(key) != slot.commitment {
+fn open_slot(slot: &KeySlot, key: &Secret, repo: &RepoId) -> Option<KeyRing> {
+    if slot_commitment(key, &slot.nonce) != slot.commitment {
         return None;
     }
     let mut sealed = Zeroizing::new(slot.sealed_root);
     let cipher = cipher_from(slot.cipher)?;
-    let root = AeadKey::new(cipher, key).open(slot.nonce, ROOT_AD, &mut sealed[..]).ok()?;
+    let root = AeadKey::new(cipher, key).open(slot.nonce, &root_ad(repo), &mut sealed[..]).ok()?;
     let root: [u8; 32] = (&*root).try_into().ok()?;
     Some(KeyRing::new(Zeroizing::new(root), preferred_cipher()))
 }
@@ -85,7 +95,7 @@ pub fn unlock(
 ) -> Result<(ObjectId, KeyRing), RepoError> {
     let mut keys = SlotKeys { credential, salt, made: Vec::new() };
     let (mut damage, mut opened) = (None, None);
-    for listed in backend.list(Kind::Keys)? {
+    for listed in backend.list(Kind::Keys)?.into_iter().take(SLOTS) {
         let Key::Slot(id) = listed.key else { continue };
         let read = backend.get(&listed.key, None).map_err(RepoError::from);
         let slot = match read.and_then(|object| decode(&listed.key, &object)) {
@@ -95,7 +105,7 @@ pub fn unlock(
                 continue;
             }
         };
-        match keys.key(&slot.kind)?.and_then(|key| open_slot(&slot, &key)) {
+        match keys.key(&slot.kind)?.and_then(|key| open_slot(&slot, &key, salt)) {
             Some(ring) if is_right(&ring) => return Ok((id, ring)),
             Some(ring) => opened = opened.or(Some((id, ring))),
             None => {}
@@ -107,6 +117,7 @@ pub fn unlock(
 impl Repository {
     /// Adds a key slot that the credential opens.
     pub fn add_slot(&self, credential: &Credential, label: &str) -> Result<ObjectId, RepoError> {
+        self.require_write()?;
         let kind = match credential {
             Credential::Passphrase(_) => SlotKind::Passphrase(PassphraseCost::RECOMMENDED),
             Credential::KeyFile(_) => SlotKind::KeyFile,
@@ -123,19 +134,13 @@ impl Repository {
         let cipher = preferred_cipher();
         let (nonce, info_nonce) = (self.env.random(), self.env.random());
         let mut sealed_root = self.keys.root().to_vec();
-        AeadKey::new(cipher, key).seal(nonce, ROOT_AD, &mut sealed_root, 0);
+        AeadKey::new(cipher, key).seal(nonce, &root_ad(&self.id), &mut sealed_root, 0);
+        let sealed_root: [u8; 48] = sealed_root.try_into().expect("32 bytes and a tag");
+        let commitment = slot_commitment(key, &nonce);
         let info = SlotInfo { label: label.to_owned(), created: self.env.clock.now() };
         let mut sealed_info = record::encode(&info);
-        self.keys.slot_info_key(cipher).seal(info_nonce, INFO_AD, &mut sealed_info, 0);
-        KeySlot {
-            kind,
-            cipher: cipher as u8,
-            nonce,
-            sealed_root: sealed_root.try_into().expect("32 bytes and a tag"),
-            commitment: commitment(key),
-            info_nonce,
-            sealed_info,
-        }
+        self.keys.slot_info_key(cipher).seal(info_nonce, &info_ad(&commitment, &sealed_root), &mut sealed_info, 0);
+        KeySlot { kind, cipher: cipher as u8, nonce, sealed_root, commitment, info_nonce, sealed_info }
     }
 
     /// All key slots, oldest first.
@@ -160,12 +165,17 @@ impl Repository {
         let unknown = || RepoError::Damaged { object: key.to_string(), why: "it names an unknown cipher".to_owned() };
         let cipher = cipher_from(slot.cipher).ok_or_else(unknown)?;
         let mut sealed = slot.sealed_info.clone();
-        let plain = self.keys.slot_info_key(cipher).open(slot.info_nonce, INFO_AD, &mut sealed);
+        let plain = self.keys.slot_info_key(cipher).open(
+            slot.info_nonce,
+            &info_ad(&slot.commitment, &slot.sealed_root),
+            &mut sealed,
+        );
         record::decode(plain.map_err(crypto_error(key))?).map_err(format_error(key))
     }
 
     /// Removes the key slot whose name begins with `prefix`. The last one stays.
     pub fn remove_slot(&self, prefix: &str) -> Result<ObjectId, RepoError> {
+        self.require_write()?;
         let slots = self.slots()?;
         let mut matching = slots.iter().filter(|slot| slot.id.to_string().starts_with(prefix));
         let (Some(slot), None) = (matching.next(), matching.next()) else {

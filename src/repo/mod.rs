@@ -98,6 +98,9 @@ pub enum RepoError {
     /// What a session relied on was collected.
     #[error("data that this snapshot shares with removed snapshots was collected meanwhile; run it again")]
     Collected,
+    /// A manifest is longer than a reader would accept.
+    #[error("the manifest would be larger than 64 MiB: take fewer streams in one snapshot")]
+    ManifestTooLarge,
     /// No snapshot, or several, by that name.
     #[error("{0}")]
     NoSuchSnapshot(String),
@@ -115,9 +118,30 @@ impl RepoError {
         match self {
             Self::Crypto { .. } | Self::Damaged { .. } | Self::MissingChunk { .. } => true,
             Self::Format { source, .. } => !matches!(source, FormatError::TooNew { .. }),
-            Self::Backend(error) => error.is_not_found() || matches!(error.cause, crate::backend::Cause::TooShort),
+            Self::Backend(error) => {
+                error.is_not_found()
+                    || matches!(error.cause, crate::backend::Cause::TooShort | crate::backend::Cause::TooLong)
+            }
             _ => false,
         }
+    }
+}
+
+impl Features {
+    fn require(allowed: bool, action: &'static str) -> Result<(), RepoError> {
+        if allowed { Ok(()) } else { Err(RepoError::UnknownFeature { action }) }
+    }
+
+    fn require_read(&self) -> Result<(), RepoError> {
+        Self::require(self.can_read(), "read")
+    }
+
+    fn require_write(&self) -> Result<(), RepoError> {
+        Self::require(self.can_write(), "write to")
+    }
+
+    pub(crate) fn require_collect(&self) -> Result<(), RepoError> {
+        Self::require(self.can_collect(), "collect garbage in")
     }
 }
 
@@ -185,9 +209,7 @@ impl Repository {
         })?;
         let damaged = |source| RepoError::Format { object: Key::Config.to_string(), source };
         let head = ConfigHead::decode(&object).map_err(damaged)?;
-        if head.features.read != 0 {
-            return Err(RepoError::UnknownFeature { action: "read" });
-        }
+        head.features.require_read()?;
         let sealed = &object[ConfigHead::LEN..];
         let open_config = |keys: &KeyRing| objects::open_record(keys, SealedKind::Config, &Key::Config, sealed);
         let is_right = |keys: &KeyRing| open_config(keys).is_ok();
@@ -203,14 +225,12 @@ impl Repository {
 
     /// Fails if this program may not add to the repository.
     pub fn require_write(&self) -> Result<(), RepoError> {
-        if self.features.write == 0 { Ok(()) } else { Err(RepoError::UnknownFeature { action: "write to" }) }
+        self.features.require_write()
     }
 
     /// Fails if this program may not collect garbage in the repository.
     pub fn require_collect(&self) -> Result<(), RepoError> {
-        self.require_write()?;
-        let known = self.features.collect == 0;
-        if known { Ok(()) } else { Err(RepoError::UnknownFeature { action: "collect garbage in" }) }
+        self.features.require_collect()
     }
 
     /// Fails once a stop was asked for.

@@ -1,6 +1,5 @@
 //! Sealed records as objects: sessions, snapshots, gc records, the sealed part of the configuration.
 
-use wincode::config::DefaultConfig;
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::{RepoError, Repository};
@@ -8,7 +7,7 @@ use crate::backend::Key;
 use crate::crypto::keys::KeyRing;
 use crate::crypto::seal::Opener;
 use crate::format::FormatError;
-use crate::format::record::{self, Record};
+use crate::format::record::{self, Reading, Record, Writing};
 use crate::format::sealed::{HEADER_LEN, Header, SealedKind, Section};
 use crate::ids::ObjectId;
 
@@ -33,7 +32,7 @@ pub fn open_header(keys: &KeyRing, kind: SealedKind, key: &Key, object: &[u8]) -
 /// Opens an object whose only section is a record.
 pub fn open_record<T>(keys: &KeyRing, kind: SealedKind, key: &Key, object: &[u8]) -> Result<T, RepoError>
 where
-    T: Record + for<'de> SchemaRead<'de, DefaultConfig, Dst = T>,
+    T: Record + for<'de> SchemaRead<'de, Reading, Dst = T>,
 {
     let opener = open_header(keys, kind, key, object)?;
     let sealed = object.get(HEADER_LEN..).unwrap_or_default().to_vec();
@@ -55,7 +54,7 @@ impl Repository {
     /// The stored bytes of an object whose only section is a record.
     pub fn seal_record<T>(&self, kind: SealedKind, record: &T) -> Vec<u8>
     where
-        T: Record + SchemaWrite<DefaultConfig, Src = T>,
+        T: Record + SchemaWrite<Writing, Src = T>,
     {
         self.keys.sealer(kind, &*self.env.entropy).seal_record(&record::encode(record))
     }
@@ -63,7 +62,7 @@ impl Repository {
     /// Reads an object whose only section is a record, and checks that it is what its name says.
     pub fn read_record<T>(&self, kind: SealedKind, key: &Key) -> Result<T, RepoError>
     where
-        T: Record + for<'de> SchemaRead<'de, DefaultConfig, Dst = T>,
+        T: Record + for<'de> SchemaRead<'de, Reading, Dst = T>,
     {
         let object = self.backend.get(key, None)?;
         check_name(key, &object)?;

@@ -32,6 +32,9 @@ impl PackReader {
     /// Opens the header and the directory of a pack.
     pub fn open(backend: &dyn Backend, keys: &KeyRing, entry: PackEntry) -> Result<Self, RepoError> {
         let (key, len) = (Key::Pack(entry.id), u64::from(entry.len));
+        if entry.len as usize > limits::PACK_MAX_BYTES {
+            return Err(damaged(&key, "it is too long"));
+        }
         let trailer_at = len.checked_sub(Trailer::LEN as u64).ok_or_else(|| damaged(&key, "it is too short"))?;
         let opener = open_header(keys, SealedKind::Pack, &key, &backend.get(&key, Some(0..HEADER_LEN as u64))?)?;
         let trailer = Trailer::decode(&backend.get(&key, Some(trailer_at..len))?, len).map_err(format_error(key))?;

@@ -2,16 +2,14 @@
 //!
 //! The protocol is docs/gc-protocol.md, model-checked by tests/gc_protocol.rs; the numbers below are its steps.
 
-use super::gc_log::GcLog;
+use super::gc_log::{GcLog, tombstone};
 use super::index::Index;
 use super::{RepoError, Repository};
 use crate::backend::{Hold, Key};
-use crate::format::manifest::{GcRecord, Manifest, SessionRecord};
+use crate::format::manifest::{Manifest, SessionRecord};
 use crate::format::sealed::SealedKind;
 use crate::ids::{ObjectId, SessionId};
-
-/// What a fence is: an object in the place of a snapshot that its dead writer never committed.
-pub const FENCE: &[u8] = b"SFARC fence\n";
+use crate::limits;
 
 /// An announced session.
 #[derive(Debug)]
@@ -29,8 +27,10 @@ impl Session {
     /// Announces a session (steps 1 and 2).
     pub fn begin(repository: &Repository) -> Result<Self, RepoError> {
         let log = repository.gc_log()?;
+        log.features().require_write()?;
         let id = SessionId::new(repository.env.random());
         let record = SessionRecord {
+            id: *id.as_bytes(),
             epoch: log.epoch(),
             host: host_name(),
             pid: std::process::id(),
@@ -48,10 +48,19 @@ impl Session {
         Index::open(&self.repository, &self.log)
     }
 
-    /// The stored bytes and the name of a manifest.
-    pub fn seal(&self, manifest: &Manifest) -> (ObjectId, Vec<u8>) {
+    /// The stored bytes and the name of a manifest. Fails if it is longer than a reader would accept.
+    pub fn seal(&self, manifest: &Manifest) -> Result<(ObjectId, Vec<u8>), RepoError> {
         let object = self.repository.seal_record(SealedKind::Snapshot, manifest);
-        (ObjectId::of(&object), object)
+        if object.len() > limits::RECORD_MAX_BYTES {
+            return Err(RepoError::ManifestTooLarge);
+        }
+        Ok((ObjectId::of(&object), object))
+    }
+
+    /// Gives up a published snapshot for good: nobody who kept its bytes can commit it.
+    pub fn give_up(&mut self, id: &ObjectId) -> Result<(), RepoError> {
+        self.repository.append_to_gc_log(&mut self.log, &[], &[tombstone(id)])?;
+        self.close()
     }
 
     /// Publishes the pending snapshot (step 4), then looks at the gc log (step 5); true if it says something new.
@@ -111,9 +120,10 @@ impl Repository {
     /// Forgets snapshots: first the log says so, then they are removed.
     pub fn forget(&self, snapshots: &[ObjectId]) -> Result<(), RepoError> {
         self.require_write()?;
-        let record = GcRecord { dead: snapshots.iter().map(super::gc_log::tombstone).collect(), condemned: Vec::new() };
-        let mut log = GcLog::default();
-        self.append_gc_record(&mut log, &record)?;
+        let dead: Vec<_> = snapshots.iter().map(tombstone).collect();
+        let mut log = self.gc_log()?;
+        log.features().require_write()?;
+        self.append_to_gc_log(&mut log, &[], &dead)?;
         for id in snapshots {
             self.backend.delete(&Key::Snapshot(*id))?;
         }

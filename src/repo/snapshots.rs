@@ -1,9 +1,8 @@
 //! Committed snapshots: listing, reading, and finding one by what a person types.
 
-use super::session::FENCE;
 use super::{RepoError, Repository};
 use crate::backend::{Key, Kind};
-use crate::format::manifest::Manifest;
+use crate::format::manifest::{FenceRecord, Manifest};
 use crate::format::sealed::SealedKind;
 use crate::ids::ObjectId;
 use crate::repo::objects::{check_name, open_record};
@@ -44,7 +43,7 @@ impl Repository {
         for listed in listed {
             let Key::Snapshot(id) = listed.key else { continue };
             // The length alone could be that of a snapshot cut short.
-            let fence = listed.len == FENCE.len() as u64 && self.is_fence(id)?;
+            let fence = listed.len == FenceRecord::STORED_LEN && self.is_fence(id)?;
             if !fence && !log.is_dead(&id) {
                 ids.push(id);
             }
@@ -54,11 +53,19 @@ impl Repository {
 
     /// True if a fence is in the place of this snapshot.
     pub fn is_fence(&self, id: ObjectId) -> Result<bool, RepoError> {
-        match self.backend.get(&Key::Snapshot(id), None) {
-            Ok(object) => Ok(object == FENCE),
-            Err(error) if error.is_not_found() => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        let key = Key::Snapshot(id);
+        let object = match self.backend.get(&key, None) {
+            Ok(object) => object,
+            Err(error) if error.is_not_found() => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        let fence: Result<FenceRecord, _> = open_record(&self.keys, SealedKind::Fence, &key, &object);
+        Ok(fence.is_ok_and(|fence| fence.snapshot == *id.as_bytes()))
+    }
+
+    /// The stored bytes of a fence in the place of this snapshot.
+    pub fn seal_fence(&self, id: ObjectId) -> Vec<u8> {
+        self.seal_record(SealedKind::Fence, &FenceRecord { snapshot: *id.as_bytes() })
     }
 
     /// Reads one snapshot.

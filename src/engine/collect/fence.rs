@@ -1,11 +1,10 @@
 //! Other sessions: which are alive, and taking those of dead writers out of the way.
 
 use crate::backend::{Key, Kind};
-use crate::format::manifest::{GcRecord, SessionRecord};
+use crate::format::manifest::{FenceRecord, SessionRecord};
 use crate::format::sealed::SealedKind;
 use crate::ids::{ObjectId, SessionId};
 use crate::repo::gc_log::{GcLog, tombstone};
-use crate::repo::session::FENCE;
 use crate::repo::{RepoError, Repository};
 
 /// Fences every session whose writer is gone, and finishes what a crashed collector left half fenced.
@@ -24,7 +23,7 @@ pub(super) fn fence_dead_sessions(repository: &Repository, log: &mut GcLog) -> R
     }
     for listed in repository.list(Kind::Snapshots)? {
         if let Key::Snapshot(id) = listed.key
-            && listed.len == FENCE.len() as u64
+            && listed.len == FenceRecord::STORED_LEN
             && repository.is_fence(id)?
         {
             remove_fence(repository, log, id)?;
@@ -38,7 +37,7 @@ fn fence(repository: &Repository, log: &mut GcLog, id: SessionId) -> Result<(), 
     match repository.backend.get(&Key::Pending(id), None) {
         Ok(pending) => {
             let snapshot = ObjectId::of(&pending);
-            let placed = repository.backend.put(&Key::Snapshot(snapshot), FENCE);
+            let placed = repository.backend.put(&Key::Snapshot(snapshot), &repository.seal_fence(snapshot));
             match placed {
                 Ok(()) => remove_fence(repository, log, snapshot)?,
                 Err(error) if error.is_exists() && repository.is_fence(snapshot)? => {
@@ -58,8 +57,7 @@ fn fence(repository: &Repository, log: &mut GcLog, id: SessionId) -> Result<(), 
 
 /// Declares the snapshot dead, which a late commit cannot undo, and only then takes the fence away.
 fn remove_fence(repository: &Repository, log: &mut GcLog, snapshot: ObjectId) -> Result<(), RepoError> {
-    let record = GcRecord { condemned: Vec::new(), dead: vec![tombstone(&snapshot)] };
-    repository.append_gc_record(log, &record)?;
+    repository.append_to_gc_log(log, &[], &[tombstone(&snapshot)])?;
     Ok(repository.backend.delete(&Key::Snapshot(snapshot))?)
 }
 
@@ -93,7 +91,9 @@ pub(super) fn lowest_epoch(repository: &Repository) -> Result<u64, RepoError> {
     for (id, _) in announced(repository)? {
         let record: Result<SessionRecord, _> = repository.read_record(SealedKind::Session, &Key::Session(id));
         lowest = lowest.min(match record {
-            Ok(record) => record.epoch,
+            Ok(record) if record.id == *id.as_bytes() => record.epoch,
+            // The record of another session: somebody exchanged them.
+            Ok(_) => 0,
             // Ended since it was listed.
             Err(RepoError::Backend(error)) if error.is_not_found() => continue,
             // Unreadable, so it may have seen nothing.

@@ -110,7 +110,9 @@ fn pending_manifests(repository: &Repository) -> Result<Vec<(String, Manifest)>,
     let mut manifests = Vec::new();
     for listed in repository.list(Kind::Sessions)? {
         let Key::Pending(id) = listed.key else { continue };
-        match repository.read_record(SealedKind::Snapshot, &listed.key) {
+        match repository.read_record::<Manifest>(SealedKind::Snapshot, &listed.key) {
+            // Only what the session itself wrote: a copy of another snapshot's manifest protects nothing new.
+            Ok(manifest) if manifest.session != *id.as_bytes() => {}
             Ok(manifest) => manifests.push((format!("of session {}", id.short()), manifest)),
             // Committed or given up since it was listed.
             Err(RepoError::Backend(error)) if error.is_not_found() => {}

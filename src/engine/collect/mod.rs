@@ -18,7 +18,6 @@ use self::settle::settle;
 use crate::backend::{Key, Kind};
 use crate::error::Error;
 use crate::event::{Event, Unit};
-use crate::format::manifest::GcRecord;
 use crate::ids::ChunkId;
 use crate::repo::gc_log::{GcLog, tombstone};
 use crate::repo::index::Location;
@@ -69,6 +68,7 @@ pub fn collect(repository: &Repository, options: Options) -> Result<Report, Erro
     repository.require_collect()?;
     let mut report = Report::default();
     let mut log = repository.gc_log()?;
+    log.features().require_collect()?;
     if !options.dry_run {
         report.fenced = fence::fence_dead_sessions(repository, &mut log)?;
         report.swept = repository.backend.sweep().map_err(RepoError::from)? as u64;
@@ -91,8 +91,8 @@ pub fn collect(repository: &Repository, options: Options) -> Result<Report, Erro
     if plan.condemn.is_empty() {
         repository.refresh_gc_log(&mut log)?;
     } else {
-        let condemned = plan.condemn.iter().map(tombstone).collect();
-        repository.append_gc_record(&mut log, &GcRecord { condemned, dead: Vec::new() })?;
+        let condemned: Vec<_> = plan.condemn.iter().map(tombstone).collect();
+        repository.append_to_gc_log(&mut log, &condemned, &[])?;
     }
     fence::remove_dead_snapshots(repository, &log)?;
     remove_condemned(repository, &log, &mut report)?;

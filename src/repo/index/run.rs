@@ -40,6 +40,10 @@ impl Run {
         let sealed = backend.get(&key, Some(trailer.offset..trailer_at))?;
         let plain = opener.open_vec(Section::Footer, 0, sealed).map_err(crypto_error(key))?;
         let footer = IndexFooter::decode(&plain).map_err(format_error(key))?;
+        if footer.end() != Some(trailer.offset) {
+            let why = "its pages do not end where its footer begins".to_owned();
+            return Err(RepoError::Damaged { object: key.to_string(), why });
+        }
         Ok(Self { id, footer, stored_len, opener, filter: None })
     }
 
