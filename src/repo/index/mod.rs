@@ -244,8 +244,7 @@ impl Index {
 
     fn adopt_unnamed_packs(&self, repository: &Repository) -> Result<HashMap<ChunkId, (PackEntry, u16)>, RepoError> {
         let whole = self.runs.iter().enumerate().filter(|(number, _)| !self.broken.contains(number));
-        let named: HashSet<ObjectId> =
-            whole.flat_map(|(_, run)| &run.footer.packs).map(|pack| pack.id).collect();
+        let named: HashSet<ObjectId> = whole.flat_map(|(_, run)| &run.footer.packs).map(|pack| pack.id).collect();
         let mut adopted = HashMap::new();
         for listed in repository.list(Kind::Packs)? {
             let Key::Pack(id) = listed.key else { continue };
