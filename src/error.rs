@@ -1,5 +1,6 @@
 //! Errors of whole operations, and what kind of failure each is.
 
+pub use crate::event::chain;
 use crate::pipeline::egress::EgressError;
 use crate::repo::RepoError;
 
@@ -106,19 +107,4 @@ fn repo_category(error: &RepoError) -> Category {
         error if error.is_damage() => Category::Damaged,
         _ => Category::Failed,
     }
-}
-
-/// An error and its causes on one line, each said once.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let part = error.to_string();
-        if !text.ends_with(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        cause = error.source();
-    }
-    text
 }

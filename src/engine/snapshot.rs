@@ -181,7 +181,11 @@ pub fn snapshot(repository: &Repository, options: &Options) -> Result<Report, Er
         None
     } else {
         let id = commit(repository, &mut session, &mut store, &manifest)?;
-        crate::repo::index::merge::merge_full_levels(repository)?;
+        // The snapshot is there, whatever becomes of the index: not merging it only costs time.
+        if let Err(error) = crate::repo::index::merge::merge_full_levels(repository) {
+            let text = format!("the index was not merged: {}", crate::error::chain(&error));
+            repository.env.tell(&Event::Warning(&text));
+        }
         Some(id)
     };
     Ok(Report { id, manifest, counts: store.counts() })

@@ -90,7 +90,9 @@ impl Session {
         if self.log.is_dead(&id) {
             return Err(RepoError::Fenced);
         }
-        self.close()
+        // The snapshot is there; what is left of the session the next collector removes.
+        let _ = self.close();
+        Ok(())
     }
 
     /// Ends the session (step 8), committed or not.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{SourceError, Verdict};
-use crate::error::chain;
+use crate::event::chain;
 use crate::format::catalog::{self, CatalogEntry, CatalogKind};
 use crate::pipeline::lanes::Lanes;
 use crate::tar::{Entry, EntryKind, FolderObserver, FolderOptions, FolderProblem, write_folder};

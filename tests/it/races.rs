@@ -172,3 +172,66 @@ fn a_put_that_lands_though_it_failed_is_still_protected() {
         assert_clean(&quiet, "after a lost answer");
     }
 }
+
+/// True for the first call after the snapshot was put.
+fn after_commit() -> impl Fn(&Call) -> bool + Send + 'static {
+    let committed = std::sync::atomic::AtomicBool::new(false);
+    move |call| {
+        let before = committed.load(std::sync::atomic::Ordering::SeqCst);
+        if is(Operation::Put, Kind::Snapshots)(call) {
+            committed.store(true, std::sync::atomic::Ordering::SeqCst);
+        }
+        before && call.operation == Operation::Delete
+    }
+}
+
+/// A stop that comes after the commit is too late: the snapshot is there, and nothing else may be said.
+#[test]
+fn a_committed_snapshot_is_reported_even_if_tidying_fails() {
+    let world = World::new(8);
+    let repository = world.init().expect("init");
+    for seed in 0..7 {
+        world.take(&repository, &one("db", stream(&[(seed, 3 << 10)]))).expect("a snapshot");
+    }
+    let backend = Arc::new(FaultyBackend::new(Arc::clone(&world.store) as _, Fault::None));
+    let watched = world.open_on(Arc::clone(&backend) as _).expect("opens");
+    let cancel = watched.env.cancel.clone();
+    backend.ambush(after_commit(), move || cancel.cancel());
+    // This one would merge index runs, which stops when asked to.
+    let report = world.take(&watched, &one("db", stream(&[(8, 3 << 10)]))).expect("it was committed");
+    assert_eq!(world.store.keys(Kind::Indexes).len(), 8, "the merge was not stopped");
+    assert!(repository.read_snapshot(report.id.expect("an id")).is_ok());
+}
+
+/// True for the first read of an index run after one was put.
+fn reading_the_own_run() -> impl Fn(&Call) -> bool + Send + 'static {
+    let put = std::sync::atomic::AtomicBool::new(false);
+    move |call| {
+        let before = put.load(std::sync::atomic::Ordering::SeqCst);
+        if is(Operation::Put, Kind::Indexes)(call) {
+            put.store(true, std::sync::atomic::Ordering::SeqCst);
+        }
+        before && is(Operation::Get, Kind::Indexes)(call)
+    }
+}
+
+#[test]
+fn a_writer_finds_its_run_merged_by_another() {
+    let world = World::new(10);
+    let repository = world.init().expect("init");
+    for seed in 0..7 {
+        world.take(&repository, &one("db", stream(&[(seed, 3 << 10)]))).expect("a snapshot");
+    }
+    let backend = Arc::new(FaultyBackend::new(Arc::clone(&world.store) as _, Fault::None));
+    let watched = world.open_on(Arc::clone(&backend) as _).expect("opens");
+    let store = Arc::clone(&world.store);
+    backend.ambush(reading_the_own_run(), move || {
+        sfarc::repo::index::merge::merge_full_levels(&repository).expect("merged");
+        assert_eq!(store.keys(Kind::Indexes).len(), 1, "there was nothing to merge");
+    });
+    let streams = one("db", stream(&[(8, 3 << 10), (1, 3 << 10)]));
+    let report = world.take(&watched, &streams).expect("taken");
+    let expected = [(report.id.expect("an id"), streams)].into();
+    crate::common::assert_restores(&watched, &expected, "after the merge");
+    assert_clean(&watched, "after the merge");
+}

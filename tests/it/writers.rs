@@ -86,7 +86,9 @@ fn round(folder: &Path, number: u64, with_check: bool) -> (Expected, u64) {
         let written = writers.into_iter().flat_map(|writer| writer.join().expect("a writer")).collect();
         drop(tell);
         let deleted = collector.join().expect("the collector");
-        checker.map(|checker| checker.join().expect("the checker"));
+        if let Some(checker) = checker {
+            checker.join().expect("the checker");
+        }
         (written, deleted)
     })
 }

@@ -14,6 +14,9 @@ use crate::format::index::PackEntry;
 use crate::ids::{ChunkId, ObjectId};
 use crate::limits;
 
+/// How often the index is opened anew while others merge its runs.
+const ATTEMPTS: usize = 8;
+
 /// Where a chunk lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Location {
@@ -51,7 +54,7 @@ impl Index {
     /// Opens all runs. With `log`, chunks of condemned packs are known as such.
     pub fn open(repository: &Repository, log: &GcLog) -> Result<Self, RepoError> {
         // A run that vanished between listing and opening was merged into another: look again.
-        for _ in 0..8 {
+        for _ in 0..ATTEMPTS {
             match Self::try_open(repository, log) {
                 Err(RepoError::Backend(error)) if error.is_not_found() => {}
                 other => return other,
@@ -128,8 +131,15 @@ impl Index {
 
     /// Adds a run that was written after the index was opened.
     pub fn add_written(&mut self, repository: &Repository, id: ObjectId, len: u64) -> Result<(), RepoError> {
-        self.add(Run::open(&*repository.backend, &repository.keys, id, len)?, &GcLog::default());
-        Ok(())
+        match Run::open(&*repository.backend, &repository.keys, id, len) {
+            Ok(run) => {
+                self.add(run, &GcLog::default());
+                Ok(())
+            }
+            // Merged into another already.
+            Err(RepoError::Backend(error)) if error.is_not_found() => self.reopen(repository),
+            Err(error) => Err(error),
+        }
     }
 
     /// Learns what was condemned since the index was opened.
@@ -166,13 +176,13 @@ impl Index {
 
     /// Like `find_all`, but opens the index anew where a run was merged into another since it was opened.
     fn find_reopening(&mut self, repository: &Repository, id: &ChunkId) -> Result<Vec<Location>, RepoError> {
-        match self.find_all(repository, id) {
-            Err(RepoError::Backend(error)) if error.is_not_found() && !self.pinned => {
-                self.reopen(repository)?;
-                self.find_all(repository, id)
+        for _ in 0..ATTEMPTS {
+            match self.find_all(repository, id) {
+                Err(RepoError::Backend(error)) if error.is_not_found() && !self.pinned => self.reopen(repository)?,
+                other => return other,
             }
-            other => other,
         }
+        self.find_all(repository, id)
     }
 
     /// Opens the index anew, in the way in which it was opened.
