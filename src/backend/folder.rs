@@ -113,21 +113,15 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 fn read_range(path: &Path, range: Option<Range<u64>>) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let end = file.metadata()?.len();
-    let wanted = range.as_ref().map_or(end, |range| range.end.saturating_sub(range.start));
-    if wanted > limits::OBJECT_MAX_BYTES {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    let Some(range) = range else {
-        let mut bytes = Vec::with_capacity(wanted as usize);
-        Read::by_ref(&mut file).take(limits::OBJECT_MAX_BYTES).read_to_end(&mut bytes)?;
-        return Ok(bytes);
-    };
-    if range.end > end || range.start > range.end {
+    let wanted = range.unwrap_or(0..end);
+    if wanted.end > end || wanted.start > wanted.end {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    let len = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
-    file.seek(SeekFrom::Start(range.start))?;
-    let mut bytes = vec![0; len];
+    if wanted.end - wanted.start > limits::OBJECT_MAX_BYTES {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let mut bytes = vec![0; (wanted.end - wanted.start) as usize];
+    file.seek(SeekFrom::Start(wanted.start))?;
     file.read_exact(&mut bytes)?;
     Ok(bytes)
 }

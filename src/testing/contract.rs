@@ -65,7 +65,7 @@ fn samples() -> Vec<(Key, &'static [u8])> {
         (Key::Index(ObjectId::of(b"index")), b"index"),
         (Key::Snapshot(ObjectId::of(b"snapshot")), b"snapshot"),
         (Key::Pending(SessionId::new([3; 16])), b"pending"),
-        (Key::Gc(u64::MAX), b"gc"),
+        (Key::Gc(u64::MAX - 1), b"gc"),
     ]
 }
 

@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::backend::{Backend, BackendError, Cause, Hold, Key, Kind, Listed};
+use crate::format::manifest::FenceRecord;
 use crate::ids::{ObjectId, SessionId};
-use crate::repo::session::FENCE;
 
 /// Objects in memory.
 ///
@@ -56,7 +56,7 @@ fn refused(why: &str) -> Cause {
 
 impl State {
     fn put(&mut self, key: &Key, bytes: &[u8]) -> Result<(), Cause> {
-        let fence = matches!(key, Key::Snapshot(_)) && bytes == FENCE;
+        let fence = matches!(key, Key::Snapshot(_)) && bytes.len() as u64 == FenceRecord::STORED_LEN;
         if !fence && key.content_id().is_some_and(|id| ObjectId::of(bytes) != *id) {
             return Err(refused("the bytes do not hash to the name"));
         }

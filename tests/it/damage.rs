@@ -5,16 +5,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sfarc::backend::{Backend, Key, Kind};
 use sfarc::engine::check;
+use sfarc::format::manifest::FenceRecord;
 use sfarc::ids::ObjectId;
 use sfarc::pipeline::egress::Egress;
 use sfarc::repo::Repository;
-use sfarc::repo::session::{FENCE, Session};
+use sfarc::repo::session::Session;
 use sfarc::repo::snapshots::Snapshot;
 use sfarc::testing::clock::SECOND;
 use sfarc::testing::world::{Streams, World, read_stream};
 use sfarc::{Category, Error};
 
 use crate::common::{Expected, collect_quietly, noise, one, packs_of, stream};
+
+const FENCE_LEN: usize = FenceRecord::STORED_LEN as usize;
 
 /// What is done to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +79,7 @@ fn packs_of_id(repository: &Repository, id: ObjectId) -> Vec<Key> {
 fn actions(world: &World, key: &Key) -> Vec<Action> {
     let len = world.store.bytes(key).expect("it is there").len();
     let mut actions = vec![Action::Lengthen, Action::Zero, Action::Remove];
-    let lens = [0, 1, FENCE.len(), 112, len / 2, len.saturating_sub(16), len - 1];
+    let lens = [0, 1, FENCE_LEN, 112, len / 2, len.saturating_sub(16), len - 1];
     actions.extend(lens.into_iter().filter(|&short| short < len).map(Action::Truncate));
     let places = [0, 6, 7, 20, 40, 60, 100, 112, 130, len / 3, len / 2, len - 30, len - 14, len - 8, len - 1];
     actions.extend(places.into_iter().filter(|&place| place < len).map(Action::Flip));
@@ -281,7 +284,7 @@ fn garbage_is_not_collected_beside_a_damaged_snapshot() {
     let world = subject.world.after_crash();
     let key = world.store.keys(Kind::Snapshots)[0];
     let before = world.store.keys(Kind::Packs);
-    for action in [Action::Flip(120), Action::Truncate(FENCE.len()), Action::Truncate(0)] {
+    for action in [Action::Flip(120), Action::Truncate(FENCE_LEN), Action::Truncate(0)] {
         let world = subject.world.after_crash();
         damage(&world, &key, action);
         let repository = world.open().expect("opens");
