@@ -91,13 +91,17 @@ fn choose<'a>(snapshot: &'a Snapshot, options: &Options) -> Result<Vec<&'a Strea
     Ok(folders)
 }
 
-/// The file name of a stream: its own name, but for what a name cannot hold.
+/// The file name of a stream: its own name, but for what a name cannot hold. No two names have the same.
 pub fn file_name(name: &[u8]) -> PathBuf {
     let mut safe = Vec::with_capacity(name.len());
-    for &byte in name {
+    for (place, &byte) in name.iter().enumerate() {
         match byte {
             b'/' => safe.extend(b"%2F"),
             0 => safe.extend(b"%00"),
+            // Only what would look like one of these escapes: most names with a percent sign stay as they are.
+            b'%' if [&b"2F"[..], b"00", b"2E", b"25"].iter().any(|escape| name[place + 1..].starts_with(escape)) => {
+                safe.extend(b"%25");
+            }
             _ => safe.push(byte),
         }
     }
