@@ -53,7 +53,7 @@ fn fail(error: &CliError, json: bool) -> Exit {
         CliError::Operation(error) => chain(error),
         CliError::Output(_) => chain(error),
     };
-    let line = if json { json::error(&text, exit) } else { format!("sfarc: {text}{}", hint(error)) };
+    let line = if json { json::error(&text, exit) } else { format!("sfarc: {}{}", text::message(&text), hint(error)) };
     // Nobody is left to tell if standard error is gone.
     let _ = writeln!(std::io::stderr(), "{line}");
     exit

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::text;
 use crate::event::{Event, Observer, Unit};
 
 /// Draws events on standard error.
@@ -42,7 +43,7 @@ impl Observer for Terminal {
             Event::Begin { what, total, unit } if self.bars => {
                 let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
                 bar.set_style(style(*total, *unit));
-                bar.set_message((*what).to_owned());
+                bar.set_message(text::name(what.as_bytes()));
                 bar.enable_steady_tick(Duration::from_millis(200));
                 if let Some(old) = self.bar().replace(bar) {
                     old.finish_and_clear();
@@ -58,9 +59,10 @@ impl Observer for Terminal {
                     bar.finish_and_clear();
                 }
             }
-            Event::Warning(text) => {
+            Event::Warning(warning) => {
+                let warning = text::message(warning);
                 // Nobody is left to tell if standard error is gone.
-                let warn = || drop(writeln!(std::io::stderr(), "warning: {text}"));
+                let warn = || drop(writeln!(std::io::stderr(), "warning: {warning}"));
                 match &*self.bar() {
                     Some(bar) => bar.suspend(warn),
                     None => warn(),

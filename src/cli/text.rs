@@ -78,6 +78,11 @@ pub(super) fn name(bytes: &[u8]) -> String {
     text
 }
 
+/// A message for a terminal: names in it, and what a command said, cannot move the cursor.
+pub(super) fn message(text: &str) -> String {
+    text.split('\n').map(|line| name(line.as_bytes())).collect::<Vec<_>>().join("\n")
+}
+
 /// Splits `NAME=REST` of an argument; nothing if there is no `=`.
 pub(super) fn split_name(argument: &OsStr) -> Option<(&OsStr, &OsStr)> {
     let bytes = argument.as_bytes();
@@ -116,6 +121,7 @@ mod tests {
     #[test]
     fn names_cannot_move_the_cursor() {
         assert_eq!(name(b"a\x1b[2Jb\xffc"), "a\\u{1b}[2Jb\\xffc");
+        assert_eq!(message("two\nlines\r"), "two\nlines\\r");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Giving streams back: written beside, proven, and only then renamed to their names.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -13,11 +14,12 @@ use super::folder::{Located, for_each_entry, is_below};
 use super::name_of;
 use crate::error::Error;
 use crate::event::{Event, Unit};
+use crate::format::catalog::CatalogKind;
 use crate::format::manifest::StreamEntry;
 use crate::pipeline::egress::{Egress, EgressError};
 use crate::repo::Repository;
 use crate::repo::snapshots::Snapshot;
-use crate::tar::{ExtractError, ExtractOptions, ExtractProblem, Extractor, TarReader};
+use crate::tar::{Entry, EntryKind, ExtractError, ExtractOptions, ExtractProblem, Extractor, TarReader};
 
 /// What to give back, and where.
 #[derive(Debug, Clone, Default)]
@@ -91,13 +93,17 @@ fn choose<'a>(snapshot: &'a Snapshot, options: &Options) -> Result<Vec<&'a Strea
     Ok(folders)
 }
 
-/// The file name of a stream: its own name, but for what a name cannot hold.
+/// The file name of a stream: its own name, but for what a name cannot hold. No two names have the same.
 pub fn file_name(name: &[u8]) -> PathBuf {
     let mut safe = Vec::with_capacity(name.len());
-    for &byte in name {
+    for (place, &byte) in name.iter().enumerate() {
         match byte {
             b'/' => safe.extend(b"%2F"),
             0 => safe.extend(b"%00"),
+            // Only what would look like one of these escapes: most names with a percent sign stay as they are.
+            b'%' if [&b"2F"[..], b"00", b"2E", b"25"].iter().any(|escape| name[place + 1..].starts_with(escape)) => {
+                safe.extend(b"%25");
+            }
             _ => safe.push(byte),
         }
     }
@@ -165,14 +171,14 @@ fn stage(
     let made = fs::DirBuilder::new().mode(0o700).create(staged);
     made.map_err(Error::io(format!("make the folder {}", staged.display())))?;
     if paths.is_empty() {
-        return extract(staged, |send| {
+        return extract(staged, &HashMap::new(), |send| {
             let written = egress.write_all(&stream.content, send);
             written.map_err(|error| Error::restore(snapshot.id.short(), name_of(stream), error))
         });
     }
-    let wanted = select(egress, snapshot, stream, paths)?;
-    extract(staged, |send| {
-        for range in &wanted {
+    let Selection { ranges, names } = select(egress, snapshot, stream, paths)?;
+    extract(staged, &names, |send| {
+        for range in &ranges {
             let written = egress.write_range(&stream.content, range.start, range.end - range.start, &mut *send);
             written.map_err(|error| Error::restore(snapshot.id.short(), name_of(stream), error))?;
         }
@@ -189,14 +195,32 @@ fn stage_file(egress: &mut Egress<'_>, snapshot: &Snapshot, stream: &StreamEntry
     file.sync_all().map_err(Error::io(action()))
 }
 
-/// The ranges of the tar stream that hold the wanted paths, neighbours joined.
+/// What is wanted of a folder stream.
+#[derive(Default)]
+struct Selection {
+    /// The ranges of the tar stream that hold it, neighbours joined.
+    ranges: Vec<std::ops::Range<u64>>,
+    /// First names of files that are not wanted themselves, and the wanted hard links that take their places.
+    names: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Selection {
+    fn add(&mut self, start: u64, end: u64) {
+        match self.ranges.last_mut() {
+            Some(last) if last.end == start => last.end = end,
+            _ => self.ranges.push(start..end),
+        }
+    }
+}
+
 fn select(
     egress: &mut Egress<'_>,
     snapshot: &Snapshot,
     stream: &StreamEntry,
     paths: &[Vec<u8>],
-) -> Result<Vec<std::ops::Range<u64>>, Error> {
-    let mut ranges: Vec<std::ops::Range<u64>> = Vec::new();
+) -> Result<Selection, Error> {
+    let mut selection = Selection::default();
+    let is_wanted = |name: &[u8]| paths.iter().any(|path| is_below(name, path));
     let mut missing: Vec<bool> = vec![true; paths.len()];
     for_each_entry(egress, snapshot, stream, |Located { entry, start, end, .. }| {
         let mut wanted = false;
@@ -205,19 +229,28 @@ fn select(
                 (wanted, *missing) = (true, false);
             }
         }
-        match ranges.last_mut() {
-            Some(last) if wanted && last.end == start => last.end = end,
-            _ if wanted => ranges.push(start..end),
-            _ => {}
+        if wanted {
+            selection.add(start, end);
+            if entry.kind == CatalogKind::Hardlink && !is_wanted(&entry.link) {
+                selection.names.entry(entry.link).or_insert(entry.path);
+            }
         }
     })?;
-    match missing.iter().position(|&missing| missing) {
-        None => Ok(ranges),
-        Some(place) => {
-            let path = String::from_utf8_lossy(&paths[place]).into_owned();
-            Err(Error::Usage(format!("stream `{}` holds nothing at `{path}`; see `sfarc ls`", name_of(stream))))
-        }
+    if let Some(place) = missing.iter().position(|&missing| missing) {
+        let path = String::from_utf8_lossy(&paths[place]).into_owned();
+        return Err(Error::Usage(format!("stream `{}` holds nothing at `{path}`; see `sfarc ls`", name_of(stream))));
     }
+    if selection.names.is_empty() {
+        return Ok(selection);
+    }
+    // The contents of hard links are where their first names are: once more, now that these are known.
+    let mut whole = Selection { names: selection.names, ranges: Vec::new() };
+    for_each_entry(egress, snapshot, stream, |Located { entry, start, end, .. }| {
+        if is_wanted(&entry.path) || whole.names.contains_key(&entry.path) {
+            whole.add(start, end);
+        }
+    })?;
+    Ok(whole)
 }
 
 /// Bytes of a tar stream that travel together to the extractor.
@@ -226,11 +259,13 @@ const PIECE_BYTES: usize = 256 << 10;
 /// Extracts the tar stream that `produce` sends, on a thread of its own.
 fn extract(
     target: &Path,
+    names: &HashMap<Vec<u8>, Vec<u8>>,
     produce: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), Error>,
 ) -> Result<Vec<String>, Error> {
     let (sender, receiver) = crossbeam_channel::bounded::<Vec<u8>>(4);
     std::thread::scope(|scope| {
-        let extractor = scope.spawn(move || run_extractor(target, Pieces { receiver, piece: Vec::new(), at: 0 }));
+        let extractor =
+            scope.spawn(move || run_extractor(target, names, Pieces { receiver, piece: Vec::new(), at: 0 }));
         let mut open = Vec::with_capacity(PIECE_BYTES);
         let mut send = |bytes: &[u8]| -> io::Result<()> {
             open.extend_from_slice(bytes);
@@ -280,7 +315,7 @@ impl io::Read for Pieces {
 /// Problems that are told one by one; more are only counted.
 const PROBLEMS: usize = 1000;
 
-fn run_extractor(target: &Path, pieces: Pieces) -> Result<Vec<String>, Error> {
+fn run_extractor(target: &Path, names: &HashMap<Vec<u8>, Vec<u8>>, pieces: Pieces) -> Result<Vec<String>, Error> {
     let failed = |error: &dyn std::error::Error| {
         Error::Refused(format!("cannot write below {}: {}", target.display(), crate::error::chain(error)))
     };
@@ -298,7 +333,10 @@ fn run_extractor(target: &Path, pieces: Pieces) -> Result<Vec<String>, Error> {
     let options = ExtractOptions { replace: false, holes: false };
     let mut extractor = Extractor::new(folder.into(), options, &mut on_problem);
     let mut reader = TarReader::new_part(pieces);
-    while let Some((entry, _)) = reader.next_entry().map_err(|error| failed(&error))? {
+    while let Some((mut entry, _)) = reader.next_entry().map_err(|error| failed(&error))? {
+        if !rename(&mut entry, names) {
+            continue;
+        }
         match extractor.extract(&entry, &mut reader) {
             Ok(()) => {}
             // The target itself fails: more of the same would follow.
@@ -315,6 +353,19 @@ fn run_extractor(target: &Path, pieces: Pieces) -> Result<Vec<String>, Error> {
     Ok(problems)
 }
 
+/// Gives an entry its name in this restore; false if it is there already.
+fn rename(entry: &mut Entry, names: &HashMap<Vec<u8>, Vec<u8>>) -> bool {
+    if let Some(name) = names.get(&entry.path) {
+        entry.path.clone_from(name);
+    } else if let Some(name) = names.get(&entry.link).filter(|_| entry.kind == EntryKind::Hardlink) {
+        if *name == entry.path {
+            return false;
+        }
+        entry.link.clone_from(name);
+    }
+    true
+}
+
 /// Writes one stream, or one file of a folder stream, to `sink`.
 pub fn cat(
     repository: &Repository,
@@ -328,16 +379,15 @@ pub fn cat(
     if path.is_empty() {
         return egress.write_all(&stream.content, sink).map_err(failed);
     }
-    let mut found = None;
-    for_each_entry(&mut egress, snapshot, stream, |located| {
-        if located.entry.path == path {
-            found = Some(located);
-        }
-    })?;
+    let mut found = find_entry(&mut egress, snapshot, stream, path)?;
+    if let Some(located) = found.as_ref().filter(|located| located.entry.kind == CatalogKind::Hardlink) {
+        let first = located.entry.link.clone();
+        found = find_entry(&mut egress, snapshot, stream, &first)?;
+    }
     let name = String::from_utf8_lossy(path).into_owned();
     let found =
         found.ok_or_else(|| Error::Usage(format!("stream `{}` holds no `{name}`; see `sfarc ls`", name_of(stream))))?;
-    if found.entry.kind != crate::format::catalog::CatalogKind::File || found.entry.stored_len != found.entry.size {
+    if found.entry.kind != CatalogKind::File || found.entry.stored_len != found.entry.size {
         let text = format!("`{name}` is not a plain file (or it is a sparse one); use `sfarc restore --path`");
         return Err(Error::Usage(text));
     }
@@ -349,4 +399,19 @@ pub fn cat(
     written.map_err(failed)?;
     let right = *hash.finalize().as_bytes() == found.entry.hash;
     if right { Ok(()) } else { Err(failed(EgressError::WrongHash)) }
+}
+
+fn find_entry(
+    egress: &mut Egress<'_>,
+    snapshot: &Snapshot,
+    stream: &StreamEntry,
+    path: &[u8],
+) -> Result<Option<Located>, Error> {
+    let mut found = None;
+    for_each_entry(egress, snapshot, stream, |located| {
+        if located.entry.path == path {
+            found = Some(located);
+        }
+    })?;
+    Ok(found)
 }

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -15,6 +16,12 @@ use crate::pipeline::lanes::Lanes;
 const STDERR_LINES: usize = 10;
 const STDERR_LINE_BYTES: u64 = 4096;
 const CANCEL_POLL: Duration = Duration::from_millis(50);
+
+/// How long the end of a failed command's standard error is waited for: what it left running may hold the pipe.
+const STDERR_WAIT: Duration = Duration::from_millis(500);
+
+/// The end of what a command wrote to its standard error.
+type LastLines = Arc<Mutex<VecDeque<String>>>;
 
 /// Runs a shell command and takes its standard output.
 ///
@@ -40,20 +47,30 @@ async fn run_async(command: &str, lanes: &mut Lanes, cancel: &Cancel) -> Result<
     let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
         return Err(io::Error::other("the command has no output").into());
     };
-    let stderr = tokio::spawn(last_lines(stderr));
-    let copied = tokio::select! {
-        copied = copy(stdout, lanes) => copied,
+    let lines = LastLines::default();
+    let drained = tokio::spawn(keep_last_lines(stderr, Arc::clone(&lines)));
+    let ended = tokio::select! {
+        ended = copy_and_wait(stdout, &mut child, lanes) => ended,
         () = cancelled(cancel) => Err(io::Error::other("interrupted")),
     };
-    if let Err(error) = copied {
-        kill_group(&mut child).await;
-        return Err(error.into());
+    match ended {
+        Ok(status) if status.success() => Ok(Verdict::default()),
+        Ok(status) => {
+            let _ = tokio::time::timeout(STDERR_WAIT, drained).await;
+            let lines = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
+            Err(SourceError::Failed { status, stderr: lines.into() })
+        }
+        Err(error) => {
+            kill_group(&mut child).await;
+            Err(error.into())
+        }
     }
-    let status = child.wait().await?;
-    if status.success() {
-        return Ok(Verdict::default());
-    }
-    Err(SourceError::Failed { status, stderr: stderr.await.unwrap_or_default() })
+}
+
+/// A command may close its output long before it ends: its verdict is its exit code.
+async fn copy_and_wait(stdout: ChildStdout, child: &mut Child, lanes: &mut Lanes) -> io::Result<ExitStatus> {
+    copy(stdout, lanes).await?;
+    child.wait().await
 }
 
 async fn copy(mut stdout: ChildStdout, lanes: &mut Lanes) -> io::Result<()> {
@@ -81,14 +98,14 @@ async fn kill_group(child: &mut Child) {
     let _ = child.wait().await;
 }
 
-async fn last_lines(stderr: ChildStderr) -> Vec<String> {
+async fn keep_last_lines(stderr: ChildStderr, lines: LastLines) {
     let mut reader = BufReader::new(stderr);
-    let mut lines = VecDeque::new();
     loop {
         let mut line = Vec::new();
         match (&mut reader).take(STDERR_LINE_BYTES).read_until(b'\n', &mut line).await {
-            Ok(0) | Err(_) => return lines.into(),
+            Ok(0) | Err(_) => return,
             Ok(_) => {
+                let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
                 if lines.len() == STDERR_LINES {
                     lines.pop_front();
                 }

@@ -101,9 +101,20 @@ fn kind_word(kind: CatalogKind) -> &'static str {
     }
 }
 
+/// As `ls -l` writes them, with the bits for setuid, setgid and sticky in the places of `x`.
 fn permissions(mode: u32) -> String {
+    let is_set = |bit: usize| mode >> bit & 1 == 1;
     let letters = "rwxrwxrwx".chars().enumerate();
-    letters.map(|(place, letter)| if mode >> (8 - place) & 1 == 1 { letter } else { '-' }).collect()
+    let letter = |(place, letter): (usize, char)| {
+        let special = if place == 8 { 't' } else { 's' };
+        match (is_set(8 - place), place % 3 == 2 && is_set(11 - place / 3)) {
+            (true, false) => letter,
+            (false, false) => '-',
+            (true, true) => special,
+            (false, true) => special.to_ascii_uppercase(),
+        }
+    };
+    letters.map(letter).collect()
 }
 
 fn print(stream: &StreamEntry, located: &Located, long: bool, output: &mut Output) -> Result<(), CliError> {
@@ -146,4 +157,17 @@ fn print(stream: &StreamEntry, located: &Located, long: bool, output: &mut Outpu
         entry.size,
         text::local_time(nanos),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permissions_look_as_they_do_elsewhere() {
+        let cases = [(0o755, "rwxr-xr-x"), (0o4755, "rwsr-xr-x"), (0o2640, "rw-r-S---"), (0o1777, "rwxrwxrwt")];
+        for (mode, text) in cases {
+            assert_eq!(permissions(mode), text);
+        }
+    }
 }

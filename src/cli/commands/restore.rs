@@ -62,7 +62,10 @@ fn print(stream: &Restored, output: &mut Output) -> Result<(), CliError> {
     }
     let name = text::name(stream.name.as_bytes());
     match &stream.failure {
-        None => output.summary(format_args!("{name}: {} in {}", text::size(stream.bytes), stream.path.display())),
+        None => {
+            let place = text::name(stream.path.as_os_str().as_bytes());
+            output.summary(format_args!("{name}: {} in {place}", text::size(stream.bytes)))
+        }
         Some(_) => output.summary(format_args!("{name}: not restored")),
     }
 }

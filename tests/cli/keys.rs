@@ -1,0 +1,95 @@
+//! Passwords and key files.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use crate::repo::{Ran, Repo, sfarc};
+
+/// The program with this password and nothing else that opens the repository.
+fn with_password(repo: &Repo, password: &str, args: &[&str]) -> Ran {
+    let mut command = repo.command(args);
+    command.env_remove("SFARC_KEY_FILE").env("SFARC_PASSWORD", password);
+    Ran::from(command.output().expect("the program starts"))
+}
+
+fn without(repo: &Repo, args: &[&str]) -> Command {
+    let mut command = repo.command(args);
+    command.env_remove("SFARC_KEY_FILE");
+    command
+}
+
+#[test]
+fn a_wrong_password_is_one_sentence() {
+    let repo = Repo::new();
+    repo.write("pw", b"right\n");
+    repo.run(["key", "add", "--new-password-file", "pw", "--label", "laptop"]).ok();
+    with_password(&repo, "right", &["list"]).ok();
+    let ran = with_password(&repo, "wrong", &["list"]).ends(12);
+    assert_eq!((ran.out.len(), ran.err.as_str()), (0, "sfarc: wrong password or key file\n"));
+    let ran = with_password(&repo, "", &["list"]).ends(2);
+    assert_eq!(ran.err, "sfarc: the password is empty\n");
+}
+
+#[test]
+fn a_password_comes_from_a_file_a_command_or_the_environment() {
+    let repo = Repo::new();
+    repo.write("pw", b"right\r\nsecond line");
+    repo.run(["key", "add", "--new-password-file", "pw"]).ok();
+    let run = |args: &[&str]| Ran::from(without(&repo, args).output().expect("the program starts"));
+    run(&["list", "--password-file", "pw"]).ok();
+    run(&["list", "--password-command", "head -1 pw"]).ok();
+    run(&["list", "--password-command", "exit 3"]).ends(1).says("the password command failed");
+    run(&["list", "--password-file", "none"]).ends(1).says("none");
+    run(&["list"]).ends(2).says("no password");
+    run(&["list", "--key-file", "pw"]).ends(1).says("not an sfarc key file");
+    run(&["list", "--key-file", "none"]).ends(1).says("none");
+    assert!(!repo.at("none").exists(), "only init and key add make key files");
+}
+
+#[test]
+fn a_repository_can_be_made_with_a_password() {
+    let repo = Repo::new();
+    let run = |args: &[&str]| {
+        let mut command = sfarc();
+        command.args(args).arg("--repo").arg(repo.at("new")).env("SFARC_PASSWORD", "pw");
+        Ran::from(command.output().expect("the program starts"))
+    };
+    run(&["init"]).ok().says("made repository");
+    run(&["snapshot", "--command", "a=echo 1"]).ok();
+    assert_eq!(run(&["cat", "latest", "a"]).ok().out, b"1\n");
+    let mode = fs::metadata(repo.at("new")).expect("the folder").permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn keys_are_added_listed_changed_and_removed() {
+    let repo = Repo::new();
+    let first = repo.run(["key", "list", "--json"]).ok().id();
+    let spare = repo.run(["key", "add", "--new-key-file", "spare", "--label", "in the safe", "--json"]).ok().id();
+    repo.run(["key", "list"]).ok().says("in the safe").says("key file").says(&spare[..8]);
+    let mode = fs::metadata(repo.at("spare")).expect("the key file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let open =
+        |key: &str| Ran::from(without(&repo, &["list", "--key-file", key]).output().expect("the program starts"));
+    open("spare").ok();
+    repo.run(["key", "change", "--new-key-file", "third"]).ok();
+    open("key").ends(12);
+    open("third").ok();
+    let listed =
+        Ran::from(without(&repo, &["key", "list", "--json", "--key-file", "spare"]).output().expect("it starts"));
+    let ids: Vec<_> = listed.ok().json().iter().map(|key| key["id"].clone()).collect();
+    assert_eq!(ids.len(), 2);
+    assert!(!ids.contains(&first.into()) && ids.contains(&spare.clone().into()));
+    let remove = |id: &str| {
+        Ran::from(without(&repo, &["key", "remove", id, "--key-file", "third"]).output().expect("the program starts"))
+    };
+    remove(&spare[..8]).ok();
+    open("spare").ends(12);
+    remove("zz").ends(1);
+    let last =
+        Ran::from(without(&repo, &["key", "list", "--json", "--key-file", "third"]).output().expect("it starts"));
+    let ran = remove(&last.ok().id()).ends(1);
+    assert!(ran.err.contains("last"), "{}", ran.err);
+    open("third").ok();
+}

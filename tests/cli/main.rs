@@ -1,0 +1,14 @@
+//! The program as people run it: the real binary, real folders, real signals.
+
+// Why a test was skipped is worth reading: see `--nocapture`.
+#![allow(clippy::print_stdout)]
+
+mod basics;
+mod faults;
+mod folders;
+mod help;
+mod json;
+mod keys;
+mod peers;
+mod repo;
+mod restore_safety;
