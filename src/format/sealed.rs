@@ -182,7 +182,22 @@ impl Trailer {
         let end = trailer.offset.checked_add(u64::from(trailer.len));
         let fits = trailer.offset >= HEADER_LEN as u64
             && trailer.len as usize >= TAG_LEN
+            && end.is_some()
             && end == object_len.checked_sub(Self::LEN as u64);
         if fits { Ok(trailer) } else { Err(FormatError::malformed(WHAT, "its footer is not inside the object")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by fuzzing: two sums that overflow are not equal.
+    #[test]
+    fn a_footer_beyond_the_end_of_numbers_is_refused() {
+        let trailer = Trailer { offset: u64::MAX - 5, len: 40 };
+        for object_len in [0, 15, 16, 34, 1 << 20, u64::MAX] {
+            assert!(Trailer::decode(&trailer.encode(), object_len).is_err(), "{object_len}");
+        }
     }
 }
