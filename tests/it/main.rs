@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod hostile;
 mod model;
+mod old_repos;
 mod races;
 mod tidy;
 mod writers;
