@@ -97,11 +97,12 @@ fn ranges(store: &Arc<dyn Backend>) -> Outcome {
 
 fn too_short(store: &Arc<dyn Backend>) -> Outcome {
     works(store.put(&Key::Gc(1), b"0123456789"))?;
-    for range in [0..11, 9..11, 10..11, 20..30, 0..u64::MAX, u64::MAX - 1..u64::MAX] {
+    for range in [0..11, 9..11, 10..11, 20..30, u64::MAX - 1..u64::MAX] {
         let read = store.get(&Key::Gc(1), Some(range.clone()));
         fails(read, |cause| matches!(cause, Cause::TooShort), &format!("bytes {range:?}"))?;
     }
-    Ok(())
+    // Nothing is that large: a store may say so before it looks.
+    fails(store.get(&Key::Gc(1), Some(0..u64::MAX)), |_| true, "all bytes there could ever be")
 }
 
 fn not_found(store: &Arc<dyn Backend>) -> Outcome {

@@ -17,6 +17,7 @@ use sfarc::{Category, Error};
 
 use crate::common::{Expected, collect_quietly, noise, one, packs_of, stream};
 
+/// Length of what a collector puts in the place of a snapshot that was never committed.
 const FENCE_LEN: usize = FenceRecord::STORED_LEN as usize;
 
 /// What is done to an object.
@@ -109,7 +110,7 @@ fn must_be_named(key: &Key, action: Action) -> bool {
         // A gap in the log shows, its end does not.
         (Kind::Gc, Action::Remove) => *key == Key::Gc(1),
         // Sessions are named at random and their records do not repeat the name.
-        (Kind::Sessions, Action::Swap(_)) | (Kind::Gc, Action::Swap(_)) => false,
+        (Kind::Sessions, Action::Swap(_)) => false,
         _ => true,
     }
 }
