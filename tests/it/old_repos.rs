@@ -66,7 +66,8 @@ fn golden_repositories_restore_byte_for_byte() {
         for expected in expected(version) {
             let snapshot = repository.resolve(&expected.snapshot).expect("the snapshot is there");
             let name = expected.stream.as_bytes();
-            let stream = snapshot.manifest.streams.iter().find(|stream| stream.name == name).expect("the stream is there");
+            let stream =
+                snapshot.manifest.streams.iter().find(|stream| stream.name == name).expect("the stream is there");
             let (mut hash, mut len) = (blake3::Hasher::new(), 0);
             let written = egress.write_all(&stream.content, |bytes| {
                 hash.update(bytes);
@@ -94,6 +95,7 @@ fn golden_repositories_are_sound_and_open_with_the_key_file() {
 
 /// The reader of tests/reader shares no code with this program: it knows what format-spec.md says.
 #[test]
+#[allow(clippy::print_stderr, reason = "says why it does nothing")]
 fn the_independent_reader_restores_golden_repositories() {
     let Some(python) = std::env::var_os("SFARC_READER_PYTHON") else {
         eprintln!("not run: tests/run installs what the reader needs and sets SFARC_READER_PYTHON");
