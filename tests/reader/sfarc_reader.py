@@ -26,14 +26,14 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 CONTEXT = "sfarc 2026-11-22 format 1 "
-CONFIG, PACK, INDEX, SNAPSHOT, GC = 1, 2, 3, 4, 6
+CONFIG, PACK, INDEX, SNAPSHOT, GC, FENCE = 1, 2, 3, 4, 6, 7
 IN_RECORD, IN_BLOCK, IN_FOOTER, IN_PAGE, IN_FILTER = 1, 2, 3, 4, 5
 HEADER_LEN, TAG_LEN, PAGE_LEN, ROW_LEN = 112, 16, 4096, 22
 PAGE_ROWS = (PAGE_LEN - TAG_LEN) // ROW_LEN
 CHUNK_MAX, BLOCK_MAX, PACK_MAX = 1 << 20, (256 << 10) + (1 << 20), 32 << 20
-RECORD_MAX, FOOTER_MAX, NODE_MAX_ROWS, LIST_MAX_DEPTH = 64 << 20, 256 << 20, 64, 24
+RECORD_MAX, FOOTER_MAX, NODE_MAX_ROWS, LIST_MAX_DEPTH = 64 << 20, 40 << 20, 64, 24
+FENCE_LENGTH = 162
 T = TypeVar("T")
-FENCE = b"SFARC fence\n"
 
 
 class Damage(Exception):
@@ -316,6 +316,12 @@ def read_manifest(name: str, fields: Fields) -> Manifest:
     return Manifest(time, name, host, fields.many(lambda: read_stream(fields)))
 
 
+def read_gc_record(fields: Fields) -> tuple[int, bytes, list[bytes], list[bytes]]:
+    """Epoch, features, condemned packs, dead snapshots."""
+    many = lambda: fields.many(lambda: fields.take(16))
+    return fields.uint(8), fields.take(24), many(), many()
+
+
 # The repository (sections 2, 6 and 9)
 
 
@@ -361,30 +367,40 @@ class Repository:
             kind, key = slot.uint(4), b""
             if kind == 0:
                 memory, passes, lanes = slot.uint(4), slot.uint(4), slot.uint(4)
-                require(8 * lanes <= memory <= 1 << 21 and passes <= 64 and lanes <= 64, "a slot asks for too much work")
+                require(8 * lanes <= memory <= 1 << 20 and passes <= 16 and lanes <= 64, "a slot asks for too much work")
                 if password is not None:
                     raw = hash_secret_raw(password, self.id, passes, memory, lanes, 32, Type.ID, 0x13)
                     key = derive("passphrase", raw)
             elif kind == 1 and key_file is not None:
-                key = derive("key file", key_file)
+                key = derive("key file", key_file + self.id)
             cipher, nonce, sealed, commitment = slot.uint(1), slot.take(12), slot.take(48), slot.take(32)
-            if key and derive("key commitment", key) == commitment:
-                yield unseal(cipher, key, nonce, sealed, b"sfarc key slot root")
+            if key and derive("slot commitment", key + nonce) == commitment:
+                yield unseal(cipher, key, nonce, sealed, b"sfarc key slot root" + self.id)
 
     def snapshots(self) -> list[Manifest]:
         """All snapshots that the gc log does not declare dead, oldest first."""
         names, dead, found = self.names("snapshots"), set(), []
         for epoch in self.names("gc"):
             data = (self.root / "gc" / epoch).read_bytes()
-            log = record(Sealed(self.keys, GC, data).record(), lambda f: [f.many(lambda: f.take(16)) for _ in range(2)])
-            dead |= set(log[1])
+            number, features, _, gone = record(Sealed(self.keys, GC, data).record(), read_gc_record)
+            require(number == int(epoch, 16), f"gc/{epoch} is the record of another epoch")
+            require(features[:8] == bytes(8), "the repository uses features that this reader does not know")
+            dead |= set(gone)
         for name in names:
             data = (self.root / "snapshots" / name).read_bytes()
-            if data == FENCE or bytes.fromhex(name)[:16] in dead:
+            if bytes.fromhex(name)[:16] in dead or self.is_fence(name, data):
                 continue
             sealed = Sealed(self.keys, SNAPSHOT, self.read("snapshots", name))
             found.append(record(sealed.record(), partial(read_manifest, name)))
         return sorted(found)
+
+    def is_fence(self, name: str, data: bytes) -> bool:
+        if len(data) != FENCE_LENGTH:
+            return False
+        try:
+            return record(Sealed(self.keys, FENCE, data).record(), lambda f: f.take(32)).hex() == name
+        except Damage:
+            return False
 
     def chunk(self, name: bytes) -> tuple[int, bytes]:
         if self.runs is None:
