@@ -10,4 +10,5 @@ mod model;
 mod old_repos;
 mod races;
 mod tidy;
+mod vectors;
 mod writers;

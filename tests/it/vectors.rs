@@ -9,7 +9,7 @@ use sfarc::backend::folder::FolderBackend;
 use sfarc::backend::{Backend, Key};
 use sfarc::chunk::Chunker;
 use sfarc::chunk::fastcdc::Cut;
-use sfarc::crypto::keys::{KeyRing, commitment, key_file_key};
+use sfarc::crypto::keys::{KeyRing, commitment, key_file_key, slot_commitment};
 use sfarc::crypto::passphrase;
 use sfarc::engine::snapshot::{BULK_SIZES, DUMP_SIZES};
 use sfarc::env::{Entropy, Env};
@@ -95,13 +95,15 @@ fn keys_and_names() {
     let gear: Vec<u8> = keys.gear.iter().flat_map(|entry| entry.to_le_bytes()).collect();
     assert_eq!(gear[..8], *vectors.get("gear.first"));
     assert_eq!(blake3::hash(&gear).as_bytes(), vectors.get("gear.blake3"));
-    assert_eq!(key_file_key(&vectors.array("key_file.material"))[..], *vectors.get("key.key_file"));
+    let repo = RepoId::new(vectors.array("repo"));
+    assert_eq!(key_file_key(&vectors.array("key_file.material"), &repo)[..], *vectors.get("key.key_file"));
 
     let cost = PassphraseCost { memory_kib: 32, passes: 1, lanes: 2 };
     let salt = RepoId::new(vectors.array("repo"));
     let key = passphrase::derive(b"correct horse", &salt, &cost).expect("Argon2 runs");
     assert_eq!(key[..], *vectors.get("key.passphrase"));
-    assert_eq!(commitment(&key), vectors.get("commitment.passphrase"));
+    let nonce = *vectors.array::<32>("object.key").first_chunk().expect("12 of 32 bytes");
+    assert_eq!(slot_commitment(&key, &nonce)[..], *vectors.get("commitment.passphrase"));
 }
 
 #[test]
@@ -270,6 +272,7 @@ mod mirror {
     }
     #[derive(Debug, Encode, Decode)]
     pub(super) struct SessionRecord {
+        id: [u8; 16],
         epoch: u64,
         host: String,
         pid: u32,
@@ -277,6 +280,8 @@ mod mirror {
     }
     #[derive(Debug, Encode, Decode)]
     pub(super) struct GcRecord {
+        epoch: u64,
+        features: Features,
         condemned: Vec<[u8; 16]>,
         dead: Vec<[u8; 16]>,
     }

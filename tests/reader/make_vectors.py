@@ -1,0 +1,181 @@
+"""Makes the test vectors of format-spec.md from the spec alone and writes them into its fenced block.
+
+Usage: make_vectors.py format-spec.md
+"""
+import struct, sys, textwrap
+from pathlib import Path
+from argon2.low_level import Type, hash_secret_raw
+from blake3 import blake3
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+CTX = "sfarc 2026-11-22 format 1 "
+V: dict[str, bytes] = {}
+def derive(c, m, n=32): return blake3(m, derive_key_context=CTX + c).digest(n)
+def aead(c, k): return AESGCM(k) if c == 1 else ChaCha20Poly1305(k)
+def le(n, v): return v.to_bytes(n, "little")
+def u16(v): return le(2, v)
+def u32(v): return le(4, v)
+def u64(v): return le(8, v)
+def i64(v): return v.to_bytes(8, "little", signed=True)
+def blob(b): return u64(len(b)) + b
+def text(t): return blob(t.encode())
+def many(l): return u64(len(l)) + b"".join(l)
+def opt(v): return b"\0" if v is None else b"\1" + v
+def seq(first, n): return bytes((first + i) % 256 for i in range(n))
+
+ROOT = seq(0, 32); REPO = seq(0x40, 16); KEY = seq(0xa0, 32); NONCE = seq(0xa0, 12); GROUP = seq(0xa0, 16)
+V["root"] = ROOT; V["repo"] = REPO
+CHUNK, LIST = derive("chunk id", ROOT), derive("list id", ROOT)
+V["key.chunk_id"], V["key.list_id"] = CHUNK, LIST
+WRAP = {k: derive(f"wrap {k}", ROOT) for k in range(1, 8)}
+for k in WRAP: V[f"key.wrap.{k}"] = WRAP[k]
+INFO = derive("key slot description", ROOT); V["key.slot_description"] = INFO
+def cid(b): return blake3(b, key=CHUNK).digest(16)
+def lid(b): return blake3(b, key=LIST).digest(16)
+STREAM = blake3(b"sfarc test stream").digest(300001)
+V["id.chunk"] = cid(STREAM[:5000]); V["id.list"] = lid(STREAM[:5000])
+
+# passphrase and key file
+raw = hash_secret_raw(b"correct horse", REPO, 1, 32, 2, 32, Type.ID, 0x13)
+PASS = derive("passphrase", raw)
+V["argon2.output"] = raw; V["key.passphrase"] = PASS; V["commitment.passphrase"] = derive("slot commitment", PASS + NONCE)
+MATERIAL = seq(0x80, 32); FILEKEY = derive("key file", MATERIAL + REPO)
+V["key_file.material"] = MATERIAL; V["key.key_file"] = FILEKEY
+
+# chunker
+GEAR_BYTES = derive("gear table", ROOT, 2048); GEAR = struct.unpack("<256Q", GEAR_BYTES)
+V["gear.blake3"] = blake3(GEAR_BYTES).digest(); V["gear.first"] = GEAR_BYTES[:8]
+MASKS = {5: 0x1804110, 6: 0x1803110, 7: 0x18035100, 8: 0x1800035300, 9: 0x19000353000, 10: 0x590003530000, 11: 0xd90003530000, 12: 0xd90103530000,
+ 13: 0xd90303530000, 14: 0xd90313530000, 15: 0xd90f03530000, 16: 0xd90303537000, 17: 0xd90703537000, 18: 0xd90707537000, 19: 0xd91707537000, 20: 0xd91747537000}
+def cut(b, mn, avg, mx):
+    n = min(len(b), mx); bits = avg.bit_length() - 1; h = 0
+    if n > mn:
+        for i in range(mn, n - n % 2):
+            h = ((h << 1) + GEAR[b[i]]) & (2**64 - 1)
+            if h & MASKS[bits + 1 if i < avg else bits - 1] == 0: return i
+    return n
+def cuts(b, *s):
+    out = []
+    while b: out.append(cut(b, *s)); b = b[out[-1]:]
+    return out
+DUMP, BULK = (1024, 4096, 32768), (16384, 65536, 524288)
+V["cuts.dump"] = b"".join(map(u32, cuts(STREAM, *DUMP))); V["cuts.bulk"] = b"".join(map(u32, cuts(STREAM, *BULK)))
+V["cuts.zeros"] = b"".join(map(u32, cuts(bytes(100001), *DUMP)))
+start = 0
+for c in cuts(STREAM, *DUMP):
+    if c % 2 == 0 and c < 32768: break
+    start += c
+V["cuts.odd"] = u32(start) + u32(c + 1) + u32(cut(STREAM[start:start + c + 1], *DUMP)) + u32(cut(STREAM[start:start + c + 2], *DUMP))
+assert cut(STREAM[start:start + c + 1], *DUMP) == c + 1 and cut(STREAM[start:start + c + 2], *DUMP) == c
+
+# seals
+def prefix(kind, cipher): return b"SFARC\0" + bytes([kind, 1, 1, cipher]) + u16(0) + u32(112)
+def header(kind, cipher):
+    p = prefix(kind, cipher)
+    return p + NONCE + aead(cipher, WRAP[kind]).encrypt(NONCE, KEY, p) + u32(0) + derive("key commitment", KEY)
+def section(kind, cipher, sec, ordinal, plain):
+    n = u32(sec) + u64(ordinal)
+    return aead(cipher, KEY).encrypt(n, plain, prefix(kind, cipher) + n)
+def sealed(kind, cipher, rec): return header(kind, cipher) + section(kind, cipher, 1, 0, rec)
+def end(kind, cipher, obj, footer):
+    f = section(kind, cipher, 3, 0, footer)
+    return obj + f + u64(len(obj)) + u32(len(f)) + b"SFEN"
+V["object.key"] = KEY; V["object.wrap_nonce"] = NONCE
+V["header.pack.aes"] = header(2, 1); V["header.session.chacha"] = header(5, 2)
+V["section.block3.aes"] = section(2, 1, 2, 3, b"some block"); V["section.page7.chacha"] = section(3, 2, 4, 7, b"some page")
+V["trailer"] = u64(112) + u32(51) + b"SFEN"
+
+# records
+def content(length, digest, root): return u64(length) + digest + u32(1024) + u32(4096) + u32(32768) + opt(root)
+def stream(name, origin, cont, cat, proof, new, problems):
+    return blob(name) + origin + cont + opt(cat) + u32(proof) + u64(new) + many([text(p) for p in problems])
+H = lambda x: blake3(x).digest()
+V["record.config"] = u16(1) + u64(0)*3 + REPO + i64(1_800_000_000_000_000_000) + text("sfarc 0.1.0")
+V["record.slot_description"] = u16(1) + text("initial") + i64(-1)
+SI = V["record.slot_description"]
+def slot(kind, cipher, key):
+    return (u16(1) + kind + bytes([cipher]) + NONCE + aead(cipher, key).encrypt(NONCE, ROOT, b"sfarc key slot root" + REPO) + derive("slot commitment", key + NONCE)
+        + NONCE + blob(aead(cipher, INFO).encrypt(NONCE, SI, b"sfarc key slot description" + derive("slot commitment", key + NONCE) + aead(cipher, key).encrypt(NONCE, ROOT, b"sfarc key slot root" + REPO))))
+V["record.slot.passphrase"] = slot(u32(0) + u32(32) + u32(1) + u32(2), 1, PASS)
+V["record.slot.key_file"] = slot(u32(1), 2, FILEKEY)
+V["record.session"] = u16(1) + seq(9, 16) + u64(7) + text("höst") + u32(4321) + i64(123456789)
+V["record.gc"] = u16(1) + u64(7) + u64(1) + u64(2) + u64(4) + many([seq(1, 16), seq(2, 16)]) + many([seq(3, 16)])
+V["record.catalog"] = u16(1) + blob(b"etc/link\xff") + u32(2) + u32(0o777) + u64(1000) + u64(100) + i64(-5) + u32(999_999_999) + u64(0) + u64(1536) + u64(0) + blob(b"target") + H(b"") + b"\1"
+V["record.manifest"] = (u16(1) + i64(1_800_000_000_123_456_789) + u64(5_000_000) + text("host") + many([text("nightly"), text("é")])
+    + many([text("app") + text("shop"), text("env") + text("prod")]) + text("sfarc 0.1.0") + seq(0x60, 16) + u64(4096) + b"\0"
+    + many([stream(b"db.sql", u32(3) + text("pg_dump shop"), content(160, H(b"x"), seq(9, 16) + b"\2"), None, 1, 160, []),
+            stream(b"\xff", u32(0), content(0, H(b""), None), None, 0, 0, []),
+            stream(b"f", u32(1) + blob(b"/a/f"), content(3, H(b"abc"), seq(8, 16) + b"\0"), None, 3, 3, []),
+            stream(b"data", u32(2) + blob(b"/data"), content(2048, H(b"y"), seq(5, 16) + b"\1"), content(99, H(b"z"), seq(6, 16) + b"\0"), 2, 1, ["a: left out", "b: changed"])]))
+
+# layouts
+rows = [(seq(i, 16), 1000 + i) for i in range(3)]
+V["node.level1"] = b"".join(i + le(3, n) for i, n in rows); V["node.level2"] = b"".join(i + le(6, n << 30) for i, n in rows)
+V["directory"] = (u32(2) + u32(3) + b"\1\1" + u16(2) + u32(516) + u32(2001) + b"\2\0" + u16(1) + u32(1018) + u32(1002)
+    + b"".join(i for i, _ in rows) + b"".join(le(3, n) for _, n in rows))
+V["index.row"] = seq(1, 16) + u32(70000) + u16(65534)
+V["index.footer"] = u64(186) + u64(0) + u32(1) + u32(3) + GROUP + seq(7, 32) + u32(12345) + u64(1 << 60) + u64(1 << 63)
+V["filter.id"] = seq(0x91, 16); fid = V["filter.id"]
+V["filter.place"] = u64(int.from_bytes(fid[:8], "big") * 100 >> 64) + b"".join(u16(int.from_bytes(fid[8:], "little") >> 9 * k & 511) for k in range(6))
+
+# an index run of 5000 rows in three packs
+def index(rows, cipher, level):
+    packs, free = [], sorted(rows)
+    for _, p, _, _ in free:
+        if p not in [x[0] for x in packs]: packs.append((p, next(r[2] for r in rows if r[1] == p)))
+    num = {p: i for i, (p, _) in enumerate(packs)}
+    obj, starts = header(3, cipher), []
+    for k in range(0, len(free), 185):
+        page = free[k:k + 185]; starts.append(page[0][0][:8])
+        plain = b"".join(i + u32(num[p]) + u16(o) for i, p, _, o in page)
+        if len(page) == 185: plain += bytes(10)
+        obj += section(3, cipher, 4, k // 185, plain)
+    blocks = -(-len(free) // 51) if len(free) >= 4096 else 0
+    filt = bytearray(64 * blocks)
+    for i, *_ in free:
+        b = int.from_bytes(i[:8], "big") * blocks >> 64
+        for k in range(6 if blocks else 0):
+            bit = int.from_bytes(i[8:], "little") >> 9 * k & 511
+            filt[64 * b + bit // 8] |= 1 << bit % 8
+    for n, k in enumerate(range(0, len(filt), 63 * 64)): obj += section(3, cipher, 5, n, bytes(filt[k:k + 63 * 64]))
+    foot = u64(len(free)) + u64(blocks) + u32(len(packs)) + u32(level) + GROUP + b"".join(p + u32(n) for p, n in packs)
+    return end(3, cipher, obj, foot + b"".join(u64(int.from_bytes(s, "big")) for s in starts))
+V["index5000.blake3"] = H(index([(H(u32(i))[:16], bytes([i % 3 + 1]) * 32, 1000 + i % 3 + 1, i % 1000) for i in range(5000)], 1, 2))
+
+# a chunk list and a whole repository
+chunks = [u32(i) for i in range(40)]
+nodes: list[bytes] = []
+def ends(i, n): return n >= 64 or (n >= 2 and i[15] % 8 == 0)
+def build(rows):
+    depth = 0
+    while len(rows) > 1:
+        depth += 1; up, node = [], []
+        for r in rows + [None]:
+            if r is not None: node.append(r)
+            if node and (r is None or ends(r[0], len(node))):
+                b = b"".join(i + le(3 if depth == 1 else 6, n) for i, n in node)
+                nodes.append(b); up.append((lid(b), sum(n for _, n in node))); node = []
+        rows = up
+    return (rows[0][0] + bytes([depth])) if rows else None
+LROOT = build([(cid(c), len(c)) for c in chunks]); V["list.root"] = LROOT
+print("depth", LROOT[16], "nodes", len(nodes))
+body = b"".join(chunks); lbody = b"".join(nodes)
+b0, b1 = section(2, 1, 2, 0, body), section(2, 1, 2, 1, lbody)
+pack = header(2, 1) + b0 + b1
+directory = (u32(2) + u32(40 + len(nodes)) + b"\1\0" + u16(40) + u32(len(b0)) + u32(len(body)) + b"\2\0" + u16(len(nodes)) + u32(len(b1)) + u32(len(lbody))
+   + b"".join(map(cid, chunks)) + b"".join(map(lid, nodes)) + b"".join(le(3, len(c)) for c in chunks + nodes))
+pack = end(2, 1, pack, directory)
+run = index([(cid(c), H(pack), len(pack), o) for o, c in enumerate(chunks)] + [(lid(c), H(pack), len(pack), 40 + o) for o, c in enumerate(nodes)], 2, 0)
+man = (u16(1) + i64(1_800_000_000_000_000_000) + u64(1) + text("host") + many([]) + many([]) + text("sfarc 0.1.0") + seq(0x60, 16) + u64(len(pack)) + b"\1"
+    + many([stream(b"counter", u32(0), content(160, H(body), LROOT), None, 0, 160, []), stream(b"empty", u32(0), content(0, H(b""), None), None, 0, 0, [])]))
+dead = u16(1) + u64(1) + u64(0) * 3 + many([]) + many([seq(0x70, 16)])
+V["repo.config"] = b"SFARCREP" + u32(1) + u64(0)*3 + REPO + u32(0) + sealed(1, 1, V["record.config"])
+V["repo.slot"] = V["record.slot.passphrase"]; V["repo.pack"] = pack; V["repo.index"] = run; V["repo.snapshot"] = sealed(4, 2, man); V["repo.gc1"] = sealed(6, 1, dead)
+
+out = []
+for k, v in V.items():
+    h = v.hex()
+    out.append(f"{k} = {h}" if len(h) <= 96 else f"{k} =\n" + "\n".join("  " + h[i:i + 96] for i in range(0, len(h), 96)))
+block = "```vectors\n" + "\n".join(out) + "\n```"
+spec = Path(sys.argv[1]); s = spec.read_text() if spec.exists() else "```vectors\n```\n"
+a = s.index("```vectors"); b = s.index("```", a + 3) + 3
+spec.write_text(s[:a] + block + s[b:])
