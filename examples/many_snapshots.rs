@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use sfarc::backend::folder::FolderBackend;
 use sfarc::backend::Key;
+use sfarc::backend::folder::FolderBackend;
 use sfarc::engine::snapshot::{From, Input, Options, snapshot};
 use sfarc::env::Env;
 use sfarc::format::manifest::Manifest;

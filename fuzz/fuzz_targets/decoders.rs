@@ -15,11 +15,10 @@ use sfarc::format::manifest::{
     ChunkSizes, Content, GcRecord, ListRoot, Manifest, Origin, Proof, SessionRecord, StreamEntry,
 };
 use sfarc::format::pack::{BlockKind, BlockRow, ChunkRow, Codec, Directory};
-use sfarc::format::record::{self, Record};
+use sfarc::format::record::{self, Reading, Record, Writing};
 use sfarc::format::sealed::{Cipher, Header, SealedKind, Trailer};
 use sfarc::ids::{ChunkId, ObjectId, RepoId, SessionId};
 use sfarc_fuzz::{Choices, Counting, peak_of, sow};
-use wincode::config::DefaultConfig;
 use wincode::{SchemaRead, SchemaWrite};
 
 #[global_allocator]
@@ -140,11 +139,7 @@ fn config_head(input: &[u8]) {
 
 fn record_of<T>(input: &[u8])
 where
-    T: Record
-        + PartialEq
-        + Debug
-        + SchemaWrite<DefaultConfig, Src = T>
-        + for<'de> SchemaRead<'de, DefaultConfig, Dst = T>,
+    T: Record + PartialEq + Debug + SchemaWrite<Writing, Src = T> + for<'de> SchemaRead<'de, Reading, Dst = T>,
 {
     if let Ok(record) = record::decode::<T>(input) {
         assert_eq!(record::encode(&record), input, "{record:?}");
@@ -282,7 +277,7 @@ fn seeds() -> Vec<Vec<u8>> {
         info_nonce: [4; 12],
         sealed_info: vec![5; 40],
     };
-    let session = SessionRecord { epoch: 1, host: "host".to_owned(), pid: 2, started: 3 };
+    let session = SessionRecord { id: [4; 16], epoch: 1, host: "host".to_owned(), pid: 2, started: 3 };
     let mut trailer = (112 + 40 + 16u64).to_le_bytes().to_vec();
     trailer.extend(Trailer { offset: 112, len: 40 }.encode());
     let mut catalog = vec![7];
@@ -303,7 +298,15 @@ fn seeds() -> Vec<Vec<u8>> {
         (7, record::encode(&config)),
         (8, record::encode(&manifest)),
         (9, record::encode(&session)),
-        (10, record::encode(&GcRecord { condemned: vec![[1; 16]], dead: vec![[2; 16], [3; 16]] })),
+        (
+            10,
+            record::encode(&GcRecord {
+                epoch: 7,
+                features: Features::default(),
+                condemned: vec![[1; 16]],
+                dead: vec![[2; 16], [3; 16]],
+            }),
+        ),
         (11, record::encode(&entry)),
         (12, record::encode(&SlotInfo { label: "laptop".to_owned(), created: 1 })),
         (13, record::encode(&slot(SlotKind::KeyFile))),

@@ -109,6 +109,7 @@ impl Repository {
                 Err(error) => return Err(error),
             }
         }
+        log.features.require_read()?;
         Ok(log)
     }
 

@@ -95,7 +95,9 @@ pub fn unlock(
 ) -> Result<(ObjectId, KeyRing), RepoError> {
     let mut keys = SlotKeys { credential, salt, made: Vec::new() };
     let (mut damage, mut opened) = (None, None);
-    for listed in backend.list(Kind::Keys)?.into_iter().take(SLOTS) {
+    let mut listed = backend.list(Kind::Keys)?;
+    listed.sort_by_key(|listed| listed.key);
+    for listed in listed.into_iter().take(SLOTS) {
         let Key::Slot(id) = listed.key else { continue };
         let read = backend.get(&listed.key, None).map_err(RepoError::from);
         let slot = match read.and_then(|object| decode(&listed.key, &object)) {

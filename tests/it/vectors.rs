@@ -18,7 +18,7 @@ use sfarc::format::config::{ConfigHead, ConfigRecord};
 use sfarc::format::index::{IndexFooter, IndexRow, PackEntry, filter_bits, filter_block};
 use sfarc::format::keyslot::{KeySlot, PassphraseCost, SlotInfo};
 use sfarc::format::list::{self, ListRow};
-use sfarc::format::manifest::{ChunkSizes, GcRecord, Manifest, SessionRecord};
+use sfarc::format::manifest::{ChunkSizes, FenceRecord, GcRecord, Manifest, SessionRecord};
 use sfarc::format::pack::{BlockKind, BlockRow, ChunkRow, Codec, Directory};
 use sfarc::format::record;
 use sfarc::format::sealed::{Cipher, HEADER_LEN, Header, SealedKind, Section, Trailer};
@@ -286,6 +286,10 @@ mod mirror {
         dead: Vec<[u8; 16]>,
     }
     #[derive(Debug, Encode, Decode)]
+    pub(super) struct FenceRecord {
+        snapshot: [u8; 32],
+    }
+    #[derive(Debug, Encode, Decode)]
     pub(super) enum CatalogKind {
         File,
         Folder,
@@ -348,6 +352,7 @@ fn records() {
     check_record!(vectors, "record.slot_description", SlotInfo);
     check_record!(vectors, "record.session", SessionRecord);
     check_record!(vectors, "record.gc", GcRecord);
+    check_record!(vectors, "record.fence", FenceRecord);
     check_record!(vectors, "record.catalog", CatalogEntry);
     check_record!(vectors, "record.manifest", Manifest);
 }
@@ -421,6 +426,11 @@ fn chunk_list() {
     assert_eq!([&root.id[..], &[root.depth]].concat(), vectors.get("list.root"));
 }
 
+/// The snapshot that the fence of the vectors keeps out.
+fn fenced() -> ObjectId {
+    ObjectId::new(std::array::from_fn(|i| 0x20 + i as u8))
+}
+
 /// The repository of the vectors, in a folder.
 fn repository(vectors: &Vectors, folder: &Path) -> Repository {
     let backend = FolderBackend::create(folder).expect("the folder is empty");
@@ -432,6 +442,7 @@ fn repository(vectors: &Vectors, folder: &Path) -> Repository {
         (Key::Index(id("repo.index")), "repo.index"),
         (Key::Snapshot(id("repo.snapshot")), "repo.snapshot"),
         (Key::Gc(1), "repo.gc1"),
+        (Key::Snapshot(fenced()), "repo.fence"),
     ] {
         backend.put(&key, vectors.get(name)).expect("the object is stored");
     }
@@ -447,7 +458,10 @@ fn a_foreign_repository_is_read() {
     assert_eq!(ConfigHead::decode(config).expect("the head decodes").encode(), config[..ConfigHead::LEN]);
     assert_eq!(repository.slots().expect("slots can be read")[0].label, "initial");
     assert_eq!(repository.gc_log().expect("the log can be read").epoch(), 1);
+    assert_eq!(vectors.get("repo.fence").len() as u64, FenceRecord::STORED_LEN);
+    assert!(repository.is_fence(fenced()).expect("the fence can be read"));
     let snapshot = repository.resolve("latest").expect("there is a snapshot");
+    assert_eq!(repository.snapshot_ids().expect("snapshots can be listed"), [snapshot.id]);
     let mut egress = Egress::open(&repository).expect("the index opens");
     for (stream, expected) in [(0, (0..40u32).flat_map(u32::to_le_bytes).collect()), (1, Vec::new())] {
         let mut bytes: Vec<u8> = Vec::new();

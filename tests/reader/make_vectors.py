@@ -99,6 +99,7 @@ V["record.slot.passphrase"] = slot(u32(0) + u32(32) + u32(1) + u32(2), 1, PASS)
 V["record.slot.key_file"] = slot(u32(1), 2, FILEKEY)
 V["record.session"] = u16(1) + seq(9, 16) + u64(7) + text("höst") + u32(4321) + i64(123456789)
 V["record.gc"] = u16(1) + u64(7) + u64(1) + u64(2) + u64(4) + many([seq(1, 16), seq(2, 16)]) + many([seq(3, 16)])
+V["record.fence"] = u16(1) + seq(0x20, 32)
 V["record.catalog"] = u16(1) + blob(b"etc/link\xff") + u32(2) + u32(0o777) + u64(1000) + u64(100) + i64(-5) + u32(999_999_999) + u64(0) + u64(1536) + u64(0) + blob(b"target") + H(b"") + b"\1"
 V["record.manifest"] = (u16(1) + i64(1_800_000_000_123_456_789) + u64(5_000_000) + text("host") + many([text("nightly"), text("é")])
     + many([text("app") + text("shop"), text("env") + text("prod")]) + text("sfarc 0.1.0") + seq(0x60, 16) + u64(4096) + b"\0"
@@ -169,7 +170,7 @@ man = (u16(1) + i64(1_800_000_000_000_000_000) + u64(1) + text("host") + many([]
     + many([stream(b"counter", u32(0), content(160, H(body), LROOT), None, 0, 160, []), stream(b"empty", u32(0), content(0, H(b""), None), None, 0, 0, [])]))
 dead = u16(1) + u64(1) + u64(0) * 3 + many([]) + many([seq(0x70, 16)])
 V["repo.config"] = b"SFARCREP" + u32(1) + u64(0)*3 + REPO + u32(0) + sealed(1, 1, V["record.config"])
-V["repo.slot"] = V["record.slot.passphrase"]; V["repo.pack"] = pack; V["repo.index"] = run; V["repo.snapshot"] = sealed(4, 2, man); V["repo.gc1"] = sealed(6, 1, dead)
+V["repo.slot"] = V["record.slot.passphrase"]; V["repo.pack"] = pack; V["repo.index"] = run; V["repo.snapshot"] = sealed(4, 2, man); V["repo.gc1"] = sealed(6, 1, dead); V["repo.fence"] = sealed(7, 2, V["record.fence"])
 
 out = []
 for k, v in V.items():

@@ -32,6 +32,7 @@ HEADER_LEN, TAG_LEN, PAGE_LEN, ROW_LEN = 112, 16, 4096, 22
 PAGE_ROWS = (PAGE_LEN - TAG_LEN) // ROW_LEN
 CHUNK_MAX, BLOCK_MAX, PACK_MAX = 1 << 20, (256 << 10) + (1 << 20), 32 << 20
 RECORD_MAX, FOOTER_MAX, NODE_MAX_ROWS, LIST_MAX_DEPTH = 64 << 20, 40 << 20, 64, 24
+OBJECT_MAX, CATALOG_ENTRY_MAX, SLOTS_TRIED = RECORD_MAX + 4096, 1 << 18, 64
 FENCE_LENGTH = 162
 T = TypeVar("T")
 
@@ -118,7 +119,7 @@ class Keys:
     """What is derived from the root key."""
 
     def __init__(self, root: bytes) -> None:
-        self.wrap = {kind: derive(f"wrap {kind}", root) for kind in range(1, 7)}
+        self.wrap = {kind: derive(f"wrap {kind}", root) for kind in range(1, 8)}
         self.ids = {1: derive("chunk id", root), 2: derive("list id", root)}
 
     def chunk_id(self, block_kind: int, chunk: bytes) -> bytes:
@@ -221,7 +222,7 @@ class Run:
         fields = Fields(footer)
         self.rows, self.filter_blocks = fields.uint(8), fields.uint(8)
         packs, level = fields.uint(4), fields.uint(4)
-        require(self.filter_blocks <= self.rows and level <= 255, "its footer is malformed")
+        require(self.filter_blocks <= self.rows > 0 and level <= 255, "its footer is malformed")
         self.group = fields.take(16)
         self.packs = [(fields.take(32), fields.uint(4)) for _ in range(packs)]
         self.starts = [fields.uint(8) for _ in range(-(-self.rows // PAGE_ROWS))]
@@ -325,6 +326,27 @@ def read_gc_record(fields: Fields) -> tuple[int, bytes, list[bytes], list[bytes]
 # The repository (sections 2, 6 and 9)
 
 
+class Slot(NamedTuple):
+    cost: tuple[int, int, int] | None
+    cipher: int
+    nonce: bytes
+    sealed_root: bytes
+    commitment: bytes
+    info_nonce: bytes
+    sealed_info: bytes
+
+
+def read_slot(fields: Fields) -> Slot:
+    kind, cost = fields.uint(4), None
+    require(kind <= 1, "a key slot is of an unknown kind")
+    if kind == 0:
+        memory, passes, lanes = cost = (fields.uint(4), fields.uint(4), fields.uint(4))
+        sane = 1 <= lanes <= 64 and 8 * lanes <= memory <= 1 << 20 and 1 <= passes <= 16
+        require(sane, "a key slot asks for an impossible amount of work")
+    cipher, nonce, sealed_root, commitment = fields.uint(1), fields.take(12), fields.take(48), fields.take(32)
+    return Slot(cost, cipher, nonce, sealed_root, commitment, fields.take(12), fields.blob())
+
+
 class Repository:
     def __init__(self, root: Path, password: bytes | None, key_file: bytes | None) -> None:
         self.root = root
@@ -349,45 +371,67 @@ class Repository:
         self.runs: list[Run] | None = None
 
     def names(self, folder: str) -> list[str]:
-        return sorted(path.name for path in (self.root / folder).iterdir() if not set(path.name) - set("0123456789abcdef"))
+        """Names that are objects; others are passed over."""
+        digits, found = 16 if folder == "gc" else 64, [path.name for path in (self.root / folder).iterdir()]
+        found = [name for name in found if len(name) == digits and not set(name) - set("0123456789abcdef")]
+        return sorted(name for name in found if folder != "gc" or set(name) not in ({"0"}, {"f"}))
+
+    def load(self, folder: str, name: str) -> bytes:
+        path = self.root / folder / name
+        require(path.is_file(), f"{folder}/{name} is missing")
+        require(path.stat().st_size <= OBJECT_MAX, f"{folder}/{name} is too large")
+        return path.read_bytes()
 
     def read(self, folder: str, name: str) -> bytes:
         """An object that is named by its content."""
-        path = self.root / folder / name
-        require(path.is_file(), f"{folder}/{name} is missing")
-        data = path.read_bytes()
+        data = self.load(folder, name)
         require(blake3(data).hexdigest() == name, f"{folder}/{name} does not hash to its name")
         return data
 
     def root_keys(self, password: bytes | None, key_file: bytes | None) -> Iterator[bytes]:
-        """What the slots hold that open."""
-        for name in self.names("keys"):
-            slot = Fields(self.read("keys", name))
-            require(slot.uint(2) == 1, "a key slot has a version that this reader does not know")
-            kind, key = slot.uint(4), b""
-            if kind == 0:
-                memory, passes, lanes = slot.uint(4), slot.uint(4), slot.uint(4)
-                require(8 * lanes <= memory <= 1 << 20 and passes <= 16 and lanes <= 64, "a slot asks for too much work")
-                if password is not None:
-                    raw = hash_secret_raw(password, self.id, passes, memory, lanes, 32, Type.ID, 0x13)
-                    key = derive("passphrase", raw)
-            elif kind == 1 and key_file is not None:
-                key = derive("key file", key_file + self.id)
-            cipher, nonce, sealed, commitment = slot.uint(1), slot.take(12), slot.take(48), slot.take(32)
-            if key and derive("slot commitment", key + nonce) == commitment:
-                yield unseal(cipher, key, nonce, sealed, b"sfarc key slot root" + self.id)
+        """What the slots hold that open; a damaged slot does not keep others from being tried."""
+        for name in self.names("keys")[:SLOTS_TRIED]:
+            try:
+                slot = record(self.read("keys", name), read_slot)
+                root_key = self.open_slot(slot, password, key_file)
+            except Damage as damage:
+                print(f"sfarc_reader: passing over a key slot: {damage}", file=sys.stderr)
+                continue
+            if root_key is not None:
+                yield root_key
+
+    def open_slot(self, slot: Slot, password: bytes | None, key_file: bytes | None) -> bytes | None:
+        if slot.cost is not None and password is not None:
+            memory, passes, lanes = slot.cost
+            raw = hash_secret_raw(password, self.id, passes, memory, lanes, 32, Type.ID, 0x13)
+            key = derive("passphrase", raw)
+        elif slot.cost is None and key_file is not None:
+            key = derive("key file", key_file + self.id)
+        else:
+            return None
+        if derive("slot commitment", key + slot.nonce) != slot.commitment:
+            return None
+        root_key = unseal(slot.cipher, key, slot.nonce, slot.sealed_root, b"sfarc key slot root" + self.id)
+        described = b"sfarc key slot description" + slot.commitment + slot.sealed_root
+        described_key = derive("key slot description", root_key)
+        try:
+            info = unseal(slot.cipher, described_key, slot.info_nonce, slot.sealed_info, described)
+            _label, _created = record(info, lambda f: (f.text(), f.time()))
+        except Damage as damage:
+            print(f"sfarc_reader: the description of a key slot is damaged: {damage}", file=sys.stderr)
+        return root_key
 
     def snapshots(self) -> list[Manifest]:
         """All snapshots that the gc log does not declare dead, oldest first."""
         names, dead, found = self.names("snapshots"), set(), []
         for epoch in self.names("gc"):
-            data = (self.root / "gc" / epoch).read_bytes()
+            data = self.load("gc", epoch)
             number, features, _, gone = record(Sealed(self.keys, GC, data).record(), read_gc_record)
             require(number == int(epoch, 16), f"gc/{epoch} is the record of another epoch")
             require(features[:8] == bytes(8), "the repository uses features that this reader does not know")
             dead |= set(gone)
         for name in names:
-            data = (self.root / "snapshots" / name).read_bytes()
+            data = self.load("snapshots", name)
             if bytes.fromhex(name)[:16] in dead or self.is_fence(name, data):
                 continue
             sealed = Sealed(self.keys, SNAPSHOT, self.read("snapshots", name))
@@ -445,7 +489,9 @@ def check_catalog(repository: Repository, stream: Stream) -> None:
         return
     fields, end = Fields(b"".join(repository.content(stream.catalog))), 0
     while fields.at < len(fields.data):
-        entry = Fields(fields.take(fields.uint(4)))
+        length = fields.uint(4)
+        require(length <= CATALOG_ENTRY_MAX, "a catalog entry is too large")
+        entry = Fields(fields.take(length))
         require(entry.uint(2) == 1 and bool(entry.blob()) and entry.uint(4) <= 6, "a catalog entry is malformed")
         entry.take(4 + 8 + 8 + 8 + 4 + 8)
         header_len, stored_len, _link, _hash = entry.uint(8), entry.uint(8), entry.blob(), entry.take(32)
