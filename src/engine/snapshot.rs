@@ -11,6 +11,7 @@ use crate::ids::ObjectId;
 use crate::pipeline::ingest::{IngestError, Ingested, Sizing, ingest};
 use crate::pipeline::lanes::Lanes;
 use crate::repo::Repository;
+use crate::repo::index::merge;
 use crate::repo::pool::Pool;
 use crate::repo::session::Session;
 use crate::repo::store::{ChunkStore, StoreCounts};
@@ -180,15 +181,19 @@ pub fn snapshot(repository: &Repository, options: &Options) -> Result<Report, Er
         session.close()?;
         None
     } else {
-        let id = commit(repository, &mut session, &mut store, &manifest)?;
+        Some(commit(repository, &mut session, &mut store, &manifest)?)
+    };
+    let (counts, is_index_full) = (store.counts(), merge::has_full_level(store.index.runs()));
+    // Merging needs the memory that the store's index takes.
+    drop(store);
+    if id.is_some() && is_index_full {
         // The snapshot is there, whatever becomes of the index: not merging it only costs time.
-        if let Err(error) = crate::repo::index::merge::merge_full_levels(repository) {
+        if let Err(error) = merge::merge_full_levels(repository) {
             let text = format!("the index was not merged: {}", crate::error::chain(&error));
             repository.env.tell(&Event::Warning(&text));
         }
-        Some(id)
-    };
-    Ok(Report { id, manifest, counts: store.counts() })
+    }
+    Ok(Report { id, manifest, counts })
 }
 
 fn check_inputs(inputs: &[Input]) -> Result<(), Error> {

@@ -81,7 +81,7 @@ pub fn id_prefix(id: &ChunkId) -> u64 {
 }
 
 /// A pack that rows of a run point to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PackEntry {
     /// Its name.
     pub id: ObjectId,

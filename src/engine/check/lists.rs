@@ -32,7 +32,7 @@ pub(super) fn chunks_lost_with(
             };
             for place in 0..rows.len() / crate::format::index::ROW_LEN {
                 let row = crate::format::index::IndexRow::at(&rows, place);
-                let hit = row.and_then(|row| Some((row, run.footer.packs.get(row.pack as usize)?)));
+                let hit = row.and_then(|row| Some((row, run.pack_of(&row)?)));
                 candidates.extend(hit.filter(|(_, pack)| bad.contains(&pack.id)).map(|(row, _)| row.id));
             }
         }

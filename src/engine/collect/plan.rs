@@ -47,7 +47,7 @@ fn for_each_row(
             let count = (run.footer.rows - first).min(crate::format::index::PAGE_ROWS as u64);
             for place in 0..count {
                 let row = IndexRow::at(&rows, place as usize);
-                if let Some((row, pack)) = row.and_then(|row| Some((row, run.footer.packs.get(row.pack as usize)?))) {
+                if let Some((row, pack)) = row.and_then(|row| Some((row, run.pack_of(&row)?))) {
                     each(base + first + place, row, pack);
                 }
             }

@@ -26,8 +26,7 @@ pub(super) fn drop_rows(repository: &Repository, log: &GcLog) -> Result<(), Repo
         .collect();
     let gone = |pack: &ObjectId| log.is_condemned(pack) && !present.contains(pack);
     let index = Index::open(repository, log)?;
-    let stale: Vec<&Run> =
-        index.runs().iter().filter(|run| run.footer.packs.iter().any(|pack| gone(&pack.id))).collect();
+    let stale: Vec<&Run> = index.runs().iter().filter(|run| run.packs().any(|pack| gone(&pack.id))).collect();
     let Some(level) = stale.iter().map(|run| run.footer.level).max() else {
         return Ok(());
     };

@@ -1,10 +1,10 @@
 //! Merging groups of runs, so that their number stays logarithmic in the number of rows.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, HashSet};
 
 use super::build::{FreeRow, GroupWriter};
-use super::run::Run;
+use super::run::{PackTable, Run};
 use crate::backend::{Key, Kind};
 use crate::format::index::IndexRow;
 use crate::ids::{ChunkId, ObjectId};
@@ -36,7 +36,7 @@ impl<'a> Cursor<'a> {
         let damaged =
             |why: &str| RepoError::Damaged { object: Key::Index(self.run.id).to_string(), why: why.to_owned() };
         let row = IndexRow::at(&self.page, self.place).ok_or_else(|| damaged("a page is too short"))?;
-        let pack = self.run.footer.packs.get(row.pack as usize).copied();
+        let pack = self.run.pack_of(&row).copied();
         let pack = pack.ok_or_else(|| damaged("a row names a pack that its table does not have"))?;
         self.place += 1;
         self.left -= 1;
@@ -68,6 +68,19 @@ pub fn for_each_row(
     Ok(())
 }
 
+/// True if a level of these runs has so many groups that they are to be merged.
+pub fn has_full_level<'a>(runs: impl IntoIterator<Item = &'a Run>) -> bool {
+    let mut levels: BTreeMap<u8, HashSet<[u8; 16]>> = BTreeMap::new();
+    for run in runs {
+        levels.entry(run.footer.level).or_default().insert(run.footer.group);
+    }
+    levels.iter().any(|(&level, groups)| is_full(level, groups.len()))
+}
+
+fn is_full(level: u8, groups: usize) -> bool {
+    groups >= limits::INDEX_FAN_IN && level < u8::MAX
+}
+
 /// Merges the groups of each level that has too many; a merged run replaces those it was made of.
 ///
 /// Safe beside everything: it adds the merged runs before it removes the old ones, and rows of deleted packs that
@@ -80,21 +93,21 @@ pub fn merge_full_levels(repository: &Repository) -> Result<(), RepoError> {
 }
 
 fn try_merge_full_levels(repository: &Repository) -> Result<(), RepoError> {
-    let mut runs = Vec::new();
+    let (mut runs, mut table) = (Vec::new(), PackTable::default());
     for listed in repository.list(Kind::Indexes)? {
         let Key::Index(id) = listed.key else { continue };
-        runs.push(Run::open(&*repository.backend, &repository.keys, id, listed.len)?);
+        runs.push(Run::open(&*repository.backend, &repository.keys, id, listed.len, &mut table)?);
     }
     let mut levels: BTreeMap<u8, Vec<Run>> = BTreeMap::new();
     runs.into_iter().for_each(|run| levels.entry(run.footer.level).or_default().push(run));
     while let Some((level, runs)) = levels.pop_first() {
-        let groups: std::collections::HashSet<_> = runs.iter().map(|run| run.footer.group).collect();
-        if groups.len() < limits::INDEX_FAN_IN || level == u8::MAX {
+        let groups: HashSet<_> = runs.iter().map(|run| run.footer.group).collect();
+        if !is_full(level, groups.len()) {
             continue;
         }
         let upper = levels.entry(level + 1).or_default();
         for (id, len) in merge(repository, &runs, level + 1)? {
-            upper.push(Run::open(&*repository.backend, &repository.keys, id, len)?);
+            upper.push(Run::open(&*repository.backend, &repository.keys, id, len, &mut table)?);
         }
     }
     Ok(())

@@ -6,11 +6,11 @@ pub mod run;
 
 use std::collections::{HashMap, HashSet};
 
-use self::run::{PageCache, Run};
+use self::run::{PackTable, PageCache, Run};
 use super::gc_log::GcLog;
 use super::{RepoError, Repository};
 use crate::backend::{Key, Kind};
-use crate::format::index::PackEntry;
+use crate::format::index::{PackEntry, id_prefix};
 use crate::ids::{ChunkId, ObjectId};
 use crate::limits;
 
@@ -34,6 +34,9 @@ pub struct Index {
     runs: Vec<Run>,
     /// For each run the number of rows before it.
     bases: Vec<u64>,
+    /// For each run the beginnings of the ids that it may have, both inclusive.
+    ranges: Vec<(u64, u64)>,
+    packs: PackTable,
     rows: u64,
     cache: PageCache,
     filters: usize,
@@ -67,9 +70,12 @@ impl Index {
         let mut index = Self::default();
         for listed in repository.list(Kind::Indexes)? {
             if let Key::Index(id) = listed.key {
-                index.add(Run::open(&*repository.backend, &repository.keys, id, listed.len)?, log);
+                let run = Run::open(&*repository.backend, &repository.keys, id, listed.len, &mut index.packs)?;
+                index.add(run);
             }
         }
+        index.condemn(log);
+        index.bound_ranges();
         index.load_filters(repository)?;
         Ok(index)
     }
@@ -83,8 +89,8 @@ impl Index {
         let mut index = Self { forgiving: true, ..Self::default() };
         for listed in repository.list(Kind::Indexes)? {
             let Key::Index(id) = listed.key else { continue };
-            match Run::open(&*repository.backend, &repository.keys, id, listed.len) {
-                Ok(run) => index.add(run, log),
+            match Run::open(&*repository.backend, &repository.keys, id, listed.len, &mut index.packs) {
+                Ok(run) => index.add(run),
                 // Merged into another since it was listed: whoever misses a chunk opens the index anew.
                 Err(RepoError::Backend(error)) if error.is_not_found() => {}
                 Err(error) if error.is_damage() => {
@@ -94,6 +100,8 @@ impl Index {
                 Err(error) => return Err(error),
             }
         }
+        index.condemn(log);
+        index.bound_ranges();
         Ok(index)
     }
 
@@ -107,12 +115,22 @@ impl Index {
         self.incomplete || !self.broken.is_empty()
     }
 
-    fn add(&mut self, run: Run, log: &GcLog) {
-        let condemned = run.footer.packs.iter().map(|pack| pack.id).filter(|pack| log.is_condemned(pack));
-        self.condemned.extend(condemned);
+    fn add(&mut self, run: Run) {
         self.bases.push(self.rows);
+        self.ranges.push((run.first_prefix().unwrap_or_default(), u64::MAX));
         self.rows += run.footer.rows;
         self.runs.push(run);
+    }
+
+    /// Learns from the runs of each group, whose ranges of ids do not overlap, where each of them ends at the latest.
+    fn bound_ranges(&mut self) {
+        let mut order: Vec<usize> = (0..self.runs.len()).collect();
+        order.sort_by_key(|&run| (self.runs[run].footer.group, self.ranges[run].0));
+        for pair in order.windows(2) {
+            if self.runs[pair[0]].footer.group == self.runs[pair[1]].footer.group {
+                self.ranges[pair[0]].1 = self.ranges[pair[1]].0;
+            }
+        }
     }
 
     /// Reads filters into memory, smallest first, as far as the bound on their size allows.
@@ -131,9 +149,9 @@ impl Index {
 
     /// Adds a run that was written after the index was opened.
     pub fn add_written(&mut self, repository: &Repository, id: ObjectId, len: u64) -> Result<(), RepoError> {
-        match Run::open(&*repository.backend, &repository.keys, id, len) {
+        match Run::open(&*repository.backend, &repository.keys, id, len, &mut self.packs) {
             Ok(run) => {
-                self.add(run, &GcLog::default());
+                self.add(run);
                 Ok(())
             }
             // Merged into another already.
@@ -144,8 +162,7 @@ impl Index {
 
     /// Learns what was condemned since the index was opened.
     pub fn condemn(&mut self, log: &GcLog) {
-        let packs = self.runs.iter().flat_map(|run| &run.footer.packs);
-        self.condemned.extend(packs.map(|pack| pack.id).filter(|pack| log.is_condemned(pack)));
+        self.condemned.extend(self.packs.iter().map(|pack| pack.id).filter(|pack| log.is_condemned(pack)));
     }
 
     /// The opened runs.
@@ -165,7 +182,7 @@ impl Index {
 
     /// All packs that rows point to, each once.
     pub fn packs(&self) -> HashMap<ObjectId, PackEntry> {
-        self.runs.iter().flat_map(|run| &run.footer.packs).map(|pack| (pack.id, *pack)).collect()
+        self.packs.iter().map(|pack| (pack.id, *pack)).collect()
     }
 
     /// Where a chunk lies in a pack that writers may use.
@@ -222,15 +239,14 @@ impl Index {
         found: &mut Vec<Location>,
     ) -> Result<(), RepoError> {
         let (run, base) = (&self.runs[number], self.bases[number]);
-        if self.broken.contains(&number) || !run.may_hold(id) {
+        let (first, last) = self.ranges[number];
+        if !(first..=last).contains(&id_prefix(id)) || self.broken.contains(&number) || !run.may_hold(id) {
             return Ok(());
         }
         let mut stray = false;
-        run.find(&*repository.backend, &mut self.cache, number as u32, id, |place, row| {
-            match run.footer.packs.get(row.pack as usize) {
-                Some(&pack) => found.push(Location { pack, ordinal: row.ordinal, row: base + place }),
-                None => stray = true,
-            }
+        run.find(&*repository.backend, &mut self.cache, number as u32, id, |place, row| match run.pack_of(&row) {
+            Some(&pack) => found.push(Location { pack, ordinal: row.ordinal, row: base + place }),
+            None => stray = true,
         })?;
         if stray {
             let why = "a row names a pack that its table does not have".to_owned();
@@ -254,7 +270,7 @@ impl Index {
 
     fn adopt_unnamed_packs(&self, repository: &Repository) -> Result<HashMap<ChunkId, (PackEntry, u16)>, RepoError> {
         let whole = self.runs.iter().enumerate().filter(|(number, _)| !self.broken.contains(number));
-        let named: HashSet<ObjectId> = whole.flat_map(|(_, run)| &run.footer.packs).map(|pack| pack.id).collect();
+        let named: HashSet<ObjectId> = whole.flat_map(|(_, run)| run.packs()).map(|pack| pack.id).collect();
         let mut adopted = HashMap::new();
         for listed in repository.list(Kind::Packs)? {
             let Key::Pack(id) = listed.key else { continue };

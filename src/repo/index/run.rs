@@ -1,24 +1,51 @@
 //! One stored index run, opened for look-ups: its footer is in memory, its pages are read when asked for.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::BuildHasherDefault;
+use std::sync::Arc;
 
 use crate::backend::{Backend, Key};
 use crate::crypto::keys::KeyRing;
 use crate::crypto::seal::Opener;
-use crate::format::index::{FILTER_BLOCK, IndexFooter, IndexRow, filter_bits, filter_block, id_prefix, lower_bound};
+use crate::format::index::{
+    FILTER_BLOCK, IndexFooter, IndexRow, PackEntry, filter_bits, filter_block, id_prefix, lower_bound,
+};
 use crate::format::sealed::{HEADER_LEN, SealedKind, Section, Trailer};
-use crate::ids::{ChunkId, ObjectId};
+use crate::ids::{ChunkId, IdHasher, ObjectId};
 use crate::limits;
 use crate::repo::RepoError;
 use crate::repo::objects::{crypto_error, format_error, open_header};
+
+/// Packs that rows of opened runs point to, each kept once.
+///
+/// The rows of a run are those of chunks of any age, so that each run of a large index names nearly all packs.
+#[derive(Debug, Default)]
+pub struct PackTable(HashSet<Arc<PackEntry>, BuildHasherDefault<IdHasher>>);
+
+impl PackTable {
+    fn share(&mut self, pack: PackEntry) -> Arc<PackEntry> {
+        if let Some(known) = self.0.get(&pack) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(pack);
+        self.0.insert(Arc::clone(&new));
+        new
+    }
+
+    /// The packs, each once.
+    pub fn iter(&self) -> impl Iterator<Item = &PackEntry> {
+        self.0.iter().map(|pack| &**pack)
+    }
+}
 
 /// An opened run.
 #[derive(Debug)]
 pub struct Run {
     /// Its name.
     pub id: ObjectId,
-    /// Its footer.
+    /// Its footer, but for its packs.
     pub footer: IndexFooter,
+    packs: Vec<Arc<PackEntry>>,
     /// Its stored length in bytes.
     pub stored_len: u64,
     opener: Opener,
@@ -26,8 +53,14 @@ pub struct Run {
 }
 
 impl Run {
-    /// Opens a run of this stored length.
-    pub fn open(backend: &dyn Backend, keys: &KeyRing, id: ObjectId, stored_len: u64) -> Result<Self, RepoError> {
+    /// Opens a run of this stored length. Its packs are kept in `table`.
+    pub fn open(
+        backend: &dyn Backend,
+        keys: &KeyRing,
+        id: ObjectId,
+        stored_len: u64,
+        table: &mut PackTable,
+    ) -> Result<Self, RepoError> {
         let key = Key::Index(id);
         let short = || RepoError::Damaged { object: key.to_string(), why: "it is too short".to_owned() };
         let trailer_at = stored_len.checked_sub(Trailer::LEN as u64).ok_or_else(short)?;
@@ -39,12 +72,25 @@ impl Run {
         }
         let sealed = backend.get(&key, Some(trailer.offset..trailer_at))?;
         let plain = opener.open_vec(Section::Footer, 0, sealed).map_err(crypto_error(key))?;
-        let footer = IndexFooter::decode(&plain).map_err(format_error(key))?;
+        let mut footer = IndexFooter::decode(&plain).map_err(format_error(key))?;
         if footer.end() != Some(trailer.offset) {
             let why = "its pages do not end where its footer begins".to_owned();
             return Err(RepoError::Damaged { object: key.to_string(), why });
         }
-        Ok(Self { id, footer, stored_len, opener, filter: None })
+        let packs = std::mem::take(&mut footer.packs);
+        let packs = packs.iter().map(|&pack| table.share(pack)).collect();
+        footer.page_starts.shrink_to_fit();
+        Ok(Self { id, footer, packs, stored_len, opener, filter: None })
+    }
+
+    /// The packs that its rows point to.
+    pub fn packs(&self) -> impl Iterator<Item = &PackEntry> {
+        self.packs.iter().map(|pack| &**pack)
+    }
+
+    /// The pack that a row points to; nothing if the row is damaged.
+    pub fn pack_of(&self, row: &IndexRow) -> Option<&PackEntry> {
+        self.packs.get(row.pack as usize).map(|pack| &**pack)
     }
 
     /// Bytes that the filter takes in memory; 0 if the run has none.
@@ -64,6 +110,11 @@ impl Run {
         }
         self.filter = Some(filter);
         Ok(())
+    }
+
+    /// The beginning of its first id.
+    pub fn first_prefix(&self) -> Option<u64> {
+        self.footer.page_starts.first().copied()
     }
 
     /// False if the run certainly has no row for this id.
