@@ -40,6 +40,12 @@ pub const STREAM_MAX_BYTES: u64 = (1 << 48) - 1;
 /// Largest sealed record (manifest, session, gc record, config), in bytes (format limit).
 pub const RECORD_MAX_BYTES: usize = 64 << 20;
 
+/// Most memory that one list of a record may claim before its elements are read, in bytes.
+pub const RECORD_LIST_BYTES: usize = 4 << 20;
+
+/// Most streams of a snapshot (format limit).
+pub const STREAMS: usize = 10_000;
+
 /// Largest footer of an index run or directory of a pack, in plaintext bytes (format limit).
 pub const FOOTER_MAX_BYTES: usize = 40 << 20;
 

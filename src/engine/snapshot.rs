@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::event::{Event, Unit};
 use crate::format::manifest::{ChunkSizes, Manifest, Origin, Proof, StreamEntry};
 use crate::ids::ObjectId;
+use crate::limits;
 use crate::pipeline::ingest::{IngestError, Ingested, Sizing, ingest};
 use crate::pipeline::lanes::Lanes;
 use crate::repo::Repository;
@@ -201,6 +202,9 @@ fn check_inputs(inputs: &[Input]) -> Result<(), Error> {
         let text = "nothing to take: name at least one stream with --stdin, --file, --dir or --command";
         return Err(Error::Usage(text.to_owned()));
     }
+    if inputs.len() > limits::STREAMS {
+        return Err(Error::Usage(format!("a snapshot has at most {} streams", limits::STREAMS)));
+    }
     let mut names: Vec<&[u8]> = inputs.iter().map(|input| &input.name[..]).collect();
     names.sort_unstable();
     if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -292,3 +296,5 @@ fn commit(
     session.commit(id, &object)?;
     Ok(id)
 }
+
+const _: () = assert!(limits::STREAMS * size_of::<StreamEntry>() <= limits::RECORD_LIST_BYTES);

@@ -9,8 +9,8 @@ use crate::limits;
 /// How records are written: the bytes of bincode 1. Only the reader needs to bound what it allocates.
 pub type Writing = Configuration<true, PREALLOCATION_SIZE_LIMIT_DISABLED>;
 
-/// How records are read: the same bytes; no list allocates more than a record may hold.
-pub type Reading = Configuration<true, { limits::RECORD_MAX_BYTES }>;
+/// How records are read: the same bytes; a list that claims to need more memory than this is refused.
+pub type Reading = Configuration<true, { limits::RECORD_LIST_BYTES }>;
 
 /// A record that the repository stores.
 pub trait Record: Sized {
