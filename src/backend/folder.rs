@@ -26,10 +26,19 @@ pub struct FolderBackend {
     temporaries: AtomicU64,
 }
 
+/// An open file with an advisory lock of ours.
 #[derive(Debug)]
-struct LockedFile(#[allow(dead_code, reason = "the lock lives as long as the file is open")] File);
+struct LockedFile(File);
 
 impl Hold for LockedFile {}
+
+impl Drop for LockedFile {
+    /// Unlocks by name: closing alone leaves the lock to a child process that was just forked and has not yet replaced
+    /// itself, which would look alive for that long.
+    fn drop(&mut self) {
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
 
 fn cause(error: io::Error) -> Cause {
     match error.kind() {
@@ -70,16 +79,17 @@ impl FolderBackend {
         self.root.join(layout::path(key))
     }
 
-    fn temporary(&self) -> io::Result<(PathBuf, File)> {
+    fn temporary(&self) -> io::Result<(PathBuf, LockedFile)> {
         loop {
             let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
             let path = self.root.join(TEMPORARY).join(format!("{}-{number}", std::process::id()));
             match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
                 Ok(file) => {
                     flock(&file, FlockOperation::LockExclusive)?;
+                    let file = LockedFile(file);
                     // Swept away before it was locked, it may have made room for a file of another writer, which has
                     // the same process id in another container.
-                    if is_at(&file, &path)? {
+                    if is_at(&file.0, &path)? {
                         return Ok((path, file));
                     }
                 }
@@ -90,10 +100,10 @@ impl FolderBackend {
     }
 
     /// Writes an object and gives its file, still open and locked.
-    fn write(&self, key: &Key, bytes: &[u8]) -> io::Result<File> {
+    fn write(&self, key: &Key, bytes: &[u8]) -> io::Result<LockedFile> {
         let path = self.path(key);
         let (temporary, mut file) = self.temporary()?;
-        let written = file.write_all(bytes).and_then(|()| file.sync_data());
+        let written = file.0.write_all(bytes).and_then(|()| file.0.sync_data());
         let linked = written.and_then(|()| fs::hard_link(&temporary, &path));
         let removed = fs::remove_file(&temporary);
         linked.and(removed)?;
@@ -138,10 +148,11 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 }
 
 /// Takes the lock of a file if its owner is gone; nothing if the owner is alive.
-fn lock_of_the_dead(path: &Path) -> io::Result<Option<File>> {
+fn lock_of_the_dead(path: &Path) -> io::Result<Option<LockedFile>> {
     let file = File::open(path)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
+    // Shared, so that two who ask at once do not take each other for the owner.
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(Some(LockedFile(file))),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -197,7 +208,7 @@ impl Backend for FolderBackend {
     fn announce(&self, session: &SessionId, bytes: &[u8]) -> Result<Box<dyn Hold>, BackendError> {
         let key = Key::Session(*session);
         let file = self.write(&key, bytes).map_err(|error| BackendError::new("write", key, cause(error)))?;
-        Ok(Box::new(LockedFile(file)))
+        Ok(Box::new(file))
     }
 
     fn is_held(&self, session: &SessionId) -> Result<bool, BackendError> {
@@ -218,7 +229,7 @@ impl Backend for FolderBackend {
                 match lock_of_the_dead(&path) {
                     // Whoever is done with a file removes it before its lock, so what is still there is nobody's. What
                     // is not there any more may have made room for another's.
-                    Ok(Some(lock)) if is_at(&lock, &path)? => {
+                    Ok(Some(lock)) if is_at(&lock.0, &path)? => {
                         fs::remove_file(&path)?;
                         swept += 1;
                     }

@@ -1,9 +1,12 @@
 //! Every store passes the contract suite; the doubles pass everything on.
 
+use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sfarc::backend::Backend;
 use sfarc::backend::folder::FolderBackend;
+use sfarc::ids::SessionId;
 use sfarc::testing::contract;
 use sfarc::testing::faulty::{Fault, FaultyBackend};
 use sfarc::testing::memory::MemoryBackend;
@@ -27,6 +30,30 @@ fn a_folder_keeps_the_contract() {
         Arc::new(FolderBackend::create(&folder.path().join(number.to_string())).expect("a new repository"))
     });
     assert_eq!(broken, Vec::<String>::new());
+}
+
+/// A process forked while a lock is held has the lock too until it runs its own program.
+#[test]
+fn a_hold_ends_with_its_drop_while_processes_are_started() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = FolderBackend::create(&folder.path().join("repository")).expect("a new repository");
+    let done = AtomicBool::new(false);
+    let still_held = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                Command::new("true").status().expect("a process");
+            }
+        });
+        let held = (0..400u16).filter(|number| {
+            let id = SessionId::new(std::array::from_fn(|at| number.to_le_bytes()[at % 2]));
+            drop(store.announce(&id, b"session").expect("announced"));
+            store.is_held(&id).expect("asked")
+        });
+        let held = held.count();
+        done.store(true, Ordering::Relaxed);
+        held
+    });
+    assert_eq!(still_held, 0, "sessions that nobody holds look held");
 }
 
 #[test]
