@@ -34,13 +34,13 @@ impl Clock for SystemClock {
     }
 }
 
-/// The cryptographic random generator of the process.
+/// The random generator of the operating system.
 #[derive(Debug, Default)]
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
     fn fill(&self, bytes: &mut [u8]) {
-        aws_lc_rs::rand::fill(bytes).expect("the system's random generator works");
+        getrandom::fill(bytes).expect("the system's random generator works");
     }
 }
 

@@ -35,16 +35,15 @@ const MASKS: [u64; 21] = [
 /// Finds where chunks end.
 #[derive(Debug, Clone)]
 pub struct Chunker {
-    min: usize,
-    avg: usize,
-    max: usize,
+    pub(super) min: usize,
+    pub(super) avg: usize,
+    pub(super) max: usize,
     /// Strict mask, below the average size.
-    strict: u64,
+    pub(super) strict: u64,
     /// Loose mask, above the average size.
-    loose: u64,
-    gear: Box<[u64; 256]>,
-    /// The gear table shifted left by one: the loop takes two bytes at a time.
-    gear_shifted: Box<[u64; 256]>,
+    pub(super) loose: u64,
+    /// The gear table, and the same shifted left by one: the loop takes two bytes at a time.
+    pub(super) gear: Box<[[u64; 256]; 2]>,
 }
 
 /// Where a chunk ends in a piece of a stream.
@@ -74,8 +73,7 @@ impl Chunker {
             max,
             strict: MASKS[bits + 1],
             loose: MASKS[bits - 1],
-            gear: Box::new(*gear),
-            gear_shifted: Box::new(gear.map(|value| value << 1)),
+            gear: Box::new([*gear, gear.map(|value| value << 1)]),
         })
     }
 
@@ -104,15 +102,16 @@ impl Chunker {
 
     /// Looks for a cut in pairs of bytes from `from` on; an odd last byte is not looked at.
     #[inline(always)]
-    fn scan(&self, bytes: &[u8], from: usize, to: usize, mask: u64, hash: &mut u64) -> Option<usize> {
+    pub(super) fn scan(&self, bytes: &[u8], from: usize, to: usize, mask: u64, hash: &mut u64) -> Option<usize> {
+        let [gear, shifted] = &*self.gear;
         let mask_shifted = mask << 1;
         let mut value = *hash;
         for (pair, at) in bytes[from..to].as_chunks::<2>().0.iter().zip((from..).step_by(2)) {
-            value = (value << 2).wrapping_add(self.gear_shifted[usize::from(pair[0])]);
+            value = (value << 2).wrapping_add(shifted[usize::from(pair[0])]);
             if value & mask_shifted == 0 {
                 return Some(at);
             }
-            value = value.wrapping_add(self.gear[usize::from(pair[1])]);
+            value = value.wrapping_add(gear[usize::from(pair[1])]);
             if value & mask == 0 {
                 return Some(at + 1);
             }

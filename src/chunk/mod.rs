@@ -1,6 +1,7 @@
 //! Cutting streams by content.
 
 pub mod fastcdc;
+pub mod lockstep;
 pub mod segment;
 
 pub use fastcdc::Chunker;

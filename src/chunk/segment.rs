@@ -6,6 +6,7 @@
 //! of one scan over the whole stream.
 
 use super::fastcdc::{Chunker, Cut};
+use super::lockstep;
 use crate::crypto::lanes::KeyedHasher;
 use crate::crypto::stream_hash::{SegmentHash, segment_hash};
 use crate::ids::ChunkId;
@@ -35,14 +36,9 @@ pub struct Scanned {
 /// Scans a segment. Pure: what a worker thread does.
 pub fn scan(segment: Segment, chunker: &Chunker, hasher: &KeyedHasher) -> Scanned {
     let bytes = &segment.bytes[..];
-    let mut ends = Vec::with_capacity(bytes.len() / 2048);
-    let mut pieces = Vec::with_capacity(bytes.len() / 2048);
-    let mut start = 0;
-    while let Cut::At(len) = chunker.cut(&bytes[start..]) {
-        pieces.push(&bytes[start..start + len]);
-        start += len;
-        ends.push(start);
-    }
+    let ends = lockstep::ends(chunker, bytes);
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    let pieces: Vec<&[u8]> = starts.zip(&ends).map(|(start, &end)| &bytes[start..end]).collect();
     let ids = hasher.ids(&pieces);
     let hash = if bytes.is_empty() { [0; 32] } else { segment_hash(segment.number, bytes) };
     Scanned { hash, ends, ids, segment }

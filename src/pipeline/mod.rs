@@ -3,3 +3,4 @@
 pub mod egress;
 pub mod ingest;
 pub mod lanes;
+pub mod pipe;

@@ -12,6 +12,7 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use super::{SourceError, Verdict};
 use crate::env::Cancel;
 use crate::pipeline::lanes::Lanes;
+use crate::pipeline::pipe;
 
 const STDERR_LINES: usize = 10;
 const STDERR_LINE_BYTES: u64 = 4096;
@@ -47,6 +48,7 @@ async fn run_async(command: &str, lanes: &mut Lanes, cancel: &Cancel) -> Result<
     let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
         return Err(io::Error::other("the command has no output").into());
     };
+    pipe::widen(&stdout);
     let lines = LastLines::default();
     let drained = tokio::spawn(keep_last_lines(stderr, Arc::clone(&lines)));
     let ended = tokio::select! {

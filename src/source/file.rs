@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::{SourceError, Verdict};
 use crate::env::Cancel;
 use crate::pipeline::lanes::Lanes;
+use crate::pipeline::pipe;
 
 /// How long a read waits before it looks whether the work was cancelled.
 const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
@@ -18,6 +19,7 @@ const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 pub fn read_stdin(lanes: &mut Lanes, cancel: &Cancel) -> Result<Verdict, SourceError> {
     // A duplicate of the descriptor has no buffer between the pipe and the segment.
     let stdin = io::stdin().as_fd().try_clone_to_owned()?;
+    pipe::widen(&stdin);
     lanes.read_from(0, &mut Interruptible { file: File::from(stdin), cancel })?;
     Ok(Verdict::default())
 }
@@ -52,6 +54,7 @@ pub fn read_file(path: &Path, lanes: &mut Lanes, cancel: &Cancel) -> Result<Verd
     if before.is_file() {
         lanes.read_from(0, &mut file)?;
     } else {
+        pipe::widen(&file);
         lanes.read_from(0, &mut Interruptible { file: file.try_clone()?, cancel })?;
     }
     let after = file.metadata()?;

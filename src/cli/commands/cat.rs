@@ -10,6 +10,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::CliError;
 use crate::engine::restore::cat;
 use crate::engine::split_stream_path;
+use crate::pipeline::pipe;
 use crate::repo::Repository;
 
 /// Bytes that go to a pipe at a time where a part of a stream comes chunk by chunk.
@@ -20,6 +21,7 @@ pub(in crate::cli) fn run(args: &args::Cat, repository: &Repository) -> Result<E
     let (stream, path) = split_stream_path(&snapshot, args.stream.as_bytes())?;
     // The descriptor itself: standard output of the library would look for line breaks.
     let stdout = io::stdout().as_fd().try_clone_to_owned().map_err(CliError::Output)?;
+    pipe::widen(&stdout);
     let mut out = io::BufWriter::with_capacity(BUFFER_BYTES, File::from(stdout));
     let mut broken = None;
     let done = cat(repository, &snapshot, stream, path, |bytes| {
