@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::index::build::{FreeRow, GroupWriter};
+use super::index::build::GroupWriter;
 use super::index::{Index, Location};
 use super::pack_reader::{PackCache, PackReader};
 use super::packer::{OpenBlock, Packer, StoredPack};
 use super::pool::Pool;
 use super::{RepoError, Repository};
+use crate::format::index::IndexRow;
 use crate::format::pack::BlockKind;
 use crate::ids::{ChunkId, ChunkSet, ObjectId};
 use crate::limits;
@@ -172,19 +173,19 @@ impl ChunkStore {
             return Ok(());
         }
         let mut rows = Vec::with_capacity(self.claimed.len());
-        for pack in self.stored.drain(..) {
-            self.own.insert(pack.entry.id);
-            self.counts.stored_bytes += u64::from(pack.entry.len);
-            let chunks = pack.chunks.into_iter().zip(0u16..);
-            rows.extend(chunks.map(|(id, ordinal)| FreeRow { id, pack: pack.entry, ordinal }));
+        let mut packs = Vec::with_capacity(self.stored.len());
+        for (stored, pack) in self.stored.drain(..).zip(0..) {
+            self.own.insert(stored.entry.id);
+            self.counts.stored_bytes += u64::from(stored.entry.len);
+            packs.push(stored.entry);
+            rows.extend(stored.chunks.into_iter().zip(0..).map(|(id, ordinal)| IndexRow { id, pack, ordinal }));
         }
-        rows.sort_unstable_by_key(|row| (row.id, row.pack.id));
-        let mut group = GroupWriter::new(&self.repository, 0);
-        rows.into_iter().try_for_each(|row| group.push(row))?;
-        for (id, len) in group.finish()? {
+        // No two rows have one id: what was claimed is stored once.
+        rows.sort_unstable_by_key(|row| row.id);
+        self.claimed.clear();
+        for (id, len) in GroupWriter::of_sorted(&self.repository, rows, packs).finish()? {
             self.index.add_written(&self.repository, id, len)?;
         }
-        self.claimed.clear();
         Ok(())
     }
 }

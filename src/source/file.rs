@@ -18,27 +18,36 @@ const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// Takes everything from standard input.
 pub fn read_stdin(lanes: &mut Lanes, cancel: &Cancel) -> Result<Verdict, SourceError> {
     // A duplicate of the descriptor has no buffer between the pipe and the segment.
-    let stdin = io::stdin().as_fd().try_clone_to_owned()?;
-    pipe::widen(&stdin);
-    lanes.read_from(0, &mut Interruptible { file: File::from(stdin), cancel })?;
+    let mut stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let regular = stdin.metadata()?.is_file();
+    read(&mut stdin, regular, lanes, cancel)?;
     Ok(Verdict::default())
+}
+
+/// A regular file never waits for anybody; everything else may, and must stop waiting when the work is cancelled.
+fn read(file: &mut File, regular: bool, lanes: &mut Lanes, cancel: &Cancel) -> io::Result<()> {
+    if regular {
+        return lanes.read_from(0, file);
+    }
+    pipe::widen(&*file);
+    lanes.read_from(0, &mut Interruptible { file, cancel })
 }
 
 /// A pipe or terminal whose reads end when the work is cancelled.
 struct Interruptible<'a> {
-    file: File,
+    file: &'a File,
     cancel: &'a Cancel,
 }
 
 impl Read for Interruptible<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut ready = [PollFd::new(&self.file, PollFlags::IN)];
+        let mut ready = [PollFd::new(self.file, PollFlags::IN)];
         while poll(&mut ready, Some(&POLL)).or_else(retry_interrupted)? == 0 {
             if self.cancel.is_cancelled() {
                 return Err(io::Error::other("interrupted"));
             }
         }
-        (&self.file).read(buffer)
+        self.file.read(buffer)
     }
 }
 
@@ -51,12 +60,7 @@ pub fn read_file(path: &Path, lanes: &mut Lanes, cancel: &Cancel) -> Result<Verd
     let open = |source| SourceError::Open { path: path.display().to_string(), source };
     let mut file = File::open(path).map_err(open)?;
     let before = file.metadata()?;
-    if before.is_file() {
-        lanes.read_from(0, &mut file)?;
-    } else {
-        pipe::widen(&file);
-        lanes.read_from(0, &mut Interruptible { file: file.try_clone()?, cancel })?;
-    }
+    read(&mut file, before.is_file(), lanes, cancel)?;
     let after = file.metadata()?;
     let same = before.len() == after.len() && before.modified().ok() == after.modified().ok();
     let mut verdict = Verdict::default();

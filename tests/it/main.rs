@@ -6,6 +6,7 @@ mod cost;
 mod crash;
 mod damage;
 mod hostile;
+mod index;
 mod model;
 mod old_repos;
 mod races;

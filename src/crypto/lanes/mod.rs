@@ -12,6 +12,8 @@ use crate::ids::ChunkId;
 const LEAF: usize = 1024;
 const BLOCK: usize = 64;
 
+static ZEROS: [u8; BLOCK] = [0; BLOCK];
+
 const CHUNK_START: u32 = 1;
 const CHUNK_END: u32 = 2;
 const PARENT: u32 = 4;
@@ -161,28 +163,22 @@ fn hash_leaves<const L: usize>(
 ) {
     let mut cv: [Lanes<L>; 8] = key.map(|word| [word; L]);
     let counter = leaves.map(|leaf| leaf.counter);
-    for block in 0..blocks {
-        let mut len = [0; L];
-        let mut padded = [[0; BLOCK]; L];
-        for lane in 0..L {
-            let rest = leaves[lane].bytes.get(block * BLOCK..).unwrap_or(&[]);
-            len[lane] = rest.len().min(BLOCK) as u32;
-            if rest.len() < BLOCK {
-                padded[lane][..rest.len()].copy_from_slice(rest);
-            }
-        }
-        let inputs = std::array::from_fn(|lane| {
-            let rest = leaves[lane].bytes.get(block * BLOCK..).unwrap_or(&[]);
-            rest.first_chunk().unwrap_or(&padded[lane])
-        });
-        let start = if block == 0 { CHUNK_START } else { 0 };
-        let last = block + 1 == blocks;
-        let flags = leaves.map(|leaf| {
-            let end = if last { CHUNK_END | leaf.root } else { 0 };
-            KEYED_HASH | start | end
-        });
-        compress(&mut cv, &inputs, &counter, &len, &flags);
+    let start = |block| if block == 0 { KEYED_HASH | CHUNK_START } else { KEYED_HASH };
+    // An empty lane computes something that nobody takes.
+    let inputs = |block: usize| {
+        leaves.map(|leaf| leaf.bytes.get(block * BLOCK..).and_then(<[u8]>::first_chunk).unwrap_or(&ZEROS))
+    };
+    for block in 0..blocks - 1 {
+        compress(&mut cv, &inputs(block), &counter, &[BLOCK as u32; L], &[start(block); L]);
     }
+    let last = blocks - 1;
+    let rests = leaves.map(|leaf| leaf.bytes.get(last * BLOCK..).unwrap_or(&[]));
+    let mut padded = [[0; BLOCK]; L];
+    for (padded, rest) in padded.iter_mut().zip(rests) {
+        padded[..rest.len()].copy_from_slice(rest);
+    }
+    let flags = leaves.map(|leaf| start(last) | CHUNK_END | leaf.root);
+    compress(&mut cv, &padded.each_ref(), &counter, &rests.map(|rest| rest.len() as u32), &flags);
     for (lane, leaf) in leaves.iter().enumerate() {
         if let Some(out) = cvs.get_mut(leaf.node) {
             *out = std::array::from_fn(|word| cv[word][lane]);

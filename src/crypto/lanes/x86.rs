@@ -80,6 +80,8 @@ pub(super) mod avx512 {
         _mm512_ror_epi32::<RIGHT>(x)
     }
 
+    #[inline]
+    #[target_feature(enable = "avx512f")]
     fn block(bytes: &[u8; 64]) -> __m512i {
         // SAFETY: both types are 64 bytes of plain integers; every bit pattern is valid for both.
         unsafe { std::mem::transmute::<[u8; 64], __m512i>(*bytes) }
@@ -89,7 +91,10 @@ pub(super) mod avx512 {
     #[inline]
     #[target_feature(enable = "avx512f")]
     fn transpose(blocks: &Blocks<'_, 16>) -> [__m512i; 16] {
-        let rows = blocks.map(block);
+        let mut rows = [_mm512_setzero_si512(); 16];
+        for (row, bytes) in rows.iter_mut().zip(blocks) {
+            *row = block(bytes);
+        }
         let mut pairs = rows;
         for i in (0..16).step_by(2) {
             pairs[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);

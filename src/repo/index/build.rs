@@ -51,6 +51,13 @@ impl<'a> GroupWriter<'a> {
         }
     }
 
+    /// A new group of one run: rows sorted by id, no id twice, each naming its pack by its place in `packs`. At most
+    /// [`limits::RUN_MAX_ROWS`].
+    pub fn of_sorted(repository: &'a Repository, rows: Vec<IndexRow>, packs: Vec<PackEntry>) -> Self {
+        debug_assert!(rows.len() <= limits::RUN_MAX_ROWS && rows.is_sorted_by(|a, b| a.id < b.id));
+        Self { rows, packs, ..Self::new(repository, 0) }
+    }
+
     /// Adds a row; rows come sorted by id. A row that repeats the last one is passed over.
     pub fn push(&mut self, row: FreeRow) -> Result<(), RepoError> {
         if self.last.replace((row.id, row.pack.id)) == Some((row.id, row.pack.id)) {
@@ -71,7 +78,8 @@ impl<'a> GroupWriter<'a> {
         Ok(self.written)
     }
 
-    fn flush(&mut self) -> Result<(), RepoError> {
+    /// Writes the rows since the last run as a run; the group goes on.
+    pub fn flush(&mut self) -> Result<(), RepoError> {
         if self.rows.is_empty() {
             return Ok(());
         }
@@ -136,47 +144,4 @@ fn build_filter(rows: &[IndexRow], blocks: u64) -> Vec<u8> {
         }
     }
     filter
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::repo::gc_log::GcLog;
-    use crate::repo::index::Index;
-    use crate::testing::world::World;
-
-    fn row(first: u8, last: u8, pack: u8) -> FreeRow {
-        let mut id = [0; 16];
-        (id[0], id[15]) = (first, last);
-        FreeRow { id: ChunkId::new(id), pack: PackEntry { id: ObjectId::new([pack; 32]), len: 1 }, ordinal: 7 }
-    }
-
-    /// A group of three runs whose ids touch: the same id, and ids that only begin alike, on both sides of a border.
-    #[test]
-    fn runs_of_a_group_are_found_up_to_their_borders() {
-        let world = World::new(1);
-        let repository = world.init().expect("a repository");
-        let runs = [
-            vec![row(3, 0, 1), row(5, 1, 1)],
-            vec![row(5, 1, 2), row(5, 2, 1), row(9, 0, 2)],
-            vec![row(9, 1, 1), row(200, 0, 2)],
-        ];
-        let mut writer = GroupWriter::new(&repository, 0);
-        for rows in &runs {
-            rows.iter().for_each(|row| writer.push(*row).expect("memory"));
-            writer.flush().expect("memory");
-        }
-        writer.finish().expect("memory");
-        let mut index = Index::open(&repository, &GcLog::default()).expect("it opens");
-        assert_eq!((index.runs().len(), index.packs().len()), (3, 2));
-        for row in runs.iter().flatten() {
-            let found = index.find_all(&repository, &row.id).expect("memory");
-            assert!(found.iter().any(|place| place.pack == row.pack && place.ordinal == 7), "{}", row.id);
-            let same = runs.iter().flatten().filter(|other| other.id == row.id).count();
-            assert_eq!(found.len(), same, "{}", row.id);
-        }
-        for (first, last) in [(0, 0), (3, 1), (5, 0), (5, 3), (7, 0), (9, 2), (255, 0)] {
-            assert!(index.find_all(&repository, &row(first, last, 0).id).expect("memory").is_empty(), "{first} {last}");
-        }
-    }
 }
