@@ -122,12 +122,13 @@ impl Packer {
     pub fn new(repository: &Repository) -> Self {
         let (orders, incoming) = bounded(limits::BLOCKS_AHEAD);
         let (packs, finished) = bounded(0);
+        let (spare, spares) = bounded(1);
         let (report, stored) = crossbeam_channel::unbounded();
         let sealing = repository.clone();
         let putting = repository.clone();
         let threads = vec![
-            spawn("packer", move || pack_blocks(&sealing, &incoming, &packs)),
-            spawn("uploader", move || put_packs(&putting, &finished, &report)),
+            spawn("packer", move || pack_blocks(&sealing, &incoming, &packs, &spares)),
+            spawn("uploader", move || put_packs(&putting, &finished, &report, &spare)),
         ];
         Self { orders: Some(orders), stored, threads }
     }
@@ -175,16 +176,24 @@ enum Finished {
     Flush(Sender<()>),
 }
 
-fn pack_blocks(repository: &Repository, orders: &Receiver<Order>, packs: &Sender<Finished>) {
+/// Two buffers take turns: one is filled while the other is put. `spares` gives them back.
+fn pack_blocks(
+    repository: &Repository,
+    orders: &Receiver<Order>,
+    packs: &Sender<Finished>,
+    spares: &Receiver<Vec<u8>>,
+) {
     let mut open: Option<OpenPack> = None;
+    let new_pack = || OpenPack::new(repository, spares.try_recv().unwrap_or_default());
     for order in orders {
         let sent = match order {
             Order::Block(ticket) => {
                 let block = ticket.wait();
                 let full = open.as_ref().is_some_and(|pack| !pack.has_room_for(&block));
                 let closed = if full { open.take().map(OpenPack::close) } else { None };
-                open.get_or_insert_with(|| OpenPack::new(repository)).push(block);
-                closed.map_or(Ok(()), |pack| packs.send(pack))
+                let sent = closed.map_or(Ok(()), |pack| packs.send(pack));
+                open.get_or_insert_with(new_pack).push(block);
+                sent
             }
             Order::Flush(answer) => {
                 let closed = open.take().map(OpenPack::close);
@@ -197,13 +206,18 @@ fn pack_blocks(repository: &Repository, orders: &Receiver<Order>, packs: &Sender
     }
 }
 
-fn put_packs(repository: &Repository, finished: &Receiver<Finished>, report: &Sender<Result<StoredPack, RepoError>>) {
+fn put_packs(
+    repository: &Repository,
+    finished: &Receiver<Finished>,
+    report: &Sender<Result<StoredPack, RepoError>>,
+    spare: &Sender<Vec<u8>>,
+) {
     for finished in finished {
         match finished {
             Finished::Flush(answer) => {
                 let _ = answer.send(());
             }
-            Finished::Pack { id, bytes, chunks } => {
+            Finished::Pack { id, mut bytes, chunks } => {
                 let entry = PackEntry { id, len: bytes.len() as u32 };
                 let put = repository.backend.put(&Key::Pack(id), &bytes).map_err(RepoError::from);
                 let failed = put.is_err();
@@ -211,6 +225,8 @@ fn put_packs(repository: &Repository, finished: &Receiver<Finished>, report: &Se
                 if failed {
                     return;
                 }
+                bytes.clear();
+                let _ = spare.try_send(bytes);
             }
         }
     }
@@ -223,9 +239,10 @@ struct OpenPack {
 }
 
 impl OpenPack {
-    fn new(repository: &Repository) -> Self {
+    /// An empty pack in this empty buffer.
+    fn new(repository: &Repository, mut bytes: Vec<u8>) -> Self {
         let sealer = repository.keys.sealer(SealedKind::Pack, &*repository.env.entropy);
-        let mut bytes = Vec::with_capacity(limits::PACK_TARGET_BYTES + (1 << 20));
+        bytes.reserve(limits::PACK_TARGET_BYTES + (2 << 20));
         bytes.extend(sealer.header());
         Self { sealer, bytes, directory: Directory::default() }
     }
