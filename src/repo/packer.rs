@@ -16,8 +16,8 @@ use crate::limits;
 /// zstd level of new blocks and what is changed of it; docs/decisions/0003 has the measurements.
 pub const ZSTD_LEVEL: i32 = 1;
 const MIN_MATCH: u32 = 7;
-/// Where nothing matches, the search goes on four bytes later.
-const SEARCH_STEP: u32 = 3;
+/// Where nothing matches, the search goes on three bytes later.
+const SEARCH_STEP: u32 = 2;
 
 /// A block that is being filled.
 #[derive(Debug)]
