@@ -7,9 +7,11 @@ use criterion::{Criterion, Throughput};
 use fastcdc::v2020::FastCDC;
 use sfarc::chunk::Chunker;
 use sfarc::chunk::fastcdc::Cut;
+use sfarc::chunk::lockstep::ends;
 use sfarc::crypto::keys::KeyRing;
 use sfarc::engine::snapshot::{BULK_SIZES, DUMP_SIZES};
 use sfarc::format::sealed::Cipher;
+use sfarc::limits::SEGMENT_BYTES;
 use sfarc::testing::corpus::DumpModel;
 use zeroize::Zeroizing;
 
@@ -33,6 +35,9 @@ fn main() {
     for (name, sizes) in [("dump", DUMP_SIZES), ("bulk", BULK_SIZES)] {
         let chunker = Chunker::new(sizes, &keys.gear).expect("the profile is legal");
         group.bench_function(format!("sfarc/{name}"), |bench| bench.iter(|| cuts(&chunker, black_box(&dump))));
+        group.bench_function(format!("sfarc/{name} in segments"), |bench| {
+            bench.iter(|| black_box(&dump).chunks(SEGMENT_BYTES).map(|bytes| ends(&chunker, bytes).len()).sum::<usize>());
+        });
         let (min, avg, max) = (sizes.min as usize, sizes.avg as usize, sizes.max as usize);
         group.bench_function(format!("fastcdc/{name}"), |bench| {
             bench.iter(|| FastCDC::new(black_box(&dump), min, avg, max).count());
