@@ -36,7 +36,9 @@ fn main() {
         let chunker = Chunker::new(sizes, &keys.gear).expect("the profile is legal");
         group.bench_function(format!("sfarc/{name}"), |bench| bench.iter(|| cuts(&chunker, black_box(&dump))));
         group.bench_function(format!("sfarc/{name} in segments"), |bench| {
-            bench.iter(|| black_box(&dump).chunks(SEGMENT_BYTES).map(|bytes| ends(&chunker, bytes).len()).sum::<usize>());
+            bench.iter(|| {
+                black_box(&dump).chunks(SEGMENT_BYTES).map(|bytes| ends(&chunker, bytes).len()).sum::<usize>()
+            });
         });
         let (min, avg, max) = (sizes.min as usize, sizes.avg as usize, sizes.max as usize);
         group.bench_function(format!("fastcdc/{name}"), |bench| {
