@@ -11,5 +11,6 @@ mod model;
 mod old_repos;
 mod races;
 mod tidy;
+mod untrusted_store;
 mod vectors;
 mod writers;
