@@ -9,6 +9,7 @@ mod hostile;
 mod index;
 mod model;
 mod old_repos;
+mod partial;
 mod races;
 mod tidy;
 mod untrusted_store;
