@@ -190,7 +190,7 @@ impl Repository {
             program: crate::PROGRAM.to_owned(),
         };
         let repository = Self { backend, keys, id: head.repo, created: record.created, features: head.features, env };
-        repository.add_slot(credential, "initial")?;
+        repository.put_slot(credential, "initial")?;
         let mut object = head.encode().to_vec();
         object.extend(repository.seal_record(SealedKind::Config, &record));
         repository.backend.put(&Key::Config, &object)?;

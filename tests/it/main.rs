@@ -11,6 +11,7 @@ mod model;
 mod old_repos;
 mod partial;
 mod races;
+mod slots;
 mod tidy;
 mod untrusted_store;
 mod vectors;
