@@ -101,6 +101,9 @@ pub enum RepoError {
     /// A manifest is longer than a reader would accept.
     #[error("the manifest would be larger than 64 MiB: take fewer streams in one snapshot")]
     ManifestTooLarge,
+    /// A stream is longer, or its list deeper, than a reader would accept.
+    #[error("a stream is too large for the format, which holds at most 2^48 - 1 bytes a stream: divide it")]
+    StreamTooLarge,
     /// No snapshot, or several, by that name.
     #[error("{0}")]
     NoSuchSnapshot(String),

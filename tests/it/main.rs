@@ -1,5 +1,6 @@
 //! Integration tests of the library, in one binary.
 
+mod bounds;
 mod common;
 mod contract;
 mod cost;
