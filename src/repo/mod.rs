@@ -52,6 +52,15 @@ pub enum RepoError {
         #[source]
         source: FormatError,
     },
+    /// An object was written by a newer program.
+    #[error("{object} cannot be read")]
+    TooNew {
+        /// The object.
+        object: String,
+        /// What is newer.
+        #[source]
+        source: FormatError,
+    },
     /// An object does not open.
     #[error("{object} is damaged")]
     Crypto {
@@ -119,8 +128,7 @@ impl RepoError {
     /// True if stored bytes are damaged or missing.
     pub fn is_damage(&self) -> bool {
         match self {
-            Self::Crypto { .. } | Self::Damaged { .. } | Self::MissingChunk { .. } => true,
-            Self::Format { source, .. } => !matches!(source, FormatError::TooNew { .. }),
+            Self::Format { .. } | Self::Crypto { .. } | Self::Damaged { .. } | Self::MissingChunk { .. } => true,
             Self::Backend(error) => {
                 error.is_not_found()
                     || matches!(error.cause, crate::backend::Cause::TooShort | crate::backend::Cause::TooLong)
@@ -210,8 +218,7 @@ impl Repository {
         let object = backend.get(&Key::Config, None).map_err(|error| {
             if error.is_not_found() { RepoError::NoRepository { place: place.to_owned() } } else { error.into() }
         })?;
-        let damaged = |source| RepoError::Format { object: Key::Config.to_string(), source };
-        let head = ConfigHead::decode(&object).map_err(damaged)?;
+        let head = ConfigHead::decode(&object).map_err(objects::format_error(Key::Config))?;
         head.features.require_read()?;
         let sealed = &object[ConfigHead::LEN..];
         let open_config = |keys: &KeyRing| objects::open_record(keys, SealedKind::Config, &Key::Config, sealed);

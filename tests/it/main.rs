@@ -9,6 +9,7 @@ mod damage;
 mod hostile;
 mod index;
 mod model;
+mod newer;
 mod old_repos;
 mod partial;
 mod races;
