@@ -82,7 +82,7 @@ impl Error {
         let damaged = match &error {
             EgressError::Repo { source: RepoError::Cancelled, .. } => return Self::Repo(RepoError::Cancelled),
             EgressError::Repo { source, .. } => source.is_damage(),
-            EgressError::WrongHash => true,
+            EgressError::WrongHash | EgressError::WrongFile { .. } => true,
             EgressError::Sink(_) => false,
         };
         Self::Restore { snapshot: snapshot.into(), stream: stream.into(), source: Box::new(error), damaged }

@@ -42,6 +42,12 @@ pub enum EgressError<E> {
     /// Every chunk is right, but the whole is not what was hashed when it was stored.
     #[error("the stream does not hash to what its snapshot says")]
     WrongHash,
+    /// Every chunk is right, but a file of a folder stream is not what was hashed when it was stored.
+    #[error("`{path}` does not hash to what the folder's catalog says")]
+    WrongFile {
+        /// The file.
+        path: String,
+    },
     /// Whoever takes the bytes failed.
     #[error(transparent)]
     Sink(E),

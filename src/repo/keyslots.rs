@@ -12,7 +12,7 @@ use crate::format::keyslot::{KeySlot, PassphraseCost, SlotInfo, SlotKind};
 use crate::format::record::{self, Record};
 use crate::ids::{ObjectId, RepoId};
 
-/// Most key slots that are tried: each may cost a passphrase computation.
+/// Most key slots that are tried, and so the most there may be: each may cost a passphrase computation.
 const SLOTS: usize = 64;
 
 /// What the seal of the root key authenticates: the repository.
@@ -119,7 +119,21 @@ pub fn unlock(
 impl Repository {
     /// Adds a key slot that the credential opens.
     pub fn add_slot(&self, credential: &Credential, label: &str) -> Result<ObjectId, RepoError> {
+        self.require_slot_change()?;
+        if self.backend.list(Kind::Keys)?.len() >= SLOTS {
+            let why = format!("there are {SLOTS} key slots, and no more are tried: remove one first");
+            return Err(RepoError::KeySlot(why));
+        }
+        self.put_slot(credential, label)
+    }
+
+    fn require_slot_change(&self) -> Result<(), RepoError> {
         self.require_write()?;
+        self.gc_log()?.features().require_write()
+    }
+
+    /// Stores a key slot, the first of a new repository or one more.
+    pub(super) fn put_slot(&self, credential: &Credential, label: &str) -> Result<ObjectId, RepoError> {
         let kind = match credential {
             Credential::Passphrase(_) => SlotKind::Passphrase(PassphraseCost::RECOMMENDED),
             Credential::KeyFile(_) => SlotKind::KeyFile,
@@ -177,7 +191,7 @@ impl Repository {
 
     /// Removes the key slot whose name begins with `prefix`. The last one stays.
     pub fn remove_slot(&self, prefix: &str) -> Result<ObjectId, RepoError> {
-        self.require_write()?;
+        self.require_slot_change()?;
         let slots = self.slots()?;
         let mut matching = slots.iter().filter(|slot| slot.id.to_string().starts_with(prefix));
         let (Some(slot), None) = (matching.next(), matching.next()) else {

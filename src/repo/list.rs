@@ -7,10 +7,19 @@ use crate::ids::ChunkId;
 use crate::limits;
 
 /// Builds the list of a stream from its chunks in order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ListBuilder {
     /// The open node of each level, from level 1 up.
     levels: Vec<OpenNode>,
+    /// Bytes that may still come.
+    room: u64,
+    max_depth: u8,
+}
+
+impl Default for ListBuilder {
+    fn default() -> Self {
+        Self::bounded(limits::STREAM_MAX_BYTES, limits::LIST_MAX_DEPTH)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -28,13 +37,22 @@ pub trait NodeStore {
 }
 
 impl ListBuilder {
+    /// Builds the list of a stream of at most `max_len` bytes, at most `max_depth` deep.
+    pub fn bounded(max_len: u64, max_depth: u8) -> Self {
+        Self { levels: Vec::new(), room: max_len, max_depth }
+    }
+
     /// Adds the next chunk of the stream.
     pub fn push(&mut self, id: ChunkId, len: u64, store: &mut impl NodeStore) -> Result<(), RepoError> {
+        self.room = self.room.checked_sub(len).ok_or(RepoError::StreamTooLarge)?;
         self.push_at(0, ListRow { id, len }, store)
     }
 
     fn push_at(&mut self, mut above: usize, mut row: ListRow, store: &mut impl NodeStore) -> Result<(), RepoError> {
         loop {
+            if above > usize::from(self.max_depth) {
+                return Err(RepoError::StreamTooLarge);
+            }
             if above == self.levels.len() {
                 self.levels.push(OpenNode::default());
             }

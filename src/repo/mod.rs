@@ -52,6 +52,15 @@ pub enum RepoError {
         #[source]
         source: FormatError,
     },
+    /// An object was written by a newer program.
+    #[error("{object} cannot be read")]
+    TooNew {
+        /// The object.
+        object: String,
+        /// What is newer.
+        #[source]
+        source: FormatError,
+    },
     /// An object does not open.
     #[error("{object} is damaged")]
     Crypto {
@@ -101,6 +110,9 @@ pub enum RepoError {
     /// A manifest is longer than a reader would accept.
     #[error("the manifest would be larger than 64 MiB: take fewer streams in one snapshot")]
     ManifestTooLarge,
+    /// A stream is longer, or its list deeper, than a reader would accept.
+    #[error("a stream is too large for the format, which holds at most 2^48 - 1 bytes a stream: divide it")]
+    StreamTooLarge,
     /// No snapshot, or several, by that name.
     #[error("{0}")]
     NoSuchSnapshot(String),
@@ -116,8 +128,7 @@ impl RepoError {
     /// True if stored bytes are damaged or missing.
     pub fn is_damage(&self) -> bool {
         match self {
-            Self::Crypto { .. } | Self::Damaged { .. } | Self::MissingChunk { .. } => true,
-            Self::Format { source, .. } => !matches!(source, FormatError::TooNew { .. }),
+            Self::Format { .. } | Self::Crypto { .. } | Self::Damaged { .. } | Self::MissingChunk { .. } => true,
             Self::Backend(error) => {
                 error.is_not_found()
                     || matches!(error.cause, crate::backend::Cause::TooShort | crate::backend::Cause::TooLong)
@@ -190,7 +201,7 @@ impl Repository {
             program: crate::PROGRAM.to_owned(),
         };
         let repository = Self { backend, keys, id: head.repo, created: record.created, features: head.features, env };
-        repository.add_slot(credential, "initial")?;
+        repository.put_slot(credential, "initial")?;
         let mut object = head.encode().to_vec();
         object.extend(repository.seal_record(SealedKind::Config, &record));
         repository.backend.put(&Key::Config, &object)?;
@@ -207,8 +218,7 @@ impl Repository {
         let object = backend.get(&Key::Config, None).map_err(|error| {
             if error.is_not_found() { RepoError::NoRepository { place: place.to_owned() } } else { error.into() }
         })?;
-        let damaged = |source| RepoError::Format { object: Key::Config.to_string(), source };
-        let head = ConfigHead::decode(&object).map_err(damaged)?;
+        let head = ConfigHead::decode(&object).map_err(objects::format_error(Key::Config))?;
         head.features.require_read()?;
         let sealed = &object[ConfigHead::LEN..];
         let open_config = |keys: &KeyRing| objects::open_record(keys, SealedKind::Config, &Key::Config, sealed);

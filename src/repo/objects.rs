@@ -11,8 +11,11 @@ use crate::format::record::{self, Reading, Record, Writing};
 use crate::format::sealed::{HEADER_LEN, Header, SealedKind, Section};
 use crate::ids::ObjectId;
 
-pub(super) fn format_error(object: impl ToString) -> impl FnOnce(crate::format::FormatError) -> RepoError {
-    move |source| RepoError::Format { object: object.to_string(), source }
+pub(super) fn format_error(object: impl ToString) -> impl FnOnce(FormatError) -> RepoError {
+    move |source| match source {
+        FormatError::TooNew { .. } => RepoError::TooNew { object: object.to_string(), source },
+        _ => RepoError::Format { object: object.to_string(), source },
+    }
 }
 
 pub(super) fn crypto_error(object: impl ToString) -> impl FnOnce(crate::crypto::CryptoError) -> RepoError {

@@ -23,8 +23,8 @@ pub struct Snapshot {
 pub struct Listing {
     /// The readable ones, oldest first.
     pub snapshots: Vec<Snapshot>,
-    /// The others, with what is wrong with each.
-    pub damaged: Vec<(ObjectId, RepoError)>,
+    /// The others, damaged or of a newer program, with what is wrong with each.
+    pub unreadable: Vec<(ObjectId, RepoError)>,
 }
 
 /// The order of `list` and of `latest~N`.
@@ -86,7 +86,9 @@ impl Repository {
                 Ok(snapshot) => listing.snapshots.push(snapshot),
                 // Forgotten since it was listed.
                 Err(RepoError::Backend(error)) if error.is_not_found() => {}
-                Err(error) if error.is_damage() => listing.damaged.push((id, error)),
+                Err(error) if error.is_damage() || matches!(error, RepoError::TooNew { .. }) => {
+                    listing.unreadable.push((id, error));
+                }
                 Err(error) => return Err(error),
             }
         }

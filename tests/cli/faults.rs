@@ -325,3 +325,31 @@ fn features_that_somebody_without_the_key_has_set_are_refused() {
     }
     repo.run(["snapshot", "--command", "x=true"]).ok();
 }
+
+/// The repository as the library opens it, with the test's key file.
+fn open(repo: &Repo) -> sfarc::repo::Repository {
+    let text = fs::read_to_string(repo.at("key")).expect("the key file");
+    let digits = text.trim().rsplit(' ').next().expect("two words");
+    let byte = |place: usize| u8::from_str_radix(&digits[2 * place..2 * place + 2], 16).expect("hexadecimal digits");
+    let credential = sfarc::repo::Credential::KeyFile(zeroize::Zeroizing::new(std::array::from_fn(byte)));
+    let backend = std::sync::Arc::new(sfarc::backend::folder::FolderBackend::open(&repo.at("repo")));
+    sfarc::repo::Repository::open(backend, "repo", || Ok(credential), sfarc::env::Env::system()).expect("opens")
+}
+
+#[test]
+fn a_snapshot_of_a_newer_program_makes_the_listing_incomplete() {
+    use sfarc::format::sealed::SealedKind;
+    let repo = Repo::new();
+    repo.write("data", b"contents");
+    repo.run(["snapshot", "--file", "data"]).ok();
+    let repository = open(&repo);
+    let record = [&2u16.to_le_bytes()[..], &[7; 300]].concat();
+    let object = repository.keys.sealer(SealedKind::Snapshot, &*repository.env.entropy).seal_record(&record);
+    let id = sfarc::ids::ObjectId::of(&object);
+    repository.backend.put(&sfarc::backend::Key::Snapshot(id), &object).expect("stored");
+    let ran = repo.run(["list"]).ends(3).says("newer sfarc").says(&id.short());
+    assert!(ran.text().contains("data"), "{}", ran.text());
+    assert_eq!(repo.run(["cat", "latest", "data"]).ok().out, b"contents");
+    repo.run(["show", &id.to_string()]).ends(1).says("newer sfarc");
+    repo.run(["prune"]).ends(1).says("newer sfarc");
+}

@@ -48,7 +48,7 @@ pub(crate) fn assert_restores(repository: &Repository, expected: &Expected, cont
 /// Whatever snapshot can be seen can be restored (its hashes say that it is right).
 pub(crate) fn assert_all_visible_restore(repository: &Repository, context: &str) {
     let listing = repository.snapshots().unwrap_or_else(|error| panic!("{context}: listing: {error}"));
-    assert!(listing.damaged.is_empty(), "{context}: {:?}", listing.damaged);
+    assert!(listing.unreadable.is_empty(), "{context}: {:?}", listing.unreadable);
     for snapshot in listing.snapshots {
         if let Err(error) = read_streams(repository, &snapshot) {
             panic!("{context}: visible snapshot {}: {}", snapshot.id.short(), sfarc::error::chain(&error));

@@ -320,7 +320,7 @@ fn records_that_announce_more_than_they_hold() {
         repository.backend.put(&Key::Snapshot(id), &object).expect("stored");
         let error = repository.read_snapshot(id).expect_err("refused");
         assert!(error.is_damage(), "{error}");
-        assert_eq!(repository.snapshots().expect("a listing").damaged.len(), 1);
+        assert_eq!(repository.snapshots().expect("a listing").unreadable.len(), 1);
     }
 }
 

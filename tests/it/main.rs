@@ -1,5 +1,6 @@
 //! Integration tests of the library, in one binary.
 
+mod bounds;
 mod common;
 mod contract;
 mod cost;
@@ -8,8 +9,12 @@ mod damage;
 mod hostile;
 mod index;
 mod model;
+mod newer;
 mod old_repos;
+mod partial;
 mod races;
+mod slots;
 mod tidy;
+mod untrusted_store;
 mod vectors;
 mod writers;

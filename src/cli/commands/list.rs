@@ -8,8 +8,9 @@ use crate::cli::output::{CliError, Output};
 use crate::cli::{json, text};
 use crate::error::Error;
 use crate::event::Event;
-use crate::repo::Repository;
+use crate::ids::ObjectId;
 use crate::repo::snapshots::Snapshot;
+use crate::repo::{RepoError, Repository};
 
 pub(in crate::cli) fn run(args: &List, repository: &Repository, output: &mut Output) -> Result<Exit, CliError> {
     let labels = args.label.iter().map(|label| text::parse_label(label)).collect::<Result<Vec<_>, Error>>()?;
@@ -26,11 +27,19 @@ pub(in crate::cli) fn run(args: &List, repository: &Repository, output: &mut Out
     } else {
         print(&snapshots, output)?;
     }
-    for (id, error) in &listing.damaged {
+    for (id, error) in &listing.unreadable {
         let text = format!("snapshot {} cannot be read: {}", id.short(), crate::error::chain(error));
         repository.env.tell(&Event::Warning(&text));
     }
-    Ok(if listing.damaged.is_empty() { Exit::Done } else { Exit::Damaged })
+    Ok(exit(&listing.unreadable))
+}
+
+fn exit(unreadable: &[(ObjectId, RepoError)]) -> Exit {
+    match unreadable {
+        [] => Exit::Done,
+        some if some.iter().any(|(_, error)| error.is_damage()) => Exit::Damaged,
+        _ => Exit::Incomplete,
+    }
 }
 
 fn matches(args: &List, labels: &[(String, String)], snapshot: &Snapshot) -> bool {

@@ -12,6 +12,7 @@ use crate::format::index::PackEntry;
 use crate::format::manifest::SessionRecord;
 use crate::format::sealed::SealedKind;
 use crate::ids::{ChunkId, ObjectId};
+use crate::limits;
 use crate::repo::index::Index;
 use crate::repo::objects::check_name;
 use crate::repo::pack_reader::PackReader;
@@ -204,6 +205,9 @@ fn check_pack(
     named: Option<&PackEntry>,
 ) -> Result<(), RepoError> {
     let damaged = |why: &str| RepoError::Damaged { object: Key::Pack(id).to_string(), why: why.to_owned() };
+    if len > limits::PACK_MAX_BYTES as u64 {
+        return Err(damaged("it is too long"));
+    }
     let Some(named) = named else {
         // Of a writer at work, or left by one that died: no snapshot can need it yet.
         return Ok(());

@@ -1,10 +1,11 @@
 //! Other sessions: which are alive, and taking those of dead writers out of the way.
 
 use crate::backend::{Key, Kind};
-use crate::format::manifest::{FenceRecord, SessionRecord};
+use crate::format::manifest::{FenceRecord, Manifest, SessionRecord};
 use crate::format::sealed::SealedKind;
 use crate::ids::{ObjectId, SessionId};
 use crate::repo::gc_log::{GcLog, tombstone};
+use crate::repo::objects::open_record;
 use crate::repo::{RepoError, Repository};
 
 /// Fences every session whose writer is gone, and finishes what a crashed collector left half fenced.
@@ -34,25 +35,35 @@ pub(super) fn fence_dead_sessions(repository: &Repository, log: &mut GcLog) -> R
 
 /// Makes sure that a session can never commit, then removes it.
 fn fence(repository: &Repository, log: &mut GcLog, id: SessionId) -> Result<(), RepoError> {
-    match repository.backend.get(&Key::Pending(id), None) {
-        Ok(pending) => {
-            let snapshot = ObjectId::of(&pending);
-            let placed = repository.backend.put(&Key::Snapshot(snapshot), &repository.seal_fence(snapshot));
-            match placed {
-                Ok(()) => remove_fence(repository, log, snapshot)?,
-                Err(error) if error.is_exists() && repository.is_fence(snapshot)? => {
-                    remove_fence(repository, log, snapshot)?;
-                }
-                // It was committed: an ordinary snapshot.
-                Err(error) if error.is_exists() => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(error) if error.is_not_found() => {}
-        Err(error) => return Err(error.into()),
+    if let Some(snapshot) = pending_snapshot(repository, id)? {
+        keep_out(repository, log, snapshot)?;
     }
     repository.backend.delete(&Key::Pending(id))?;
     Ok(repository.backend.delete(&Key::Session(id))?)
+}
+
+/// The snapshot that a session was about to commit.
+///
+/// Whoever can write to the store can put any object there; only a manifest that names the session is the session's.
+fn pending_snapshot(repository: &Repository, id: SessionId) -> Result<Option<ObjectId>, RepoError> {
+    let key = Key::Pending(id);
+    let read = repository.backend.get(&key, None).map_err(RepoError::from).and_then(|object| {
+        let manifest: Manifest = open_record(&repository.keys, SealedKind::Snapshot, &key, &object)?;
+        Ok((manifest.session == *id.as_bytes()).then(|| ObjectId::of(&object)))
+    });
+    match read {
+        Err(error) if error.is_damage() => Ok(None),
+        other => other,
+    }
+}
+
+/// Sees to it that a snapshot cannot be committed any more, unless it was already.
+fn keep_out(repository: &Repository, log: &mut GcLog, snapshot: ObjectId) -> Result<(), RepoError> {
+    match repository.backend.put(&Key::Snapshot(snapshot), &repository.seal_fence(snapshot)) {
+        Err(error) if !error.is_exists() => Err(error.into()),
+        Err(_) if !repository.is_fence(snapshot)? => Ok(()),
+        _ => remove_fence(repository, log, snapshot),
+    }
 }
 
 /// Declares the snapshot dead, which a late commit cannot undo, and only then takes the fence away.

@@ -1,6 +1,7 @@
 //! Giving streams back: written beside, proven, and only then renamed to their names.
 
 mod extract;
+mod verify;
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use self::extract::extract;
+use self::verify::FileHashes;
 use super::folder::{Located, for_each_entry, is_below};
 use super::name_of;
 use crate::error::Error;
@@ -178,14 +180,35 @@ fn stage(
             written.map_err(|error| Error::restore(snapshot.id.short(), name_of(stream), error))
         });
     }
-    let Selection { ranges, names } = select(egress, snapshot, stream, paths)?;
+    let Selection { ranges, names, mut hashes } = select(egress, snapshot, stream, paths)?;
     extract(staged, &names, |send| {
         for range in &ranges {
-            let written = egress.write_range(&stream.content, range.start, range.end - range.start, &mut *send);
+            let mut at = range.start;
+            let written = egress.write_range(&stream.content, at, range.end - at, |bytes| {
+                hashes.pass(at, bytes);
+                at += bytes.len() as u64;
+                send(bytes)
+            });
             written.map_err(|error| Error::restore(snapshot.id.short(), name_of(stream), error))?;
         }
-        Ok(())
+        hashes.wrong().map_or(Ok(()), |data| Err(wrong_file(egress, snapshot, stream, data)))
     })
+}
+
+/// The failure of the file whose data begin at this offset.
+fn wrong_file(egress: &mut Egress<'_>, snapshot: &Snapshot, stream: &StreamEntry, data: u64) -> Error {
+    let mut path = Vec::new();
+    let found = for_each_entry(egress, snapshot, stream, |located| {
+        if located.data == data && located.entry.kind == CatalogKind::File {
+            path = located.entry.path;
+        }
+    });
+    found.err().unwrap_or_else(|| wrong_hash(snapshot, stream, &path))
+}
+
+fn wrong_hash(snapshot: &Snapshot, stream: &StreamEntry, path: &[u8]) -> Error {
+    let path = String::from_utf8_lossy(path).into_owned();
+    Error::restore(snapshot.id.short(), name_of(stream), EgressError::<io::Error>::WrongFile { path })
 }
 
 fn stage_file(egress: &mut Egress<'_>, snapshot: &Snapshot, stream: &StreamEntry, staged: &Path) -> Result<(), Error> {
@@ -204,14 +227,17 @@ struct Selection {
     ranges: Vec<std::ops::Range<u64>>,
     /// First names of files that are not wanted themselves, and the wanted hard links that take their places.
     names: HashMap<Vec<u8>, Vec<u8>>,
+    /// What its files hash to.
+    hashes: FileHashes,
 }
 
 impl Selection {
-    fn add(&mut self, start: u64, end: u64) {
+    fn add(&mut self, located: &Located) {
         match self.ranges.last_mut() {
-            Some(last) if last.end == start => last.end = end,
-            _ => self.ranges.push(start..end),
+            Some(last) if last.end == located.start => last.end = located.end,
+            _ => self.ranges.push(located.start..located.end),
         }
+        self.hashes.expect(located);
     }
 }
 
@@ -224,15 +250,16 @@ fn select(
     let mut selection = Selection::default();
     let is_wanted = |name: &[u8]| paths.iter().any(|path| is_below(name, path));
     let mut missing: Vec<bool> = vec![true; paths.len()];
-    for_each_entry(egress, snapshot, stream, |Located { entry, start, end, .. }| {
+    for_each_entry(egress, snapshot, stream, |located| {
         let mut wanted = false;
         for (path, missing) in paths.iter().zip(&mut missing) {
-            if is_below(&entry.path, path) {
+            if is_below(&located.entry.path, path) {
                 (wanted, *missing) = (true, false);
             }
         }
         if wanted {
-            selection.add(start, end);
+            selection.add(&located);
+            let entry = located.entry;
             if entry.kind == CatalogKind::Hardlink && !is_wanted(&entry.link) {
                 selection.names.entry(entry.link).or_insert(entry.path);
             }
@@ -246,10 +273,10 @@ fn select(
         return Ok(selection);
     }
     // The contents of hard links are where their first names are: once more, now that these are known.
-    let mut whole = Selection { names: selection.names, ranges: Vec::new() };
-    for_each_entry(egress, snapshot, stream, |Located { entry, start, end, .. }| {
-        if is_wanted(&entry.path) || whole.names.contains_key(&entry.path) {
-            whole.add(start, end);
+    let mut whole = Selection { names: selection.names, ..Selection::default() };
+    for_each_entry(egress, snapshot, stream, |located| {
+        if is_wanted(&located.entry.path) || whole.names.contains_key(&located.entry.path) {
+            whole.add(&located);
         }
     })?;
     Ok(whole)
@@ -287,7 +314,7 @@ pub fn cat(
     });
     written.map_err(failed)?;
     let right = *hash.finalize().as_bytes() == found.entry.hash;
-    if right { Ok(()) } else { Err(failed(EgressError::WrongHash)) }
+    if right { Ok(()) } else { Err(wrong_hash(snapshot, stream, path)) }
 }
 
 fn find_entry(

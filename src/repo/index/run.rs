@@ -62,20 +62,22 @@ impl Run {
         table: &mut PackTable,
     ) -> Result<Self, RepoError> {
         let key = Key::Index(id);
-        let short = || RepoError::Damaged { object: key.to_string(), why: "it is too short".to_owned() };
-        let trailer_at = stored_len.checked_sub(Trailer::LEN as u64).ok_or_else(short)?;
+        let damaged = |why: &str| RepoError::Damaged { object: key.to_string(), why: why.to_owned() };
+        if stored_len > limits::OBJECT_MAX_BYTES {
+            return Err(damaged("it is too long"));
+        }
+        let trailer_at = stored_len.checked_sub(Trailer::LEN as u64).ok_or_else(|| damaged("it is too short"))?;
         let opener = open_header(keys, SealedKind::Index, &key, &backend.get(&key, Some(0..HEADER_LEN as u64))?)?;
         let trailer = backend.get(&key, Some(trailer_at..stored_len))?;
         let trailer = Trailer::decode(&trailer, stored_len).map_err(format_error(key))?;
         if trailer.len as usize > limits::FOOTER_MAX_BYTES {
-            return Err(RepoError::Damaged { object: key.to_string(), why: "its footer is too large".to_owned() });
+            return Err(damaged("its footer is too large"));
         }
         let sealed = backend.get(&key, Some(trailer.offset..trailer_at))?;
         let plain = opener.open_vec(Section::Footer, 0, sealed).map_err(crypto_error(key))?;
         let mut footer = IndexFooter::decode(&plain).map_err(format_error(key))?;
         if footer.end() != Some(trailer.offset) {
-            let why = "its pages do not end where its footer begins".to_owned();
-            return Err(RepoError::Damaged { object: key.to_string(), why });
+            return Err(damaged("its pages do not end where its footer begins"));
         }
         let packs = std::mem::take(&mut footer.packs);
         let packs = packs.iter().map(|&pack| table.share(pack)).collect();
