@@ -11,8 +11,13 @@ use crate::event::Event;
 use crate::repo::Repository;
 use crate::repo::snapshots::Snapshot;
 
-pub(in crate::cli) fn run(args: &List, repository: &Repository, output: &mut Output) -> Result<Exit, CliError> {
+pub(in crate::cli) fn run(
+    args: &List,
+    open: impl FnOnce() -> Result<Repository, Error>,
+    output: &mut Output,
+) -> Result<Exit, CliError> {
     let labels = args.label.iter().map(|label| text::parse_label(label)).collect::<Result<Vec<_>, Error>>()?;
+    let repository = open()?;
     let listing = repository.snapshots()?;
     let mut snapshots = listing.snapshots;
     snapshots.retain(|snapshot| matches(args, &labels, snapshot));
