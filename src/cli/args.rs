@@ -223,7 +223,7 @@ pub struct Restore {
     /// Only this stream.
     #[arg(long, value_name = "NAME")]
     pub stream: Vec<OsString>,
-    /// Only this file or folder of folder streams.
+    /// Only this file or folder, as `ls` prints it; without a stream's name, of every folder stream.
     #[arg(long, value_name = "PATH")]
     pub path: Vec<OsString>,
     /// Replace what is in the way.
