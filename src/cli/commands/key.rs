@@ -14,7 +14,7 @@ use crate::repo::Repository;
 
 fn done(output: &mut Output, action: &str, id: ObjectId) -> Result<Exit, CliError> {
     if output.is_json() {
-        output.object(&json!({ "type": "key", "action": action, "id": id.to_string() }))?;
+        output.object(&json!({ "type": "key_action", "action": action, "id": id.to_string() }))?;
     } else {
         output.summary(format_args!("{action} key {}", id.short()))?;
     }
