@@ -1,15 +1,17 @@
 //! Opening the repository: where it is, and what opens it.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::args::{Global, NewKey};
+use super::args::{Global, NamedCredential, NewKey};
 use crate::backend::folder::FolderBackend;
 use crate::env::Env;
 use crate::error::Error;
@@ -19,21 +21,23 @@ const KEY_FILE_MAGIC: &str = "sfarc-key-1 ";
 
 /// Opens the repository that the options name.
 pub fn open(global: &Global, env: &Env) -> Result<Repository, Error> {
+    open_and_keep(global, env).map(|(repository, _)| repository)
+}
+
+/// Opens the repository that the options name, and says what opened it.
+pub fn open_and_keep(global: &Global, env: &Env) -> Result<(Repository, Credential), Error> {
     let folder = folder(global)?;
     let backend = Arc::new(FolderBackend::open(folder));
     // The repository is looked for before anybody is asked for a password.
-    let mut failure = None;
+    let mut named = None;
     let credential = || {
-        credential(global, Purpose::Open, env).map_err(|error| {
-            failure = Some(error);
-            RepoError::WrongKey
-        })
+        let named = named.insert(credential(global, Purpose::Open, env));
+        named.as_ref().cloned().map_err(|_| RepoError::WrongKey)
     };
     let opened = Repository::open(backend, &folder.display().to_string(), credential, env.clone());
-    match (opened, failure) {
-        (_, Some(error)) => Err(error),
-        (opened, None) => Ok(opened?),
-    }
+    let credential = named.transpose()?;
+    let repository = opened?;
+    Ok((repository, credential.expect("nothing opens without a credential")))
 }
 
 /// Makes the repository that the options name.
@@ -52,7 +56,7 @@ pub fn folder(global: &Global) -> Result<&Path, Error> {
 
 /// What a credential is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+enum Purpose {
     /// To open what is there.
     Open,
     /// To make something new: a prompt asks twice, a missing key file is made.
@@ -60,20 +64,31 @@ pub enum Purpose {
 }
 
 /// The password or key file that the options, the environment or a prompt name.
-pub fn credential(global: &Global, purpose: Purpose, env: &Env) -> Result<Credential, Error> {
-    if let Some(path) = &global.key_file {
-        return key_file(path, purpose, env);
+fn credential(global: &Global, purpose: Purpose, env: &Env) -> Result<Credential, Error> {
+    for named in [&global.named, &named_by_environment()] {
+        if let Some(path) = &named.key_file {
+            return key_file(path, purpose, env);
+        }
+        if let Some(path) = &named.password_file {
+            return password_file(path);
+        }
+        if let Some(command) = &named.password_command {
+            return password_command(command);
+        }
     }
-    if let Some(path) = &global.password_file {
-        return password_file(path);
+    match std::env::var_os("SFARC_PASSWORD") {
+        Some(password) => passphrase(password.into_vec()),
+        None => prompt(purpose),
     }
-    if let Some(command) = &global.password_command {
-        return password_command(command);
+}
+
+fn named_by_environment() -> NamedCredential {
+    let named = |name: &str| std::env::var_os(name).filter(|value: &OsString| !value.is_empty());
+    NamedCredential {
+        password_file: named("SFARC_PASSWORD_FILE").map(PathBuf::from),
+        password_command: named("SFARC_PASSWORD_COMMAND"),
+        key_file: named("SFARC_KEY_FILE").map(PathBuf::from),
     }
-    if let Some(password) = std::env::var_os("SFARC_PASSWORD") {
-        return passphrase(std::os::unix::ffi::OsStringExt::into_vec(password));
-    }
-    prompt(purpose)
 }
 
 /// The new password or key file that the options or a prompt name.
@@ -99,8 +114,9 @@ fn password_file(path: &Path) -> Result<Credential, Error> {
     passphrase(fs::read(path).map_err(Error::io(format!("read the password file {}", path.display())))?)
 }
 
-fn password_command(command: &str) -> Result<Credential, Error> {
-    let run = Command::new("/bin/sh").args(["-c", command]).stdin(Stdio::inherit()).stderr(Stdio::inherit()).output();
+fn password_command(command: &OsStr) -> Result<Credential, Error> {
+    let mut shell = Command::new("/bin/sh");
+    let run = shell.arg("-c").arg(command).stdin(Stdio::inherit()).stderr(Stdio::inherit()).output();
     let output = run.map_err(Error::io("run the password command"))?;
     if !output.status.success() {
         return Err(Error::Refused(format!("the password command failed: {}", output.status)));

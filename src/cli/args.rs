@@ -33,42 +33,31 @@ pub struct Global {
         help_heading = "Repository"
     )]
     pub repo: Option<PathBuf>,
-    /// Take the password from the first line of this file (instead of $SFARC_PASSWORD or a prompt).
-    #[arg(
-        long,
-        global = true,
-        env = "SFARC_PASSWORD_FILE",
-        hide_env_values = true,
-        value_name = "FILE",
-        help_heading = "Repository"
-    )]
-    pub password_file: Option<PathBuf>,
-    /// Take the password from the first line that this shell command prints.
-    #[arg(
-        long,
-        global = true,
-        env = "SFARC_PASSWORD_COMMAND",
-        hide_env_values = true,
-        value_name = "COMMAND",
-        help_heading = "Repository"
-    )]
-    pub password_command: Option<String>,
-    /// Open with a key file instead of a password (`init` and `key add` make it if it is missing).
-    #[arg(
-        long,
-        global = true,
-        env = "SFARC_KEY_FILE",
-        hide_env_values = true,
-        value_name = "FILE",
-        help_heading = "Repository"
-    )]
-    pub key_file: Option<PathBuf>,
+    /// What opens the repository.
+    #[command(flatten)]
+    pub named: NamedCredential,
     /// Print results as JSON, one object a line (docs/json.md).
     #[arg(long, global = true, help_heading = "Output")]
     pub json: bool,
     /// Print no progress and no summaries, only results, warnings and errors.
     #[arg(long, short, global = true, help_heading = "Output")]
     pub quiet: bool,
+}
+
+/// What opens the repository. Not by clap's `env`: that cannot tell what was said here, which comes first.
+#[derive(Debug, Clone, Args)]
+pub struct NamedCredential {
+    /// Take the password from the first line of this file (instead of $SFARC_PASSWORD or a prompt)
+    /// [env: SFARC_PASSWORD_FILE].
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Repository")]
+    pub password_file: Option<PathBuf>,
+    /// Take the password from the first line that this shell command prints [env: SFARC_PASSWORD_COMMAND].
+    #[arg(long, global = true, value_name = "COMMAND", help_heading = "Repository")]
+    pub password_command: Option<OsString>,
+    /// Open with a key file instead of a password (`init` and `key add` make it if it is missing)
+    /// [env: SFARC_KEY_FILE].
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Repository")]
+    pub key_file: Option<PathBuf>,
 }
 
 /// What to do.
@@ -234,7 +223,7 @@ pub struct Restore {
     /// Only this stream.
     #[arg(long, value_name = "NAME")]
     pub stream: Vec<OsString>,
-    /// Only this file or folder of folder streams.
+    /// Only this file or folder, as `ls` prints it; without a stream's name, of every folder stream.
     #[arg(long, value_name = "PATH")]
     pub path: Vec<OsString>,
     /// Replace what is in the way.

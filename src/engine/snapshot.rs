@@ -137,6 +137,14 @@ pub struct Options {
     pub dry_run: bool,
 }
 
+impl Options {
+    /// Refuses what no snapshot can be made of.
+    pub fn check(&self) -> Result<(), Error> {
+        check_inputs(&self.inputs)?;
+        check_labels(&self.labels)
+    }
+}
+
 /// What a snapshot was.
 #[derive(Debug, Clone)]
 pub struct Report {
@@ -153,7 +161,7 @@ pub struct Report {
 /// Unreadable files of a folder do not stop it: they are named in the manifest, which is then not `complete`.
 pub fn snapshot(repository: &Repository, options: &Options) -> Result<Report, Error> {
     repository.require_write()?;
-    check_inputs(&options.inputs)?;
+    options.check()?;
     let started = repository.env.clock.now();
     let mut session = Session::begin(repository)?;
     let pool = Arc::new(Pool::new(repository.env.workers));
@@ -213,6 +221,15 @@ fn check_inputs(inputs: &[Input]) -> Result<(), Error> {
     }
     match names.iter().find(|name| name.is_empty() || name.contains(&0) || name.contains(&b'\n')) {
         Some(_) => Err(Error::Usage("a stream's name cannot be empty or hold a line break".to_owned())),
+        None => Ok(()),
+    }
+}
+
+fn check_labels(labels: &[(String, String)]) -> Result<(), Error> {
+    let mut keys: Vec<&str> = labels.iter().map(|(key, _)| &key[..]).collect();
+    keys.sort_unstable();
+    match keys.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(Error::Usage(format!("the label `{}` is given twice; it has one value", pair[0]))),
         None => Ok(()),
     }
 }

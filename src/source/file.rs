@@ -1,11 +1,13 @@
 //! Streams from files and from standard input.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
 
 use super::{SourceError, Verdict};
 use crate::env::Cancel;
@@ -39,15 +41,29 @@ struct Interruptible<'a> {
     cancel: &'a Cancel,
 }
 
-impl Read for Interruptible<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+impl Interruptible<'_> {
+    /// Waits for bytes or for the end. A named pipe has not ended before its first writer came.
+    fn wait(&self) -> io::Result<()> {
         let mut ready = [PollFd::new(self.file, PollFlags::IN)];
         while poll(&mut ready, Some(&POLL)).or_else(retry_interrupted)? == 0 {
             if self.cancel.is_cancelled() {
                 return Err(io::Error::other("interrupted"));
             }
         }
-        self.file.read(buffer)
+        Ok(())
+    }
+}
+
+impl Read for Interruptible<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.wait()?;
+            match self.file.read(buffer) {
+                // Somebody else was faster.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+        }
     }
 }
 
@@ -58,13 +74,15 @@ fn retry_interrupted(error: rustix::io::Errno) -> io::Result<usize> {
 /// Takes a file (or whatever can be read under its path).
 pub fn read_file(path: &Path, lanes: &mut Lanes, cancel: &Cancel) -> Result<Verdict, SourceError> {
     let open = |source| SourceError::Open { path: path.display().to_string(), source };
-    let mut file = File::open(path).map_err(open)?;
+    // Opening a named pipe would wait for its writer, and nobody could interrupt that.
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(open)?;
     let before = file.metadata()?;
     read(&mut file, before.is_file(), lanes, cancel)?;
     let after = file.metadata()?;
     let same = before.len() == after.len() && before.modified().ok() == after.modified().ok();
     let mut verdict = Verdict::default();
-    if !same {
+    if before.is_file() && !same {
         verdict.changed.push(format!("{} changed while it was read", path.display()));
     }
     Ok(verdict)

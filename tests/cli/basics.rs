@@ -68,6 +68,26 @@ fn every_object_of_json_is_documented() {
 }
 
 #[test]
+fn bytes_that_are_no_text_are_hexadecimal_in_json() {
+    let repo = Repo::new();
+    let (name, hex) = (OsStr::from_bytes(b"\xff"), serde_json::json!({ "hex": "ff" }));
+    repo.feed([OsStr::new("snapshot"), "--stdin".as_ref(), name], &noise(1, 50_000)).ok();
+    let to = [OsStr::new("restore"), "latest".as_ref(), "--json".as_ref(), "--to".as_ref(), name];
+    let restored = repo.run(to).ok().object();
+    assert_documented("restore", &restored);
+    assert_eq!((&restored["stream"], &restored["path"]), (&hex, &serde_json::json!({ "hex": "ff2fff" })));
+    fs::remove_file(&repo.files("packs")[0]).expect("a pack is removed");
+    let found = repo.run(["check", "--json"]).ends(13).json();
+    let hit = found.iter().find(|object| object["type"] == "hit").expect("a hit");
+    assert_documented("check", hit);
+    assert_eq!(hit["stream"], hex);
+    let init = [OsStr::new("init"), "--json".as_ref(), "--repo".as_ref(), OsStr::from_bytes(b"\xfe")];
+    let made = repo.run(init).ok().object();
+    assert_documented("init", &made);
+    assert_eq!(made["path"]["hex"], "fe");
+}
+
+#[test]
 fn errors_are_json_too() {
     let repo = Repo::new();
     for (args, code) in [(["show", "latest"], 1), (["cat", "nothing"], 2)] {

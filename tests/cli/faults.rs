@@ -143,6 +143,67 @@ fn an_interrupted_snapshot_says_so_and_cleans_up() {
     assert_whole(&repo);
 }
 
+fn make_fifo(repo: &Repo, name: &str) -> std::path::PathBuf {
+    let path = repo.at(name);
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).expect("a pipe");
+    path
+}
+
+/// Waits until a snapshot has begun.
+#[track_caller]
+fn wait_for_session(repo: &Repo) {
+    for _ in 0..2000 {
+        if !repo.files("sessions").is_empty() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("no session is begun");
+}
+
+#[test]
+fn an_interrupt_ends_the_wait_for_the_writer_of_a_pipe() {
+    let repo = Repo::new();
+    make_fifo(&repo, "pipe");
+    let mut child = repo.start(["snapshot", "--file", "pipe"]);
+    wait_for_session(&repo);
+    // Long enough to be at the pipe; an empty stream would be whole by now.
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().expect("it is asked").is_none(), "it waits for a writer");
+    kill_process(Pid::from_child(&child), Signal::INT).expect("the signal is sent");
+    for _ in 0..2000 {
+        if child.try_wait().expect("it is asked").is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // What did not listen is ended: the test fails instead of waiting for ever.
+    let _ = child.kill();
+    Ran::from(child.wait_with_output().expect("it ends")).ends(130);
+    assert_tidy(&repo);
+    assert_eq!(repo.ids().len(), 0);
+}
+
+#[test]
+fn a_pipe_is_read_from_its_first_writer_to_its_end() {
+    let repo = Repo::new();
+    let path = make_fifo(&repo, "pipe");
+    for bytes in [data(1), Vec::new()] {
+        let child = repo.start(["snapshot", "--file", "pipe", "--json"]);
+        wait_for_session(&repo);
+        std::thread::sleep(Duration::from_millis(250));
+        let mut writer = fs::OpenOptions::new().write(true).open(&path).expect("somebody reads");
+        for part in bytes.chunks(500_000) {
+            writer.write_all(part).expect("it reads");
+            std::thread::sleep(Duration::from_millis(150));
+        }
+        drop(writer);
+        let ran = Ran::from(child.wait_with_output().expect("it ends")).ok();
+        assert_eq!(ran.err, "");
+        assert!(repo.cat("latest", "pipe") == bytes);
+    }
+}
+
 /// Waits until a file holds something, and gives it.
 fn contents_of(path: &std::path::Path) -> String {
     for _ in 0..2000 {

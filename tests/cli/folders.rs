@@ -103,10 +103,40 @@ fn one_file_is_reached_without_the_rest() {
     assert_eq!(names("out"), [Some("d".into())]);
     assert_eq!(names("out/d"), [Some("sub".into())]);
     assert_eq!(names("out/d/sub"), [Some("file".into()), Some("run.sh".into())]);
-    repo.run(["restore", "latest", "--to", "out2", "--path", "none"]).ends(1).says("holds nothing at `none`");
+    repo.run(["restore", "latest", "--to", "out2", "--path", "none"]).ends(2).says("holds anything at `none`");
     repo.run(["restore", "latest", "--to", "out3", "--stream", "plain", "--path", "x"]).ends(2);
     repo.run(["restore", "latest", "--to", "out4", "--stream", "plain"]).ok();
     assert_eq!(names("out4"), [Some("plain".into())]);
+}
+
+#[test]
+fn a_path_is_named_as_ls_prints_it() {
+    let repo = Repo::new();
+    with_everything(&repo);
+    repo.write("e/sub/more", b"1");
+    repo.run(["snapshot", "--dir", "d", "--dir", "e", "--file", "plain=d/empty"]).ok();
+    let restored = |to: &str, args: &[&str]| -> Vec<String> {
+        repo.run([&["restore", "latest", "--to", to], args].concat()).ok();
+        let found = Command::new("find").args([".", "-mindepth", "1"]).current_dir(repo.at(to)).output();
+        let mut names: Vec<String> = Ran::from(found.expect("find")).text().lines().map(str::to_owned).collect();
+        names.sort();
+        names
+    };
+    for (number, line) in repo.run(["ls", "latest"]).ok().text().lines().enumerate() {
+        let found = restored(&format!("line{number}"), &["--path", line]);
+        assert!(found.contains(&format!("./{line}")), "{line}: {found:?}");
+    }
+    assert_eq!(restored("one", &["--path", "d/sub/run.sh"]), ["./d", "./d/sub", "./d/sub/run.sh"]);
+    assert_eq!(restored("slash", &["--path", "e/sub/"]), ["./e", "./e/sub", "./e/sub/more"]);
+    let both = ["./d", "./d/sub", "./d/sub/file", "./d/sub/run.sh", "./e", "./e/sub", "./e/sub/more"];
+    assert_eq!(restored("both", &["--path", "sub"]), both);
+    assert_eq!(
+        restored("some", &["--path", "sub/more", "--path", "plain"]),
+        ["./e", "./e/sub", "./e/sub/more", "./plain"]
+    );
+    let ran = repo.run(["restore", "latest", "--to", "none", "--path", "sub", "--path", "x/y"]).ends(2);
+    ran.says("no stream of snapshot").says("holds anything at `x/y`");
+    assert!(!repo.at("none").exists(), "nothing is begun");
 }
 
 #[test]
@@ -207,6 +237,7 @@ fn a_target_that_cannot_be_written_is_named() {
     hand_over(&repo);
     fs::create_dir(repo.at("out")).expect("a folder");
     set_mode(&repo.at("out"), 0o555);
-    run_unprivileged(&repo, &["restore", "latest", "--to", "out"]).ends(1).says("out").says("ermission denied");
+    let ran = run_unprivileged(&repo, &["restore", "latest", "--to", "out"]).ends(1);
+    assert_eq!(ran.err, "sfarc: cannot write into out: Permission denied (os error 13)\n");
     assert_eq!(files(&repo.at("out")).len(), 0);
 }

@@ -87,3 +87,12 @@ fn a_field_too_many_too_few_or_of_another_type_is_noticed() {
     assert!(spoilt(|bad| bad["dry_run"] = 1.into()));
     assert!(spoilt(|bad| drop(bad.as_object_mut().map(|members| members.remove("id")))));
 }
+
+#[test]
+fn every_kind_of_object_has_one_shape() {
+    let mut names: Vec<&str> = PAGE.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count, "an object is documented twice");
+}

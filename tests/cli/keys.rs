@@ -93,3 +93,67 @@ fn keys_are_added_listed_changed_and_removed() {
     assert!(ran.err.contains("last"), "{}", ran.err);
     open("third").ok();
 }
+
+/// Where a password or key file is named by the environment, too.
+fn with_environment(repo: &Repo, name: &str, value: impl AsRef<std::ffi::OsStr>, args: &[&str]) -> Ran {
+    Ran::from(without(repo, args).env(name, value).output().expect("the program starts"))
+}
+
+#[test]
+fn what_the_command_line_names_wins_over_the_environment() {
+    let repo = Repo::new();
+    repo.write("pw", b"right\n");
+    repo.write("other", b"wrong\n");
+    repo.run(["key", "add", "--new-password-file", "pw"]).ok();
+    repo.run(["key", "add", "--new-key-file", "spare"]).ok();
+    Ran::from(
+        sfarc()
+            .args(["init", "--repo"])
+            .arg(repo.at("new"))
+            .arg("--key-file")
+            .arg(repo.at("stranger"))
+            .output()
+            .expect("it starts"),
+    )
+    .ok();
+    let flags: [&[&str]; 3] = [&["--password-file", "pw"], &["--password-command", "cat pw"], &["--key-file", "spare"]];
+    let stranger = repo.at("stranger");
+    let environment = [
+        ("SFARC_KEY_FILE", stranger.as_os_str()),
+        ("SFARC_PASSWORD_FILE", "other".as_ref()),
+        ("SFARC_PASSWORD_COMMAND", "exit 3".as_ref()),
+        ("SFARC_PASSWORD", "wrong".as_ref()),
+    ];
+    for (name, value) in environment {
+        with_environment(&repo, name, value, &["list"]).code.filter(|code| *code != 0).expect(name);
+        for flag in flags {
+            with_environment(&repo, name, value, &[&["list"], flag].concat()).ok();
+        }
+    }
+}
+
+#[test]
+fn a_credential_that_is_empty_in_the_environment_is_not_named() {
+    let repo = Repo::new();
+    repo.write("pw", b"right\n");
+    repo.run(["key", "add", "--new-password-file", "pw"]).ok();
+    for name in ["SFARC_KEY_FILE", "SFARC_PASSWORD_FILE", "SFARC_PASSWORD_COMMAND"] {
+        with_environment(&repo, name, "", &["list"]).ends(2).says("no password");
+        let mut command = without(&repo, &["list"]);
+        command.env(name, "").env("SFARC_PASSWORD", "right");
+        Ran::from(command.output().expect("the program starts")).ok();
+    }
+}
+
+#[test]
+fn changing_a_key_asks_for_the_old_password_once() {
+    let repo = Repo::new();
+    repo.write("pw", b"old\n");
+    repo.write("new", b"new\n");
+    repo.run(["key", "add", "--new-password-file", "pw"]).ok();
+    let args = ["key", "change", "--password-command", "echo asked >> times; cat pw", "--new-password-file", "new"];
+    Ran::from(without(&repo, &args).output().expect("the program starts")).ok();
+    assert_eq!(fs::read_to_string(repo.at("times")).expect("it asked"), "asked\n");
+    with_password(&repo, "new", &["list"]).ok();
+    with_password(&repo, "old", &["list"]).ends(12);
+}

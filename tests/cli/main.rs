@@ -12,3 +12,4 @@ mod keys;
 mod peers;
 mod repo;
 mod restore_safety;
+mod snapshot_args;

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::process::Command;
 
-use crate::repo::{Repo, files};
+use crate::repo::{Ran, Repo, environment, files, noise};
 
 #[test]
 fn nothing_is_overwritten_unless_asked_for() {
@@ -82,4 +83,31 @@ fn a_stream_that_cannot_be_restored_does_not_stop_the_others() {
     repo.run(["restore", "latest", "--to", "out"]).ends(1).says("File name too long");
     assert_eq!(fs::read(repo.at("out/good")).expect("the other stream"), b"1\n");
     assert_eq!(repo.cat("latest", &long), b"1");
+}
+
+/// Restores where no file can be larger than 512 KiB.
+fn restore_with_little_room(repo: &Repo, args: &[&str]) -> Ran {
+    let ours = repo.command([&["restore", "latest", "--to", "out"], args].concat());
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "trap '' XFSZ; ulimit -f 1024; exec \"$0\" \"$@\""])
+        .arg(ours.get_program())
+        .args(ours.get_args());
+    shell.env_clear().envs(environment(&ours)).current_dir(repo.at(""));
+    Ran::from(shell.output().expect("the shell starts"))
+}
+
+#[test]
+fn a_failed_restore_names_the_place_that_was_asked_for() {
+    let repo = Repo::new();
+    repo.write("d/big", &noise(1, 2 << 20));
+    let long = "n".repeat(300);
+    repo.feed(["snapshot", "--file", "plain=d/big", "--dir", "d", "--stdin", &long], b"1").ok();
+    for (stream, place) in [("plain", "out/plain"), ("d", "out/d"), (&long, &*format!("out/{long}"))] {
+        let ran = restore_with_little_room(&repo, &["--stream", stream]).ends(1).says(place);
+        assert!(!ran.err.contains(".sfarc-restore"), "{}", ran.err);
+        let ran = restore_with_little_room(&repo, &["--stream", stream, "--json"]).ends(1);
+        assert!(!ran.text().contains(".sfarc-restore"), "{}", ran.text());
+        assert_eq!(files(&repo.at("out")).len(), 0);
+    }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::cli::args;
 use crate::cli::exit::Exit;
 use crate::cli::output::{CliError, Output};
-use crate::cli::text;
+use crate::cli::{json, text};
 use crate::engine::check::{ReadData, Report, check};
 use crate::error::Error;
 use crate::repo::Repository;
@@ -39,7 +39,7 @@ fn json_lines(report: &Report, output: &mut Output) -> Result<(), CliError> {
         output.object(&json!({
             "type": "hit",
             "snapshot": hit.snapshot.to_string(),
-            "stream": hit.stream,
+            "stream": json::bytes(&hit.stream),
             "offset": hit.offset,
             "bytes": hit.len,
         }))?;
@@ -61,7 +61,7 @@ fn print(report: &Report, output: &mut Output) -> Result<(), CliError> {
         output.line(format_args!("damaged: {}: {}", problem.object, problem.what))?;
     }
     for hit in &report.hits {
-        let (id, stream) = (hit.snapshot.short(), text::name(hit.stream.as_bytes()));
+        let (id, stream) = (hit.snapshot.short(), text::name(&hit.stream));
         let (from, len) = (hit.offset, hit.len);
         output.line(format_args!("hit: snapshot {id}, stream {stream}: {len} bytes from offset {from} are lost"))?;
     }

@@ -1,20 +1,24 @@
 //! `sfarc init`
 
+use std::os::unix::ffi::OsStrExt;
+
 use serde_json::json;
 
 use crate::cli::access;
 use crate::cli::args::Global;
 use crate::cli::exit::Exit;
 use crate::cli::output::{CliError, Output};
+use crate::cli::{json, text};
 use crate::env::Env;
 
 pub(in crate::cli) fn run(global: &Global, env: &Env, output: &mut Output) -> Result<Exit, CliError> {
     let repository = access::init(global, env)?;
-    let place = access::folder(global)?.display().to_string();
+    let place = access::folder(global)?.as_os_str().as_bytes();
     if output.is_json() {
-        output.object(&json!({ "type": "init", "repository": repository.id.to_string(), "path": place }))?;
+        output
+            .object(&json!({ "type": "init", "repository": repository.id.to_string(), "path": json::bytes(place) }))?;
     } else {
-        output.summary(format_args!("made repository {} at {place}", repository.id.short()))?;
+        output.summary(format_args!("made repository {} at {}", repository.id.short(), text::name(place)))?;
         output.summary("Without its password or key file nobody can read it, ever: keep that somewhere else, too.")?;
     }
     Ok(Exit::Done)

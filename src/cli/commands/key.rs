@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::cli::access::{Purpose, credential, new_credential, open};
+use crate::cli::access::{new_credential, open_and_keep};
 use crate::cli::args::{Global, NewKey};
 use crate::cli::exit::Exit;
 use crate::cli::output::{CliError, Output};
@@ -14,7 +14,7 @@ use crate::repo::Repository;
 
 fn done(output: &mut Output, action: &str, id: ObjectId) -> Result<Exit, CliError> {
     if output.is_json() {
-        output.object(&json!({ "type": "key", "action": action, "id": id.to_string() }))?;
+        output.object(&json!({ "type": "key_action", "action": action, "id": id.to_string() }))?;
     } else {
         output.summary(format_args!("{action} key {}", id.short()))?;
     }
@@ -37,8 +37,8 @@ pub(in crate::cli) fn remove(id: &str, repository: &Repository, output: &mut Out
 }
 
 pub(in crate::cli) fn change(new: &NewKey, global: &Global, env: &Env, output: &mut Output) -> Result<Exit, CliError> {
-    let repository = open(global, env)?;
-    let id = repository.change_slot(&credential(global, Purpose::Open, env)?, &new_credential(new, env)?)?;
+    let (repository, old) = open_and_keep(global, env)?;
+    let id = repository.change_slot(&old, &new_credential(new, env)?)?;
     done(output, "changed to", id)
 }
 

@@ -12,8 +12,13 @@ use crate::ids::ObjectId;
 use crate::repo::snapshots::Snapshot;
 use crate::repo::{RepoError, Repository};
 
-pub(in crate::cli) fn run(args: &List, repository: &Repository, output: &mut Output) -> Result<Exit, CliError> {
+pub(in crate::cli) fn run(
+    args: &List,
+    open: impl FnOnce() -> Result<Repository, Error>,
+    output: &mut Output,
+) -> Result<Exit, CliError> {
     let labels = args.label.iter().map(|label| text::parse_label(label)).collect::<Result<Vec<_>, Error>>()?;
+    let repository = open()?;
     let listing = repository.snapshots()?;
     let mut snapshots = listing.snapshots;
     snapshots.retain(|snapshot| matches(args, &labels, snapshot));

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::cli::args;
 use crate::cli::exit::Exit;
 use crate::cli::output::{CliError, Output};
-use crate::cli::text;
+use crate::cli::{json, text};
 use crate::engine::restore::{Options, Restored, restore};
 use crate::error::{Category, chain};
 use crate::event::Event;
@@ -53,14 +53,14 @@ fn print(stream: &Restored, output: &mut Output) -> Result<(), CliError> {
     if output.is_json() {
         return output.object(&json!({
             "type": "restored",
-            "stream": stream.name,
-            "path": stream.path.display().to_string(),
+            "stream": json::bytes(&stream.name),
+            "path": json::bytes(stream.path.as_os_str().as_bytes()),
             "bytes": stream.bytes,
             "problems": stream.problems,
             "failure": stream.failure.as_ref().map(|error| chain(error)),
         }));
     }
-    let name = text::name(stream.name.as_bytes());
+    let name = text::name(&stream.name);
     match &stream.failure {
         None => {
             let place = text::name(stream.path.as_os_str().as_bytes());

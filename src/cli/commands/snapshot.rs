@@ -4,25 +4,38 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::cli::args;
+use crate::cli::args::{self, Global};
 use crate::cli::exit::Exit;
 use crate::cli::output::{CliError, Output};
-use crate::cli::{json, text};
+use crate::cli::{access, json, text};
 use crate::engine::snapshot::{From, Input, Options, Profile, Report, snapshot};
-use crate::env::Env;
+use crate::env::{Env, UnixNanos};
 use crate::error::Error;
-use crate::repo::Repository;
+use crate::event::Event;
 use crate::repo::session::host_name;
+
+/// How far the clock of another machine may be ahead.
+const AHEAD: UnixNanos = 24 * 60 * 60 * 1_000_000_000;
 
 pub(in crate::cli) fn run(
     args: &args::Snapshot,
-    open: impl FnOnce() -> Result<Repository, Error>,
+    global: &Global,
     env: &Env,
     output: &mut Output,
 ) -> Result<Exit, CliError> {
     // Everything about the arguments is known to be right before a password is asked for.
-    let options = options(args, env)?;
-    let report = snapshot(&open()?, &options)?;
+    let mut options = options(args, env)?;
+    options.check()?;
+    let repository = access::open(global, env)?;
+    let place = access::folder(global)?;
+    for input in &mut options.inputs {
+        if leave_out(place, input) && !global.quiet {
+            let name = String::from_utf8_lossy(&input.name);
+            let text = format!("the repository {} is left out of stream `{name}`", place.display());
+            env.tell(&Event::Warning(&text));
+        }
+    }
+    let report = snapshot(&repository, &options)?;
     if output.is_json() {
         output.object(&json::snapshot(report.id.map(|id| id.to_string()), &report.manifest))?;
     } else {
@@ -31,7 +44,7 @@ pub(in crate::cli) fn run(
     Ok(if report.manifest.complete { Exit::Done } else { Exit::Incomplete })
 }
 
-fn options(args: &args::Snapshot, _env: &Env) -> Result<Options, Error> {
+fn options(args: &args::Snapshot, env: &Env) -> Result<Options, Error> {
     Ok(Options {
         inputs: inputs(args)?,
         profile: match args.profile {
@@ -42,9 +55,36 @@ fn options(args: &args::Snapshot, _env: &Env) -> Result<Options, Error> {
         tags: args.tag.clone(),
         labels: args.label.iter().map(|label| text::parse_label(label)).collect::<Result<_, _>>()?,
         host: args.host.clone().unwrap_or_else(host_name),
-        time: args.time.as_deref().map(text::parse_time).transpose()?,
+        time: args.time.as_deref().map(|time| shown_time(time, env)).transpose()?,
         dry_run: args.dry_run,
     })
+}
+
+/// The moment that a snapshot shows: one far ahead would be `latest` until then.
+fn shown_time(text: &str, env: &Env) -> Result<UnixNanos, Error> {
+    let time = text::parse_time(text)?;
+    if time > env.clock.now().saturating_add(AHEAD) {
+        return Err(Error::Usage(format!(
+            "`{text}` is more than a day in the future: it would be `latest` until then"
+        )));
+    }
+    Ok(time)
+}
+
+/// Leaves the repository out of a folder that holds it: it changes while it is read, and would grow with every
+/// snapshot. False if there is nothing to leave out.
+fn leave_out(repository: &Path, input: &mut Input) -> bool {
+    let From::Folder { path, exclude, .. } = &mut input.from else { return false };
+    let (Ok(repository), Ok(folder)) = (repository.canonicalize(), path.canonicalize()) else { return false };
+    let is_inside = repository != folder && repository.starts_with(&folder);
+    let is_excluded = |excluded: &PathBuf| {
+        folder.join(excluded).canonicalize().is_ok_and(|excluded| repository.starts_with(excluded))
+    };
+    if !is_inside || exclude.iter().any(is_excluded) {
+        return false;
+    }
+    exclude.push(repository);
+    true
 }
 
 fn inputs(args: &args::Snapshot) -> Result<Vec<Input>, Error> {

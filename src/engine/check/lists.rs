@@ -87,15 +87,14 @@ struct Walk<'a> {
 /// The stream that is being walked.
 struct Place<'a> {
     snapshot: ObjectId,
-    stream: &'a str,
+    stream: &'a [u8],
 }
 
 impl Walk<'_> {
     fn snapshot(&mut self, snapshot: &Snapshot, report: &mut Report) -> Result<(), RepoError> {
         for stream in &snapshot.manifest.streams {
-            let name = crate::engine::name_of(stream);
-            let catalog = format!("{name} (catalog)");
-            let parts = [(&name, Some(&stream.content)), (&catalog, stream.catalog.as_ref())];
+            let catalog = [&stream.name[..], b" (catalog)"].concat();
+            let parts = [(&stream.name, Some(&stream.content)), (&catalog, stream.catalog.as_ref())];
             for (name, content) in parts.iter().filter_map(|(name, content)| Some((name, (*content)?))) {
                 self.content(&Place { snapshot: snapshot.id, stream: name }, content, report)?;
             }

@@ -44,8 +44,8 @@ pub struct Problem {
 pub struct Hit {
     /// The snapshot.
     pub snapshot: ObjectId,
-    /// The stream.
-    pub stream: String,
+    /// The stream's name.
+    pub stream: Vec<u8>,
     /// Where the stretch begins, in bytes.
     pub offset: u64,
     /// How long it is, in bytes.

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::path::Path;
 
+use super::Place;
 use crate::error::Error;
 use crate::tar::{Entry, EntryKind, ExtractError, ExtractOptions, ExtractProblem, Extractor, TarReader};
 
@@ -13,14 +13,13 @@ const PIECE_BYTES: usize = 256 << 10;
 
 /// Extracts the tar stream that `produce` sends, on a thread of its own.
 pub(super) fn extract(
-    target: &Path,
+    place: &Place,
     names: &HashMap<Vec<u8>, Vec<u8>>,
     produce: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), Error>,
 ) -> Result<Vec<String>, Error> {
     let (sender, receiver) = crossbeam_channel::bounded::<Vec<u8>>(4);
     std::thread::scope(|scope| {
-        let extractor =
-            scope.spawn(move || run_extractor(target, names, Pieces { receiver, piece: Vec::new(), at: 0 }));
+        let extractor = scope.spawn(move || run_extractor(place, names, Pieces { receiver, piece: Vec::new(), at: 0 }));
         let mut open = Vec::with_capacity(PIECE_BYTES);
         let mut send = |bytes: &[u8]| -> io::Result<()> {
             open.extend_from_slice(bytes);
@@ -70,11 +69,11 @@ impl io::Read for Pieces {
 /// Problems that are told one by one; more are only counted.
 const PROBLEMS: usize = 1000;
 
-fn run_extractor(target: &Path, names: &HashMap<Vec<u8>, Vec<u8>>, pieces: Pieces) -> Result<Vec<String>, Error> {
+fn run_extractor(place: &Place, names: &HashMap<Vec<u8>, Vec<u8>>, pieces: Pieces) -> Result<Vec<String>, Error> {
     let failed = |error: &dyn std::error::Error| {
-        Error::Refused(format!("cannot write below {}: {}", target.display(), crate::error::chain(error)))
+        Error::Refused(format!("cannot write below {}: {}", place.path.display(), crate::error::chain(error)))
     };
-    let folder = File::open(target).map_err(Error::io(format!("open {}", target.display())))?;
+    let folder = File::open(&place.staged).map_err(place.failed("open"))?;
     let (mut problems, mut untold) = (Vec::new(), 0);
     let note = |problems: &mut Vec<String>, untold: &mut usize, path: &[u8], error: &dyn std::error::Error| {
         if problems.len() < PROBLEMS {

@@ -1,6 +1,7 @@
 //! Giving streams back: written beside, proven, and only then renamed to their names.
 
 mod extract;
+mod select;
 mod verify;
 
 use std::collections::HashMap;
@@ -12,10 +13,11 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use self::extract::extract;
-use self::verify::FileHashes;
-use super::folder::{Located, for_each_entry, is_below};
+use self::select::{Part, Selection, choose};
+use super::folder::{Located, for_each_entry};
 use super::name_of;
 use crate::error::Error;
 use crate::event::{Event, Unit};
@@ -32,7 +34,7 @@ pub struct Options {
     pub to: PathBuf,
     /// Only these streams; all if empty.
     pub streams: Vec<Vec<u8>>,
-    /// Only these paths of folder streams; everything if empty.
+    /// Only these paths, in every folder stream or behind the name of one; everything if empty.
     pub paths: Vec<Vec<u8>>,
     /// Replaces what is in the way.
     pub overwrite: bool,
@@ -42,7 +44,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Restored {
     /// Its name.
-    pub name: String,
+    pub name: Vec<u8>,
     /// Where it is now.
     pub path: PathBuf,
     /// Its bytes (of a folder stream: of the tar stream).
@@ -55,46 +57,31 @@ pub struct Restored {
 
 /// Restores streams of a snapshot. A stream that fails does not stop the others.
 pub fn restore(repository: &Repository, snapshot: &Snapshot, options: &Options) -> Result<Vec<Restored>, Error> {
-    let streams = choose(snapshot, options)?;
+    let mut egress = Egress::open(repository)?;
+    let wanted = choose(&mut egress, snapshot, options)?;
     fs::create_dir_all(&options.to).map_err(Error::io(format!("make the folder {}", options.to.display())))?;
-    for stream in &streams {
+    for (stream, _) in &wanted {
         refuse_existing(&options.to.join(file_name(&stream.name)), options.overwrite)?;
     }
     let staging = Staging::create(&options.to, repository)?;
-    let mut egress = Egress::open(repository)?;
     let mut restored = Vec::new();
-    for stream in streams {
+    for (stream, part) in wanted {
         let name = name_of(stream);
         repository.env.tell(&Event::Begin { what: &name, total: Some(stream.content.len), unit: Unit::Bytes });
-        let staged = staging.path.join(file_name(&stream.name));
-        let path = options.to.join(file_name(&stream.name));
-        let outcome = stage(&mut egress, snapshot, stream, &staged, &options.paths);
-        let outcome = outcome.and_then(|problems| put_in_place(&staged, &path, options.overwrite).map(|()| problems));
+        let file = file_name(&stream.name);
+        let place = Place { staged: staging.path.join(&file), path: options.to.join(&file) };
+        let staged = part.and_then(|part| stage(&mut egress, snapshot, stream, part, &place));
+        let outcome = staged.and_then(|problems| place.put(options.overwrite).map(|()| problems));
         repository.env.tell(&Event::End);
         let (problems, failure) = match outcome {
             Ok(problems) => (problems, None),
             Err(error) if error.category() == crate::Category::Interrupted => return Err(error),
             Err(error) => (Vec::new(), Some(error)),
         };
+        let (name, path) = (stream.name.clone(), place.path);
         restored.push(Restored { name, path, bytes: stream.content.len, problems, failure });
     }
     Ok(restored)
-}
-
-fn choose<'a>(snapshot: &'a Snapshot, options: &Options) -> Result<Vec<&'a StreamEntry>, Error> {
-    let wanted: Vec<&StreamEntry> = if options.streams.is_empty() {
-        snapshot.manifest.streams.iter().collect()
-    } else {
-        options.streams.iter().map(|name| super::find_stream(snapshot, name)).collect::<Result<_, _>>()?
-    };
-    if options.paths.is_empty() {
-        return Ok(wanted);
-    }
-    let folders: Vec<&StreamEntry> = wanted.into_iter().filter(|stream| stream.catalog.is_some()).collect();
-    if folders.is_empty() {
-        return Err(Error::Usage("--path is for folder streams, and none of the streams is one".to_owned()));
-    }
-    Ok(folders)
 }
 
 /// The file name of a stream: its own name, but for what a name cannot hold. No two names have the same.
@@ -135,7 +122,7 @@ impl Staging {
         let random = u64::from_le_bytes(repository.env.random());
         let path = target.join(format!(".sfarc-restore-{random:016x}"));
         let made = fs::DirBuilder::new().mode(0o700).create(&path);
-        made.map_err(Error::io(format!("make the folder {}", path.display())))?;
+        made.map_err(Error::io(format!("write into {}", target.display())))?;
         Ok(Self { path })
     }
 }
@@ -147,52 +134,62 @@ impl Drop for Staging {
     }
 }
 
-fn put_in_place(staged: &Path, path: &Path, overwrite: bool) -> Result<(), Error> {
-    let action = || format!("rename {} to {}", staged.display(), path.display());
-    match renameat_with(CWD, staged, CWD, path, RenameFlags::NOREPLACE) {
-        Ok(()) => Ok(()),
-        // What was there goes into the staging folder, and with it.
-        Err(rustix::io::Errno::EXIST) if overwrite => renameat_with(CWD, staged, CWD, path, RenameFlags::EXCHANGE)
-            .map_err(|error| Error::io(action())(error.into())),
-        Err(rustix::io::Errno::EXIST) => {
-            Err(Error::Refused(format!("{} appeared meanwhile; nothing was overwritten", path.display())))
+/// Where a stream is written, and where it goes when it is whole. Messages name the latter: the former will be gone.
+struct Place {
+    staged: PathBuf,
+    path: PathBuf,
+}
+
+impl Place {
+    fn failed(&self, doing: &str) -> impl FnOnce(io::Error) -> Error + use<> {
+        Error::io(format!("{doing} {}", self.path.display()))
+    }
+
+    fn put(&self, overwrite: bool) -> Result<(), Error> {
+        let Self { staged, path } = self;
+        match renameat_with(CWD, staged, CWD, path, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(()),
+            // What was there goes into the staging folder, and with it.
+            Err(Errno::EXIST) if overwrite => renameat_with(CWD, staged, CWD, path, RenameFlags::EXCHANGE)
+                .map_err(|error| self.failed("replace")(error.into())),
+            Err(Errno::EXIST) => {
+                Err(Error::Refused(format!("{} appeared meanwhile; nothing was overwritten", path.display())))
+            }
+            Err(error) => Err(self.failed("make")(error.into())),
         }
-        Err(error) => Err(Error::io(action())(error.into())),
     }
 }
 
+/// Writes what is wanted of a stream to its place in the staging folder.
 fn stage(
     egress: &mut Egress<'_>,
     snapshot: &Snapshot,
     stream: &StreamEntry,
-    staged: &Path,
-    paths: &[Vec<u8>],
+    part: Part,
+    place: &Place,
 ) -> Result<Vec<String>, Error> {
+    let failed = |error| Error::restore(snapshot.id.short(), name_of(stream), error);
     if stream.catalog.is_none() {
-        stage_file(egress, snapshot, stream, staged)?;
+        stage_file(egress, snapshot, stream, place)?;
         return Ok(Vec::new());
     }
-    let made = fs::DirBuilder::new().mode(0o700).create(staged);
-    made.map_err(Error::io(format!("make the folder {}", staged.display())))?;
-    if paths.is_empty() {
-        return extract(staged, &HashMap::new(), |send| {
-            let written = egress.write_all(&stream.content, send);
-            written.map_err(|error| Error::restore(snapshot.id.short(), name_of(stream), error))
-        });
+    let made = fs::DirBuilder::new().mode(0o700).create(&place.staged);
+    made.map_err(place.failed("make the folder"))?;
+    match part {
+        Part::Entries(Selection { ranges, names, mut hashes }) => extract(place, &names, |send| {
+            for range in &ranges {
+                let mut at = range.start;
+                let written = egress.write_range(&stream.content, at, range.end - at, |bytes| {
+                    hashes.pass(at, bytes);
+                    at += bytes.len() as u64;
+                    send(bytes)
+                });
+                written.map_err(failed)?;
+            }
+            hashes.wrong().map_or(Ok(()), |data| Err(wrong_file(egress, snapshot, stream, data)))
+        }),
+        Part::Whole => extract(place, &HashMap::new(), |send| egress.write_all(&stream.content, send).map_err(failed)),
     }
-    let Selection { ranges, names, mut hashes } = select(egress, snapshot, stream, paths)?;
-    extract(staged, &names, |send| {
-        for range in &ranges {
-            let mut at = range.start;
-            let written = egress.write_range(&stream.content, at, range.end - at, |bytes| {
-                hashes.pass(at, bytes);
-                at += bytes.len() as u64;
-                send(bytes)
-            });
-            written.map_err(|error| Error::restore(snapshot.id.short(), name_of(stream), error))?;
-        }
-        hashes.wrong().map_or(Ok(()), |data| Err(wrong_file(egress, snapshot, stream, data)))
-    })
 }
 
 /// The failure of the file whose data begin at this offset.
@@ -211,75 +208,16 @@ fn wrong_hash(snapshot: &Snapshot, stream: &StreamEntry, path: &[u8]) -> Error {
     Error::restore(snapshot.id.short(), name_of(stream), EgressError::<io::Error>::WrongFile { path })
 }
 
-fn stage_file(egress: &mut Egress<'_>, snapshot: &Snapshot, stream: &StreamEntry, staged: &Path) -> Result<(), Error> {
-    let action = || format!("write {}", staged.display());
-    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(staged);
-    let mut file: File = opened.map_err(Error::io(action()))?;
+fn stage_file(egress: &mut Egress<'_>, snapshot: &Snapshot, stream: &StreamEntry, place: &Place) -> Result<(), Error> {
+    let failed = |error| place.failed("write")(error);
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&place.staged);
+    let mut file: File = opened.map_err(failed)?;
     let written = egress.write_all(&stream.content, |bytes| file.write_all(bytes));
-    written.map_err(|error| Error::restore(snapshot.id.short(), name_of(stream), error))?;
-    file.sync_all().map_err(Error::io(action()))
-}
-
-/// What is wanted of a folder stream.
-#[derive(Default)]
-struct Selection {
-    /// The ranges of the tar stream that hold it, neighbours joined.
-    ranges: Vec<std::ops::Range<u64>>,
-    /// First names of files that are not wanted themselves, and the wanted hard links that take their places.
-    names: HashMap<Vec<u8>, Vec<u8>>,
-    /// What its files hash to.
-    hashes: FileHashes,
-}
-
-impl Selection {
-    fn add(&mut self, located: &Located) {
-        match self.ranges.last_mut() {
-            Some(last) if last.end == located.start => last.end = located.end,
-            _ => self.ranges.push(located.start..located.end),
-        }
-        self.hashes.expect(located);
-    }
-}
-
-fn select(
-    egress: &mut Egress<'_>,
-    snapshot: &Snapshot,
-    stream: &StreamEntry,
-    paths: &[Vec<u8>],
-) -> Result<Selection, Error> {
-    let mut selection = Selection::default();
-    let is_wanted = |name: &[u8]| paths.iter().any(|path| is_below(name, path));
-    let mut missing: Vec<bool> = vec![true; paths.len()];
-    for_each_entry(egress, snapshot, stream, |located| {
-        let mut wanted = false;
-        for (path, missing) in paths.iter().zip(&mut missing) {
-            if is_below(&located.entry.path, path) {
-                (wanted, *missing) = (true, false);
-            }
-        }
-        if wanted {
-            selection.add(&located);
-            let entry = located.entry;
-            if entry.kind == CatalogKind::Hardlink && !is_wanted(&entry.link) {
-                selection.names.entry(entry.link).or_insert(entry.path);
-            }
-        }
+    written.map_err(|error| match error {
+        EgressError::Sink(error) => failed(error),
+        error => Error::restore(snapshot.id.short(), name_of(stream), error),
     })?;
-    if let Some(place) = missing.iter().position(|&missing| missing) {
-        let path = String::from_utf8_lossy(&paths[place]).into_owned();
-        return Err(Error::Usage(format!("stream `{}` holds nothing at `{path}`; see `sfarc ls`", name_of(stream))));
-    }
-    if selection.names.is_empty() {
-        return Ok(selection);
-    }
-    // The contents of hard links are where their first names are: once more, now that these are known.
-    let mut whole = Selection { names: selection.names, ..Selection::default() };
-    for_each_entry(egress, snapshot, stream, |located| {
-        if is_wanted(&located.entry.path) || whole.names.contains_key(&located.entry.path) {
-            whole.add(&located);
-        }
-    })?;
-    Ok(whole)
+    file.sync_all().map_err(failed)
 }
 
 /// Writes one stream, or one file of a folder stream, to `sink`.

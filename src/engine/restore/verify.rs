@@ -16,7 +16,8 @@ struct Expected {
 #[derive(Default)]
 pub(super) struct FileHashes {
     files: VecDeque<Expected>,
-    hasher: blake3::Hasher,
+    /// Boxed: it is two kilobytes.
+    hasher: Box<blake3::Hasher>,
 }
 
 impl FileHashes {
