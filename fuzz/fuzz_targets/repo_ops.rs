@@ -140,7 +140,7 @@ impl Life {
     fn learn(&mut self) {
         let repository = self.world.open().expect("the repository opens");
         let listing = repository.snapshots().expect("snapshots can be listed");
-        assert!(listing.damaged.is_empty(), "damaged: {:?}", listing.damaged);
+        assert!(listing.unreadable.is_empty(), "unreadable: {:?}", listing.unreadable);
         for snapshot in &listing.snapshots {
             if self.kept.contains_key(&snapshot.id) || self.perhaps.contains_key(&snapshot.id) {
                 continue;
