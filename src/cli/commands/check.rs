@@ -58,7 +58,10 @@ fn json_lines(report: &Report, output: &mut Output) -> Result<(), CliError> {
 
 fn print(report: &Report, output: &mut Output) -> Result<(), CliError> {
     for problem in &report.problems {
-        output.line(format_args!("damaged: {}: {}", problem.object, problem.what))?;
+        // Errors of the library name the object themselves.
+        let named = format!("{} is damaged: ", problem.object);
+        let what = problem.what.strip_prefix(&named).unwrap_or(&problem.what);
+        output.line(format_args!("damaged: {}: {what}", problem.object))?;
     }
     for hit in &report.hits {
         let (id, stream) = (hit.snapshot.short(), text::name(&hit.stream));

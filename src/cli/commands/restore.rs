@@ -28,7 +28,7 @@ pub(in crate::cli) fn run(
     };
     let restored = restore(repository, &snapshot, &options)?;
     for stream in &restored {
-        print(stream, output)?;
+        print(stream, !args.path.is_empty(), output)?;
         for problem in stream.problems.iter().cloned().chain(stream.failure.iter().map(|error| chain(error))) {
             repository.env.tell(&Event::Warning(&problem));
         }
@@ -49,7 +49,7 @@ fn exit(restored: &[Restored]) -> Exit {
     }
 }
 
-fn print(stream: &Restored, output: &mut Output) -> Result<(), CliError> {
+fn print(stream: &Restored, is_part: bool, output: &mut Output) -> Result<(), CliError> {
     if output.is_json() {
         return output.object(&json!({
             "type": "restored",
@@ -64,7 +64,8 @@ fn print(stream: &Restored, output: &mut Output) -> Result<(), CliError> {
     match &stream.failure {
         None => {
             let place = text::name(stream.path.as_os_str().as_bytes());
-            output.summary(format_args!("{name}: {} in {place}", text::size(stream.bytes)))
+            let what = if is_part { "what was asked for".to_owned() } else { text::size(stream.bytes) };
+            output.summary(format_args!("{name}: {what} in {place}"))
         }
         Some(_) => output.summary(format_args!("{name}: not restored")),
     }
