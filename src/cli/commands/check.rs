@@ -6,7 +6,7 @@ use crate::cli::args;
 use crate::cli::exit::Exit;
 use crate::cli::output::{CliError, Output};
 use crate::cli::{json, text};
-use crate::engine::check::{ReadData, Report, check};
+use crate::engine::check::{Problem, ReadData, Report, check};
 use crate::error::Error;
 use crate::repo::Repository;
 
@@ -56,12 +56,15 @@ fn json_lines(report: &Report, output: &mut Output) -> Result<(), CliError> {
     }))
 }
 
+/// Most errors name the object themselves, and say that it is damaged.
+fn damage(problem: &Problem) -> String {
+    let Problem { object, what } = problem;
+    if what.contains(object) { what.replacen(" is damaged", "", 1) } else { format!("{object}: {what}") }
+}
+
 fn print(report: &Report, output: &mut Output) -> Result<(), CliError> {
     for problem in &report.problems {
-        // Errors of the library name the object themselves.
-        let named = format!("{} is damaged: ", problem.object);
-        let what = problem.what.strip_prefix(&named).unwrap_or(&problem.what);
-        output.line(format_args!("damaged: {}: {what}", problem.object))?;
+        output.line(format_args!("damaged: {}", damage(problem)))?;
     }
     for hit in &report.hits {
         let (id, stream) = (hit.snapshot.short(), text::name(&hit.stream));
