@@ -11,6 +11,7 @@
 //! | [`tar`] | folders as pax streams, and safely back |
 //! | [`backend`] | objects in, objects out |
 //! | [`repo`] | an opened repository: index, packs, sessions, snapshots |
+//! | [`k8s`] | the cluster: connection, commands in containers |
 //! | [`source`] | where streams come from |
 //! | [`pipeline`] | streams in and out, on several cores |
 //! | [`engine`] | the verbs: snapshot, restore, check, prune ... |
@@ -28,6 +29,7 @@ pub mod error;
 pub mod event;
 pub mod format;
 pub mod ids;
+pub mod k8s;
 pub mod limits;
 pub mod pipeline;
 pub mod repo;

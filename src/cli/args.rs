@@ -71,7 +71,7 @@ pub enum Command {
         after_help = "Examples:\n  mariadb-dump --all-databases | sfarc snapshot --stdin all.sql\n  sfarc snapshot \
 --command 'all.sql=mariadb-dump --all-databases' --dir /etc --tag nightly\n  sfarc snapshot --file db.sql=/tmp/dump.sql --dry-run"
     )]
-    Snapshot(Snapshot),
+    Snapshot(Box<Snapshot>),
     /// List snapshots, newest last.
     #[command(after_help = "Examples:\n  sfarc list --latest 5\n  sfarc list --tag nightly --json")]
     List(List),
@@ -135,12 +135,18 @@ pub struct Snapshot {
     /// Take the standard output of a shell command; it must succeed.
     #[arg(long, value_name = "NAME=COMMAND", help_heading = "Streams")]
     pub command: Vec<OsString>,
+    /// Take the standard output of a shell command in a container of the cluster; it must succeed and arrive whole.
+    #[arg(long, value_name = "NAME=POD[/CONTAINER]:COMMAND", help_heading = "Streams")]
+    pub pod: Vec<String>,
     /// Leave out of folders: an absolute path, or one relative to each folder.
     #[arg(long, value_name = "PATH", help_heading = "Streams")]
     pub exclude: Vec<PathBuf>,
     /// Leave out what is mounted below a folder.
     #[arg(long, help_heading = "Streams")]
     pub one_file_system: bool,
+    /// Which cluster the pods are in.
+    #[command(flatten)]
+    pub cluster: Cluster,
     /// How streams are cut: `dump` into small chunks, `bulk` into large ones.
     #[arg(long, value_enum, default_value_t = Profile::Auto)]
     pub profile: Profile,
@@ -159,6 +165,36 @@ pub struct Snapshot {
     /// Read everything, say what would be stored, and store nothing.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Which cluster, and what it must prove.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cluster")]
+pub struct Cluster {
+    /// The namespace of the pods [default: that of the context].
+    #[arg(short, long)]
+    pub namespace: Option<String>,
+    /// A context of the kubeconfig [default: its current one].
+    #[arg(long)]
+    pub context: Option<String>,
+    /// A kubeconfig [default: $KUBECONFIG, the usual file, or the account of the pod that sfarc runs in].
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The least proof that is good enough: a digest (p2), or a count and an exit code (p1).
+    #[arg(long, value_enum, default_value_t = MinProof::P2)]
+    pub min_proof: MinProof,
+    /// How long a command may be silent.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..))]
+    pub silence: u64,
+}
+
+/// A level of proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MinProof {
+    /// The tail is there and the exit code is real.
+    P1,
+    /// A digest made in the container agrees.
+    P2,
 }
 
 /// How streams are cut.

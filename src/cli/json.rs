@@ -35,6 +35,9 @@ fn origin(origin: &Origin) -> Value {
         Origin::File(path) => json!({ "kind": "file", "path": bytes(path) }),
         Origin::Folder(path) => json!({ "kind": "dir", "path": bytes(path) }),
         Origin::Command(command) => json!({ "kind": "command", "command": command }),
+        Origin::Pod { namespace, pod, container, command } => json!({
+            "kind": "pod", "namespace": namespace, "pod": pod, "container": container, "command": command,
+        }),
     }
 }
 

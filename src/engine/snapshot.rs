@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::env::UnixNanos;
 use crate::error::Error;
 use crate::event::{Event, Unit};
-use crate::format::manifest::{ChunkSizes, Manifest, Origin, Proof, StreamEntry};
+use crate::format::manifest::{ChunkSizes, Manifest, Origin, StreamEntry};
 use crate::ids::ObjectId;
 use crate::limits;
 use crate::pipeline::ingest::{IngestError, Ingested, Sizing, ingest};
@@ -16,6 +16,7 @@ use crate::repo::index::merge;
 use crate::repo::pool::Pool;
 use crate::repo::session::Session;
 use crate::repo::store::{ChunkStore, StoreCounts};
+use crate::source::pod::{self, PodCommand};
 use crate::source::{SourceError, Verdict, command, file, folder};
 
 /// How a stream's chunks are sized.
@@ -92,6 +93,8 @@ pub enum From {
     },
     /// A shell command.
     Command(String),
+    /// A command in a container.
+    Pod(PodCommand),
 }
 
 impl From {
@@ -102,14 +105,12 @@ impl From {
             Self::File(path) => Origin::File(path.as_os_str().as_bytes().to_vec()),
             Self::Folder { path, .. } => Origin::Folder(path.as_os_str().as_bytes().to_vec()),
             Self::Command(command) => Origin::Command(command.clone()),
-        }
-    }
-
-    /// A regular file is proven by its length; a command by its exit code; standard input by nothing.
-    fn proof(&self) -> Proof {
-        match self {
-            Self::Stdin => Proof::P0,
-            Self::Command(_) | Self::File(_) | Self::Folder { .. } => Proof::P1,
+            Self::Pod(command) => Origin::Pod {
+                namespace: command.target.namespace.clone(),
+                pod: command.target.pod.clone(),
+                container: command.target.container.clone(),
+                command: command.command.clone(),
+            },
         }
     }
 
@@ -245,7 +246,7 @@ fn take_stream(
     let sizing = |first: &[u8]| profile.sizes(first);
     let catalog_sizing = |_: &[u8]| DUMP_SIZES;
     let sizings: [Sizing<'_>; 2] = [&sizing, &catalog_sizing];
-    let cancel = repository.env.cancel.clone();
+    let (cancel, random) = (repository.env.cancel.clone(), repository.env.random());
     let source = |lanes: &mut Lanes| -> Result<Verdict, SourceError> {
         match &input.from {
             From::Stdin => file::read_stdin(lanes, &cancel),
@@ -254,6 +255,7 @@ fn take_stream(
                 folder::read_folder(path, exclude, *one_file_system, lanes)
             }
             From::Command(command) => command::run(command, lanes, &cancel),
+            From::Pod(command) => pod::run(command, random, lanes, &cancel),
         }
     };
     let taken = ingest(repository, store, &sizings[..input.from.lanes()], source);
@@ -279,7 +281,7 @@ fn entry(input: &Input, content: Ingested, catalog: Option<Ingested>, verdict: V
         new_bytes: content.new_bytes + catalog_new,
         content: content.content,
         catalog: catalog.map(|catalog| catalog.content),
-        proof: input.from.proof(),
+        proof: verdict.proof,
         problems: verdict.missing.into_iter().chain(verdict.changed).collect(),
     }
 }

@@ -50,6 +50,17 @@ pub enum Origin {
     Folder(Vec<u8>),
     /// A shell command's standard output; the command.
     Command(String),
+    /// The standard output of a shell command in a container of a pod.
+    Pod {
+        /// The namespace.
+        namespace: String,
+        /// The pod.
+        pod: String,
+        /// The container; the pod's default one, if nothing is said.
+        container: Option<String>,
+        /// The command.
+        command: String,
+    },
 }
 
 /// How well the end of a stream is proven (design section 5).

@@ -1,28 +1,24 @@
 //! Streams from commands: standard output, believed only if the command succeeds.
 
-use std::collections::VecDeque;
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
+use super::last_lines::LastLines;
 use super::{SourceError, Verdict};
 use crate::env::Cancel;
+use crate::format::manifest::Proof;
 use crate::pipeline::lanes::Lanes;
 use crate::pipeline::pipe;
 
-const STDERR_LINES: usize = 10;
-const STDERR_LINE_BYTES: u64 = 4096;
 const CANCEL_POLL: Duration = Duration::from_millis(50);
 
 /// How long the end of a failed command's standard error is waited for: what it left running may hold the pipe.
 const STDERR_WAIT: Duration = Duration::from_millis(500);
-
-/// The end of what a command wrote to its standard error.
-type LastLines = Arc<Mutex<VecDeque<String>>>;
 
 /// Runs a shell command and takes its standard output.
 ///
@@ -49,18 +45,18 @@ async fn run_async(command: &str, lanes: &mut Lanes, cancel: &Cancel) -> Result<
         return Err(io::Error::other("the command has no output").into());
     };
     pipe::widen(&stdout);
-    let lines = LastLines::default();
+    let lines = Arc::<Mutex<LastLines>>::default();
     let drained = tokio::spawn(keep_last_lines(stderr, Arc::clone(&lines)));
     let ended = tokio::select! {
         ended = copy_and_wait(stdout, &mut child, lanes) => ended,
         () = cancelled(cancel) => Err(io::Error::other("interrupted")),
     };
     match ended {
-        Ok(status) if status.success() => Ok(Verdict::default()),
+        Ok(status) if status.success() => Ok(Verdict::proven(Proof::P1)),
         Ok(status) => {
             let _ = tokio::time::timeout(STDERR_WAIT, drained).await;
             let lines = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
-            Err(SourceError::Failed { status, stderr: lines.into() })
+            Err(SourceError::Failed { status, stderr: lines.finish() })
         }
         Err(error) => {
             kill_group(&mut child).await;
@@ -100,19 +96,9 @@ async fn kill_group(child: &mut Child) {
     let _ = child.wait().await;
 }
 
-async fn keep_last_lines(stderr: ChildStderr, lines: LastLines) {
-    let mut reader = BufReader::new(stderr);
-    loop {
-        let mut line = Vec::new();
-        match (&mut reader).take(STDERR_LINE_BYTES).read_until(b'\n', &mut line).await {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {
-                let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-                if lines.len() == STDERR_LINES {
-                    lines.pop_front();
-                }
-                lines.push_back(String::from_utf8_lossy(&line).trim_end().to_owned());
-            }
-        }
+async fn keep_last_lines(mut stderr: ChildStderr, lines: Arc<Mutex<LastLines>>) {
+    let mut buffer = [0; 4096];
+    while let Ok(read @ 1..) = stderr.read(&mut buffer).await {
+        lines.lock().unwrap_or_else(PoisonError::into_inner).push(&buffer[..read]);
     }
 }

@@ -1,6 +1,8 @@
 //! Deterministic doubles and input generators, for tests, benches and fuzzing only.
 
 pub mod clock;
+#[cfg(feature = "testing")]
+pub mod cluster;
 pub mod contract;
 pub mod corpus;
 pub mod entropy;

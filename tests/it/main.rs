@@ -1,6 +1,8 @@
 //! Integration tests of the library, in one binary.
 
 mod bounds;
+mod capture;
+mod cluster;
 mod common;
 mod contract;
 mod cost;

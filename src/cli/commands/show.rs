@@ -57,5 +57,9 @@ fn origin(origin: &Origin) -> String {
         Origin::File(path) => format!("file {}", text::name(path)),
         Origin::Folder(path) => format!("folder {}", text::name(path)),
         Origin::Command(command) => format!("command {}", text::name(command.as_bytes())),
+        Origin::Pod { namespace, pod, container, command } => {
+            let container = container.as_deref().map_or(String::new(), |container| format!("/{container}"));
+            format!("in {namespace}/{pod}{container}: {}", text::name(command.as_bytes()))
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::cli::args::{self, Global};
 use crate::cli::exit::Exit;
@@ -12,7 +13,11 @@ use crate::engine::snapshot::{From, Input, Options, Profile, Report, snapshot};
 use crate::env::{Env, UnixNanos};
 use crate::error::Error;
 use crate::event::Event;
+use crate::format::manifest::Proof;
+use crate::k8s::exec::Target;
+use crate::k8s::{Place, default_namespace};
 use crate::repo::session::host_name;
+use crate::source::pod::PodCommand;
 
 /// How far the clock of another machine may be ahead.
 const AHEAD: UnixNanos = 24 * 60 * 60 * 1_000_000_000;
@@ -108,7 +113,36 @@ fn inputs(args: &args::Snapshot) -> Result<Vec<Input>, Error> {
         let command = command.to_str().ok_or_else(|| Error::Usage("a command must be UTF-8".to_owned()))?;
         inputs.push(Input { name: name.as_bytes().to_vec(), from: From::Command(command.to_owned()) });
     }
+    inputs.extend(pod_inputs(args)?);
     Ok(inputs)
+}
+
+fn pod_inputs(args: &args::Snapshot) -> Result<Vec<Input>, Error> {
+    if args.pod.is_empty() {
+        return Ok(Vec::new());
+    }
+    let cluster = &args.cluster;
+    let place = Place { kubeconfig: cluster.kubeconfig.clone(), context: cluster.context.clone() };
+    let namespace = match &cluster.namespace {
+        Some(namespace) => namespace.clone(),
+        None => default_namespace(&place).map_err(|error| Error::Usage(crate::error::chain(&error)))?,
+    };
+    let min_proof = match cluster.min_proof {
+        args::MinProof::P1 => Proof::P1,
+        args::MinProof::P2 => Proof::P2,
+    };
+    let input = |argument: &String| {
+        let wrong = || Error::Usage(format!("--pod wants NAME=POD[/CONTAINER]:COMMAND, not `{argument}`"));
+        let (name, rest) = argument.split_once('=').ok_or_else(wrong)?;
+        let (place_in, command) = rest.split_once(':').ok_or_else(wrong)?;
+        let (pod, container) = place_in.split_once('/').map_or((place_in, None), |(pod, c)| (pod, Some(c.to_owned())));
+        let target = Target { namespace: namespace.clone(), pod: pod.to_owned(), container };
+        let (place, command) = (place.clone(), command.to_owned());
+        let silence = Duration::from_secs(cluster.silence);
+        let from = From::Pod(PodCommand { place, target, command, silence, min_proof });
+        Ok(Input { name: name.as_bytes().to_vec(), from })
+    };
+    args.pod.iter().map(input).collect()
 }
 
 /// `[NAME=]PATH`. A path that exists as it stands is a path, even with an equals sign in it.

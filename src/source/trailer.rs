@@ -1,0 +1,214 @@
+//! The trailer that ends a stream out of a container: what the other side counted and hashed.
+
+use aws_lc_rs::digest::{Context, SHA256};
+
+/// What runs in the container.
+pub(super) const WRAPPER: &str = include_str!("wrapper.sh");
+
+/// Ends the process group of the wrapper that was started with the same nonce.
+pub(super) const KILLER: &str = include_str!("killer.sh");
+
+/// No trailer is longer, in bytes.
+const LONGEST: usize = 256;
+
+/// Made up for one run of the wrapper, so that nothing in a stream can be taken for its trailer.
+#[derive(Debug, Clone)]
+pub(super) struct Nonce(pub(super) String);
+
+impl Nonce {
+    pub(super) fn new(random: [u8; 16]) -> Self {
+        Self(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    fn beginning(&self) -> Vec<u8> {
+        format!("\nsfarc end {} ", self.0).into_bytes()
+    }
+}
+
+/// Why a stream with a trailer is not believed.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrailerError {
+    /// There is none: the end of the stream is missing.
+    #[error("its end is missing: {received} bytes arrived, and no word on how many there were")]
+    Missing {
+        /// Bytes that arrived.
+        received: u64,
+    },
+    /// Bytes got lost or were added.
+    #[error("{received} bytes arrived of {sent} that were sent")]
+    Count {
+        /// Bytes that arrived.
+        received: u64,
+        /// Bytes that were sent.
+        sent: u64,
+    },
+    /// Bytes were changed.
+    #[error("{received} bytes arrived, which is right, but their digest is not that of what was sent")]
+    Digest {
+        /// Bytes that arrived.
+        received: u64,
+    },
+}
+
+/// How a proven stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct End {
+    /// The exit code of the command.
+    pub(super) exit: i32,
+    /// True if a digest was compared.
+    pub(super) digested: bool,
+}
+
+/// Takes what arrives, gives on what belongs to the stream, and keeps what may be the trailer.
+pub(super) struct Tail {
+    held: Vec<u8>,
+    received: u64,
+    digest: Context,
+}
+
+impl Tail {
+    pub(super) fn new() -> Self {
+        Self { held: Vec::with_capacity(2 * LONGEST), received: 0, digest: Context::new(&SHA256) }
+    }
+
+    /// Takes the next bytes; what is certainly of the stream goes to `give`.
+    pub(super) fn push<E>(&mut self, bytes: &[u8], mut give: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let spare = (self.held.len() + bytes.len()).saturating_sub(LONGEST);
+        let (of_held, of_bytes) = (spare.min(self.held.len()), spare.saturating_sub(self.held.len()));
+        for part in [&self.held[..of_held], &bytes[..of_bytes]] {
+            self.digest.update(part);
+            self.received += part.len() as u64;
+            give(part)?;
+        }
+        self.held.drain(..of_held);
+        self.held.extend_from_slice(&bytes[of_bytes..]);
+        Ok(())
+    }
+
+    /// Takes the trailer off, gives on what is left, and compares.
+    pub(super) fn finish<E: From<TrailerError>>(
+        mut self,
+        nonce: &Nonce,
+        mut give: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<End, E> {
+        let beginning = nonce.beginning();
+        let place = self.held.windows(beginning.len()).rposition(|window| window == beginning);
+        let words = place.and_then(|place| parse(&self.held[place + beginning.len()..]));
+        let (Some(place), Some(words)) = (place, words) else {
+            let received = self.received + self.held.len() as u64;
+            return Err(TrailerError::Missing { received }.into());
+        };
+        let rest = &self.held[..place];
+        self.digest.update(rest);
+        let received = self.received + place as u64;
+        if received != words.bytes {
+            return Err(TrailerError::Count { received, sent: words.bytes }.into());
+        }
+        let digest = self.digest.finish();
+        if words.digest.is_some_and(|sent| sent[..] != *digest.as_ref()) {
+            return Err(TrailerError::Digest { received }.into());
+        }
+        give(rest)?;
+        Ok(End { exit: words.exit, digested: words.digest.is_some() })
+    }
+}
+
+struct Words {
+    exit: i32,
+    bytes: u64,
+    digest: Option<[u8; 32]>,
+}
+
+/// Reads `exit E bytes N digest HEX [FILE] .`, the pairs in any order. The full stop shows that nothing was cut off.
+fn parse(trailer: &[u8]) -> Option<Words> {
+    let text = std::str::from_utf8(trailer).ok()?.strip_suffix(" .\n")?;
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    let after = |key: &str| words.iter().position(|word| *word == key).and_then(|place| words.get(place + 1));
+    let digest = match *after("digest")? {
+        "-" => None,
+        hex => Some(parse_hex(hex)?),
+    };
+    Some(Words { exit: after("exit")?.parse().ok()?, bytes: after("bytes")?.parse().ok()?, digest })
+}
+
+fn parse_hex(hex: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    let pairs = hex.as_bytes().as_chunks::<2>();
+    if hex.len() != 64 || !pairs.1.is_empty() {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(pairs.0) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    fn nonce() -> Nonce {
+        Nonce::new([7; 16])
+    }
+
+    /// What the wrapper writes for a command, through a pipe as in a container.
+    fn wrapped(command: &str) -> Vec<u8> {
+        let child = Command::new("sh").args(["-c", WRAPPER, &nonce().0, command]).stderr(Stdio::null()).output();
+        child.expect("there is a shell").stdout
+    }
+
+    fn unwrapped(bytes: &[u8], piece: usize) -> (Vec<u8>, Result<End, TrailerError>) {
+        let (mut tail, mut stream) = (Tail::new(), Vec::new());
+        for bytes in bytes.chunks(piece) {
+            let Ok(()) = tail.push::<std::convert::Infallible>(bytes, |part| {
+                stream.extend_from_slice(part);
+                Ok(())
+            });
+        }
+        let end = tail.finish(&nonce(), |part| {
+            stream.extend_from_slice(part);
+            Ok(())
+        });
+        (stream, end)
+    }
+
+    #[test]
+    fn what_a_command_writes_is_proven() {
+        for (command, exit, len) in [
+            ("true", 0, 0),
+            ("printf x", 0, 1),
+            ("head -c 3000000 /dev/zero; exit 3", 3, 3_000_000),
+            ("kill -9 $$", 137, 0),
+            ("printf '\\nsfarc end '; exit 255", 255, 11),
+        ] {
+            for piece in [1, 7, 255, 256, 257, 32_768] {
+                let (stream, end) = unwrapped(&wrapped(command), if len > 1000 { 32_768 } else { piece });
+                assert_eq!(end, Ok(End { exit, digested: true }), "{command} {piece}");
+                assert_eq!(stream.len(), len, "{command} {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_cut_added_or_changed_is_not_believed() {
+        let whole = wrapped("seq 1000");
+        for cut in 0..whole.len() {
+            let (_, end) = unwrapped(&whole[..cut], 100);
+            assert!(matches!(end, Err(TrailerError::Missing { .. })), "cut at {cut}: {end:?}");
+        }
+        let stream = whole.len() - 200;
+        for at in (0..stream).step_by(37) {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            assert!(matches!(unwrapped(&changed, 100).1, Err(TrailerError::Digest { .. })), "changed at {at}");
+            changed.remove(at);
+            assert!(matches!(unwrapped(&changed, 100).1, Err(TrailerError::Count { .. })), "lost at {at}");
+            changed.splice(at..at, *b"xx");
+            assert!(matches!(unwrapped(&changed, 100).1, Err(TrailerError::Count { .. })), "added at {at}");
+        }
+        let other = String::from_utf8_lossy(&whole).replace(&nonce().0, &Nonce::new([8; 16]).0);
+        assert!(matches!(unwrapped(other.as_bytes(), 100).1, Err(TrailerError::Missing { .. })), "another's trailer");
+    }
+}

@@ -1,0 +1,155 @@
+//! A stand-in for a Kubernetes cluster: HTTPS and WebSockets on 127.0.0.1, local processes in place of containers,
+//! faults on demand.
+//!
+//! It answers as a recorded cluster did (Kubernetes 1.32, containerd 1.6); `tests/it/cluster` replays the recordings.
+//! Where it simplifies, the file that does so says it.
+
+mod container;
+mod controller;
+mod discovery;
+mod exec;
+mod fields;
+mod kinds;
+mod ownership;
+mod patch;
+mod rbac;
+mod rest;
+mod reviews;
+mod scale;
+mod selector;
+mod server;
+mod setup;
+mod state;
+mod status;
+mod store;
+mod target;
+mod tls;
+mod validate;
+mod write;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use k8s_openapi::ByteString;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
+
+pub use self::container::Container;
+pub use self::exec::faults::{Fault, Planned};
+pub use self::rbac::Rule;
+pub use self::setup::Setup;
+
+use self::container::Mark;
+use self::state::State;
+use self::store::Key;
+use super::clock::FixedClock;
+use super::entropy::SeededEntropy;
+
+/// A running cluster. Its end is also that of all processes in its containers.
+pub struct Cluster {
+    state: Arc<State>,
+    address: SocketAddr,
+    ca_pem: String,
+    running: Option<Running>,
+}
+
+struct Running {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Cluster {
+    /// Starts a cluster as it is described; it accepts connections when this returns.
+    pub fn start(describe: impl FnOnce(&mut Setup)) -> Self {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port of 127.0.0.1 is free");
+        listener.set_nonblocking(true).expect("sockets can be asynchronous");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let entropy = Arc::new(SeededEntropy::new(address.port().into()));
+        let mark = Mark::cluster(std::process::id(), address.port());
+        let mut setup = Setup::new(State::new(mark, Arc::new(FixedClock::default()), entropy));
+        describe(&mut setup);
+        let state = Arc::new(setup.done());
+        let identity = tls::identity();
+        let running = Some(run(listener, identity.acceptor, Arc::clone(&state)));
+        Self { state, address, ca_pem: identity.ca_pem, running }
+    }
+
+    /// The address of the server.
+    pub fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    /// The certificate of the cluster's authority.
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// The secret of a token that was set up under this name.
+    pub fn token(&self, name: &str) -> &str {
+        &self.state.accounts.get(name).expect("the token was set up").token
+    }
+
+    /// A kubeconfig that connects with this token.
+    pub fn kubeconfig(&self, token: &str) -> String {
+        let ca = ByteString(self.ca_pem.clone().into_bytes());
+        let ca = serde_json::to_string(&ca).expect("base64 is a JSON string");
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: test\n\
+             clusters: [{{name: test, cluster: {{server: \"{}\", certificate-authority-data: {ca}}}}}]\n\
+             users: [{{name: test, user: {{token: \"{}\"}}}}]\n\
+             contexts: [{{name: test, context: {{cluster: test, user: test}}}}]\n",
+            self.url(),
+            self.token(token),
+        )
+    }
+
+    /// Plans a fault for a session to come.
+    pub fn fault(&self, planned: Planned) {
+        self.state.faults.add(planned);
+    }
+
+    /// Deletes a pod at once: its processes are killed.
+    pub fn delete_pod(&self, namespace: &str, name: &str) {
+        self.state.store().remove(&Key::core("pods", namespace, name));
+        self.state.mark.pod(namespace, name).kill();
+    }
+
+    /// How many processes run in a pod.
+    pub fn processes(&self, namespace: &str, pod: &str) -> usize {
+        self.state.mark.pod(namespace, pod).processes().len()
+    }
+
+    /// Ends the server, its connections and all processes.
+    pub fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            // A thread that has ended by itself waits for no word.
+            let _ = running.stop.send(());
+            let _ = running.thread.join();
+            self.state.mark.kill();
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn run(listener: std::net::TcpListener, acceptor: TlsAcceptor, state: Arc<State>) -> Running {
+    let (stop, stopped) = oneshot::channel();
+    let work = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("the system has a reactor for the cluster").block_on(async {
+            let listener = TcpListener::from_std(listener).expect("the socket is asynchronous");
+            tokio::select! {
+                () = server::serve(listener, acceptor, state) => {}
+                _ = stopped => {}
+            }
+        });
+    };
+    let thread = std::thread::Builder::new().name("stand-in cluster".to_owned()).spawn(work);
+    Running { stop, thread: thread.expect("the system has room for a thread") }
+}
