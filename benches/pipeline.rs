@@ -31,7 +31,7 @@ fn new_repository() -> (tempfile::TempDir, Repository) {
 }
 
 fn take(repository: &Repository, dump: &Path) -> Report {
-    let input = Input { name: b"db".to_vec(), from: From::File(dump.to_owned()) };
+    let input = Input::new("db", From::File(dump.to_owned()));
     snapshot(repository, &Options { inputs: vec![input], ..Default::default() }).expect("a snapshot")
 }
 

@@ -104,7 +104,7 @@ impl Cli {
         let start = Instant::now();
         let backend = Arc::new(FolderBackend::open(&self.dir));
         let repository = Repository::open(backend, "the index", || Ok(World::credential()), Env::system())?;
-        let input = Input { name: b"megabyte".to_vec(), from: From::File(file) };
+        let input = Input::new("megabyte", From::File(file));
         snapshot(&repository, &Options { inputs: vec![input], ..Default::default() })?;
         row("open and take a snapshot of 1 MB", format!("{:.3} s", start.elapsed().as_secs_f64()));
         row("peak memory of that", format!("{:.1} MB", peak_memory()?));

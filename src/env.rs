@@ -46,17 +46,26 @@ impl Entropy for SystemEntropy {
 
 /// A request to stop, shared by everything that runs for one command.
 #[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel {
+    flag: Arc<AtomicBool>,
+    parent: Option<Arc<AtomicBool>>,
+}
 
 impl Cancel {
-    /// Asks everything that holds this token to stop soon.
+    /// A request of its own for a part of the work, which also stops with the whole.
+    pub fn child(&self) -> Self {
+        Self { flag: Arc::default(), parent: Some(Arc::clone(&self.flag)) }
+    }
+
+    /// Asks everything that holds this token, or a child of it, to stop soon.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.flag.store(true, Ordering::Relaxed);
     }
 
     /// True once a stop was asked for.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        let parent = self.parent.as_ref().is_some_and(|parent| parent.load(Ordering::Relaxed));
+        parent || self.flag.load(Ordering::Relaxed)
     }
 }
 

@@ -37,6 +37,9 @@ pub enum Error {
         #[source]
         source: crate::source::SourceError,
     },
+    /// It cannot be said what is to be taken.
+    #[error(transparent)]
+    Plan(#[from] crate::plan::PlanError),
     /// A stream could not be given back.
     #[error("cannot restore stream `{stream}` of snapshot {snapshot}")]
     Restore {
@@ -94,7 +97,7 @@ impl Error {
             Self::Repo(error) => repo_category(error),
             Self::Usage(_) => Category::Usage,
             Self::Restore { damaged: true, .. } => Category::Damaged,
-            Self::Refused(_) | Self::Restore { .. } | Self::Source { .. } | Self::Io { .. } => Category::Failed,
+            Self::Refused(_) | Self::Restore { .. } | Self::Source { .. } | Self::Plan(_) | Self::Io { .. } => Category::Failed,
         }
     }
 }

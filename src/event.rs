@@ -9,12 +9,23 @@ pub enum Unit {
     Items,
 }
 
+/// Steps of the work that run side by side have different numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Task(pub usize);
+
+impl Task {
+    /// That of work where nothing runs beside it.
+    pub const ONLY: Self = Self(0);
+}
+
 /// Something that happened.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A step of the work begins.
+    /// A step of the work begins, or begins again.
     Begin {
+        /// Which one.
+        task: Task,
         /// What is being done, for people.
         what: &'a str,
         /// Size of the step, where it is known.
@@ -23,9 +34,9 @@ pub enum Event<'a> {
         unit: Unit,
     },
     /// This much more of the step is done.
-    Advance(u64),
+    Advance(Task, u64),
     /// The step is over.
-    End,
+    End(Task),
     /// Something that the user should know, which does not stop the work.
     Warning(&'a str),
 }

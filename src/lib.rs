@@ -11,9 +11,10 @@
 //! | [`tar`] | folders as pax streams, and safely back |
 //! | [`backend`] | objects in, objects out |
 //! | [`repo`] | an opened repository: index, packs, sessions, snapshots |
-//! | [`k8s`] | the cluster: connection, commands in containers |
-//! | [`source`] | where streams come from |
 //! | [`pipeline`] | streams in and out, on several cores |
+//! | [`k8s`] | the cluster: connection, objects, commands in containers |
+//! | [`source`] | where streams come from |
+//! | [`plan`] | what to take out of a cluster |
 //! | [`engine`] | the verbs: snapshot, restore, check, prune ... |
 //! | [`cli`] | the command line: the only code that prints |
 //!
@@ -22,6 +23,7 @@
 pub mod backend;
 pub mod chunk;
 pub mod cli;
+pub mod content;
 pub mod crypto;
 pub mod engine;
 pub mod env;
@@ -32,6 +34,7 @@ pub mod ids;
 pub mod k8s;
 pub mod limits;
 pub mod pipeline;
+pub mod plan;
 pub mod repo;
 pub mod source;
 pub mod tar;

@@ -243,6 +243,7 @@ fn seeds() -> Vec<Vec<u8>> {
         proof,
         new_bytes: 3,
         problems: vec!["a problem".to_owned()],
+        facts: vec![("rows".to_owned(), "1".to_owned())],
     };
     let manifest = Manifest {
         time: 1,
@@ -259,7 +260,9 @@ fn seeds() -> Vec<Vec<u8>> {
             stream(Origin::File(b"f".to_vec()), Proof::P1),
             stream(Origin::Folder(b"d".to_vec()), Proof::P2),
             stream(Origin::Command("dump".to_owned()), Proof::P3),
+            stream(Origin::Objects { namespace: "sf".to_owned() }, Proof::P3),
         ],
+        findings: vec!["a finding".to_owned()],
     };
     let entry = CatalogEntry {
         path: b"a/b".to_vec(),

@@ -68,10 +68,16 @@ pub enum Command {
     Init,
     /// Take a snapshot of streams: all of them to their last byte, or none.
     #[command(
-        after_help = "Examples:\n  mariadb-dump --all-databases | sfarc snapshot --stdin all.sql\n  sfarc snapshot \
---command 'all.sql=mariadb-dump --all-databases' --dir /etc --tag nightly\n  sfarc snapshot --file db.sql=/tmp/dump.sql --dry-run"
+        after_help = "Examples:\n  mariadb-dump --all-databases | sfarc snapshot --stdin all.sql\n  sfarc snapshot -n sf \
+--cr my-sf.yaml\n  sfarc snapshot --command 'all.sql=mariadb-dump --all-databases' --dir /etc --tag nightly\n  sfarc snapshot --file db.sql=/tmp/dump.sql --dry-run"
     )]
     Snapshot(Box<Snapshot>),
+    /// Say what would be taken out of a cluster, from where, and why something is left out.
+    #[command(after_help = "Examples:\n  sfarc plan -n sf --cr my-sf.yaml\n  sfarc plan --config sfarc.toml --role | kubectl apply -f -")]
+    Plan(Box<ShowPlan>),
+    /// Check everything that a snapshot out of a cluster needs, and say what to do about what is missing.
+    #[command(after_help = "Example:\n  sfarc doctor -n sf --cr my-sf.yaml")]
+    Doctor(Box<Doctor>),
     /// List snapshots, newest last.
     #[command(after_help = "Examples:\n  sfarc list --latest 5\n  sfarc list --tag nightly --json")]
     List(List),
@@ -147,6 +153,9 @@ pub struct Snapshot {
     /// Which cluster the pods are in.
     #[command(flatten)]
     pub cluster: Cluster,
+    /// What to take out of it.
+    #[command(flatten)]
+    pub plan: Plan,
     /// How streams are cut: `dump` into small chunks, `bulk` into large ones.
     #[arg(long, value_enum, default_value_t = Profile::Auto)]
     pub profile: Profile,
@@ -167,11 +176,11 @@ pub struct Snapshot {
     pub dry_run: bool,
 }
 
-/// Which cluster, and what it must prove.
+/// Which cluster.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cluster")]
 pub struct Cluster {
-    /// The namespace of the pods [default: that of the context].
+    /// The namespace [default: that of the context].
     #[arg(short, long)]
     pub namespace: Option<String>,
     /// A context of the kubeconfig [default: its current one].
@@ -180,21 +189,81 @@ pub struct Cluster {
     /// A kubeconfig [default: $KUBECONFIG, the usual file, or the account of the pod that sfarc runs in].
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// The least proof that is good enough: a digest (p2), or a count and an exit code (p1).
-    #[arg(long, value_enum, default_value_t = MinProof::P2)]
-    pub min_proof: MinProof,
-    /// How long a command may be silent.
-    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..))]
-    pub silence: u64,
+}
+
+/// What to take out of the cluster, and how well.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Plan")]
+pub struct Plan {
+    /// Take what this file describes (docs/capture.md) instead of a Software Factory.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The file of the SoftwareFactory resource: stored as it is, and read for the names of Secrets.
+    #[arg(long, value_name = "FILE")]
+    pub cr: Option<PathBuf>,
+    /// Take the ConfigMaps, too, that the operator generates.
+    #[arg(long)]
+    pub configmaps: bool,
+    /// Take an optional stream, too: zookeeper, zookeeper-data, nodepool, known-hosts, logs, or all.
+    #[arg(long, value_name = "STREAM", value_delimiter = ',')]
+    pub with: Vec<String>,
+    /// Take only this stream of the plan.
+    #[arg(long, value_name = "STREAM", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Leave out this stream of the plan.
+    #[arg(long, value_name = "STREAM", value_delimiter = ',')]
+    pub skip: Vec<String>,
+    /// The least proof that is good enough: p0 the command says so, p1 counted, p2 digested, p3 its content checked
+    /// [default: p2].
+    #[arg(long, value_enum)]
+    pub min_proof: Option<MinProof>,
+    /// How long a command may be silent, in seconds [default: 3600].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub silence: Option<u64>,
+    /// How long a stream may take, in seconds [default: 86400].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: Option<u64>,
+    /// How often a stream is tried if the reason of a failure passes [default: 3].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub attempts: Option<u32>,
 }
 
 /// A level of proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MinProof {
+    /// The command says that it succeeded.
+    P0,
     /// The tail is there and the exit code is real.
     P1,
     /// A digest made in the container agrees.
     P2,
+    /// The content was checked by its own rules.
+    P3,
+}
+
+/// Options of `plan`.
+#[derive(Debug, Args)]
+pub struct ShowPlan {
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: Cluster,
+    /// What to take.
+    #[command(flatten)]
+    pub plan: Plan,
+    /// Print the Role that grants what this plan needs, and no more.
+    #[arg(long)]
+    pub role: bool,
+}
+
+/// Options of `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: Cluster,
+    /// What to take.
+    #[command(flatten)]
+    pub plan: Plan,
 }
 
 /// How streams are cut.

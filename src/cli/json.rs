@@ -1,10 +1,14 @@
 //! What programs read. docs/json.md documents every field; a test compares the two.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::exit::Exit;
 use super::text::utc_time;
-use crate::format::manifest::{Content, Manifest, Origin, Proof, StreamEntry};
+use crate::engine::doctor::{Health, Look};
+use crate::format::manifest::{Content, Manifest, Origin, StreamEntry};
+use crate::plan::{LeftOut, Planned};
 use crate::repo::snapshots::Snapshot;
 
 /// A failed command, on standard error.
@@ -20,15 +24,6 @@ pub(super) fn bytes(bytes: &[u8]) -> Value {
     }
 }
 
-pub(super) fn proof(proof: Proof) -> &'static str {
-    match proof {
-        Proof::P0 => "p0",
-        Proof::P1 => "p1",
-        Proof::P2 => "p2",
-        Proof::P3 => "p3",
-    }
-}
-
 fn origin(origin: &Origin) -> Value {
     match origin {
         Origin::Stdin => json!({ "kind": "stdin" }),
@@ -38,6 +33,10 @@ fn origin(origin: &Origin) -> Value {
         Origin::Pod { namespace, pod, container, command } => json!({
             "kind": "pod", "namespace": namespace, "pod": pod, "container": container, "command": command,
         }),
+        Origin::PodFolder { namespace, pod, container, path } => json!({
+            "kind": "pod-dir", "namespace": namespace, "pod": pod, "container": container, "path": path,
+        }),
+        Origin::Objects { namespace } => json!({ "kind": "objects", "namespace": namespace }),
     }
 }
 
@@ -52,9 +51,10 @@ fn stream(entry: &StreamEntry) -> Value {
         "new_bytes": entry.new_bytes,
         "blake3": hash(&entry.content),
         "origin": origin(&entry.origin),
-        "proof": proof(entry.proof),
+        "proof": entry.proof.to_string(),
         "chunk_bytes": [entry.content.sizes.min, entry.content.sizes.avg, entry.content.sizes.max],
         "problems": entry.problems,
+        "facts": entry.facts.iter().cloned().collect::<BTreeMap<_, _>>(),
     })
 }
 
@@ -64,13 +64,40 @@ fn manifest(manifest: &Manifest) -> Value {
         "duration_seconds": manifest.duration as f64 / 1e9,
         "host": manifest.host,
         "tags": manifest.tags,
-        "labels": manifest.labels.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+        "labels": manifest.labels.iter().cloned().collect::<BTreeMap<_, _>>(),
         "program": manifest.program,
         "complete": manifest.complete,
+        "findings": manifest.findings,
         "bytes": manifest.streams.iter().map(|stream| stream.content.len).sum::<u64>(),
         "added_bytes": manifest.added,
         "streams": manifest.streams.iter().map(stream).collect::<Vec<_>>(),
     })
+}
+
+/// A stream that would be taken.
+pub(super) fn planned(planned: &Planned) -> Value {
+    json!({
+        "type": "planned",
+        "name": planned.name,
+        "origin": origin(&planned.take.origin()),
+        "best_proof": planned.take.best_proof().to_string(),
+        "why": planned.why,
+    })
+}
+
+/// Something that would not be taken.
+pub(super) fn left_out(left_out: &LeftOut) -> Value {
+    json!({ "type": "left_out", "what": left_out.what, "why": left_out.why })
+}
+
+/// One look of the doctor.
+pub(super) fn look(look: &Look) -> Value {
+    let health = match look.health {
+        Health::Good => "good",
+        Health::Poor => "poor",
+        Health::Bad => "bad",
+    };
+    json!({ "type": "look", "what": look.what, "health": health, "seen": look.seen, "cure": look.cure })
 }
 
 /// A snapshot; `id` is nothing for a dry run.

@@ -1,29 +1,42 @@
 //! Progress on a terminal, warnings everywhere.
 
+use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::text;
-use crate::event::{Event, Observer, Unit};
+use crate::event::{Event, Observer, Task, Unit};
 
-/// Draws events on standard error.
+/// Draws events on standard error: a bar for each step that is under way.
 #[derive(Debug)]
 pub(super) struct Terminal {
-    bars: bool,
-    bar: Mutex<Option<ProgressBar>>,
+    draws: bool,
+    screen: MultiProgress,
+    bars: Mutex<HashMap<Task, ProgressBar>>,
 }
 
 impl Terminal {
     /// Draws bars if that makes sense: on a terminal, and not if the user wants quiet.
     pub(super) fn new(quiet: bool) -> Self {
-        Self { bars: !quiet && std::io::stderr().is_terminal(), bar: Mutex::new(None) }
+        let draws = !quiet && std::io::stderr().is_terminal();
+        Self { draws, screen: MultiProgress::new(), bars: Mutex::default() }
     }
 
-    fn bar(&self) -> std::sync::MutexGuard<'_, Option<ProgressBar>> {
-        self.bar.lock().unwrap_or_else(PoisonError::into_inner)
+    fn bars(&self) -> MutexGuard<'_, HashMap<Task, ProgressBar>> {
+        self.bars.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, task: Task, what: &str, total: Option<u64>, unit: Unit) {
+        let bar = self.screen.add(total.map_or_else(ProgressBar::new_spinner, ProgressBar::new));
+        bar.set_style(style(total, unit));
+        bar.set_message(text::name(what.as_bytes()));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        if let Some(old) = self.bars().insert(task, bar) {
+            old.finish_and_clear();
+        }
     }
 }
 
@@ -40,22 +53,14 @@ fn style(total: Option<u64>, unit: Unit) -> ProgressStyle {
 impl Observer for Terminal {
     fn event(&self, event: &Event<'_>) {
         match event {
-            Event::Begin { what, total, unit } if self.bars => {
-                let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-                bar.set_style(style(*total, *unit));
-                bar.set_message(text::name(what.as_bytes()));
-                bar.enable_steady_tick(Duration::from_millis(200));
-                if let Some(old) = self.bar().replace(bar) {
-                    old.finish_and_clear();
-                }
-            }
-            Event::Advance(more) => {
-                if let Some(bar) = &*self.bar() {
+            Event::Begin { task, what, total, unit } if self.draws => self.begin(*task, what, *total, *unit),
+            Event::Advance(task, more) => {
+                if let Some(bar) = self.bars().get(task) {
                     bar.inc(*more);
                 }
             }
-            Event::End => {
-                if let Some(bar) = self.bar().take() {
+            Event::End(task) => {
+                if let Some(bar) = self.bars().remove(task) {
                     bar.finish_and_clear();
                 }
             }
@@ -63,10 +68,7 @@ impl Observer for Terminal {
                 let warning = text::message(warning);
                 // Nobody is left to tell if standard error is gone.
                 let warn = || drop(writeln!(std::io::stderr(), "warning: {warning}"));
-                match &*self.bar() {
-                    Some(bar) => bar.suspend(warn),
-                    None => warn(),
-                }
+                if self.draws { self.screen.suspend(warn) } else { warn() }
             }
             Event::Begin { .. } => {}
         }

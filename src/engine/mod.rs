@@ -2,7 +2,9 @@
 
 pub mod check;
 pub mod collect;
+mod consistency;
 pub mod diff;
+pub mod doctor;
 pub mod folder;
 pub mod restore;
 pub mod snapshot;

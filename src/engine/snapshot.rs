@@ -3,68 +3,23 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::env::UnixNanos;
+use super::consistency;
+use crate::env::{Env, UnixNanos};
 use crate::error::Error;
-use crate::event::{Event, Unit};
-use crate::format::manifest::{ChunkSizes, Manifest, Origin, StreamEntry};
+use crate::event::{Event, Task, Unit};
+use crate::format::manifest::{Manifest, Origin, StreamEntry};
 use crate::ids::ObjectId;
 use crate::limits;
-use crate::pipeline::ingest::{IngestError, Ingested, Sizing, ingest};
+use crate::pipeline::ingest::{Done, IngestError, Ingested, Job, Sizing, ingest};
 use crate::pipeline::lanes::Lanes;
+pub use crate::pipeline::profile::{BULK_SIZES, DUMP_SIZES, Profile};
 use crate::repo::Repository;
 use crate::repo::index::merge;
 use crate::repo::pool::Pool;
 use crate::repo::session::Session;
 use crate::repo::store::{ChunkStore, StoreCounts};
-use crate::source::pod::{self, PodCommand};
+use crate::source::cluster::{self, ClusterStream};
 use crate::source::{SourceError, Verdict, command, file, folder};
-
-/// How a stream's chunks are sized.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Profile {
-    /// Small chunks: for dumps and everything of which small parts change.
-    Dump,
-    /// Large chunks: for data that is compressed or encrypted already, and for media.
-    Bulk,
-    /// `Bulk` if the first MiB looks compressed or encrypted, `Dump` otherwise.
-    #[default]
-    Auto,
-}
-
-/// Chunk sizes of the `dump` profile; docs/decisions/0002 has the measurements.
-pub const DUMP_SIZES: ChunkSizes = ChunkSizes { min: 1 << 10, avg: 4 << 10, max: 32 << 10 };
-
-/// Chunk sizes of the `bulk` profile.
-pub const BULK_SIZES: ChunkSizes = ChunkSizes { min: 16 << 10, avg: 64 << 10, max: 512 << 10 };
-
-impl Profile {
-    fn sizes(self, first: &[u8]) -> ChunkSizes {
-        match self {
-            Self::Dump => DUMP_SIZES,
-            Self::Bulk => BULK_SIZES,
-            Self::Auto if looks_compressed(first) => BULK_SIZES,
-            Self::Auto => DUMP_SIZES,
-        }
-    }
-}
-
-/// True if the bytes are spread so evenly that compression would win nothing.
-fn looks_compressed(bytes: &[u8]) -> bool {
-    const ENOUGH: usize = 64 << 10;
-    if bytes.len() < ENOUGH {
-        return false;
-    }
-    let mut counts = [0u32; 256];
-    bytes.iter().for_each(|&byte| counts[usize::from(byte)] += 1);
-    let total = bytes.len() as f64;
-    let entropy: f64 = counts
-        .iter()
-        .filter(|&&count| count > 0)
-        .map(|&count| f64::from(count) / total)
-        .map(|share| -share * share.log2())
-        .sum();
-    entropy > 7.9
-}
 
 /// One stream to take.
 #[derive(Debug, Clone)]
@@ -73,6 +28,15 @@ pub struct Input {
     pub name: Vec<u8>,
     /// Where it comes from.
     pub from: From,
+    /// How it is cut; like the others, if nothing is said.
+    pub profile: Option<Profile>,
+}
+
+impl Input {
+    /// A stream that is cut like the others.
+    pub fn new(name: impl Into<Vec<u8>>, from: From) -> Self {
+        Self { name: name.into(), from, profile: None }
+    }
 }
 
 /// Where a stream is taken from.
@@ -93,8 +57,8 @@ pub enum From {
     },
     /// A shell command.
     Command(String),
-    /// A command in a container.
-    Pod(PodCommand),
+    /// Something in a cluster.
+    Cluster(ClusterStream),
 }
 
 impl From {
@@ -105,19 +69,25 @@ impl From {
             Self::File(path) => Origin::File(path.as_os_str().as_bytes().to_vec()),
             Self::Folder { path, .. } => Origin::Folder(path.as_os_str().as_bytes().to_vec()),
             Self::Command(command) => Origin::Command(command.clone()),
-            Self::Pod(command) => Origin::Pod {
-                namespace: command.target.namespace.clone(),
-                pod: command.target.pod.clone(),
-                container: command.target.container.clone(),
-                command: command.command.clone(),
-            },
+            Self::Cluster(stream) => stream.take.origin(),
         }
     }
 
+    fn is_local(&self) -> bool {
+        !matches!(self, Self::Cluster(_))
+    }
+
     fn lanes(&self) -> usize {
-        if matches!(self, Self::Folder { .. }) { 2 } else { 1 }
+        match self {
+            Self::Folder { .. } => 2,
+            Self::Cluster(stream) if stream.take.is_folder() => 2,
+            _ => 1,
+        }
     }
 }
+
+/// Streams out of a cluster that are taken at a time.
+const SIDE_BY_SIDE: usize = 4;
 
 /// What to take, and what to say about it.
 #[derive(Debug, Clone, Default)]
@@ -167,11 +137,7 @@ pub fn snapshot(repository: &Repository, options: &Options) -> Result<Report, Er
     let mut session = Session::begin(repository)?;
     let pool = Arc::new(Pool::new(repository.env.workers));
     let mut store = ChunkStore::new(repository, session.open_index()?, pool, options.dry_run);
-    let streams = options
-        .inputs
-        .iter()
-        .map(|input| take_stream(repository, &mut store, input, options.profile))
-        .collect::<Result<Vec<_>, _>>()?;
+    let streams = take_streams(repository, &mut store, options)?;
     store.flush()?;
     let mut labels = options.labels.clone();
     labels.sort();
@@ -184,8 +150,9 @@ pub fn snapshot(repository: &Repository, options: &Options) -> Result<Report, Er
         program: crate::PROGRAM.to_owned(),
         session: *session.id.as_bytes(),
         added: store.counts().stored_bytes,
-        complete: streams.iter().all(|(_, complete)| *complete),
-        streams: streams.into_iter().map(|(entry, _)| entry).collect(),
+        complete: streams.complete,
+        findings: consistency::findings(&streams.entries, streams.findings),
+        streams: streams.entries,
     };
     let id = if options.dry_run {
         session.close()?;
@@ -235,42 +202,82 @@ fn check_labels(labels: &[(String, String)]) -> Result<(), Error> {
     }
 }
 
-fn take_stream(
-    repository: &Repository,
-    store: &mut ChunkStore,
-    input: &Input,
-    profile: Profile,
-) -> Result<(StreamEntry, bool), Error> {
-    let name = String::from_utf8_lossy(&input.name).into_owned();
-    repository.env.tell(&Event::Begin { what: &name, total: known_len(&input.from), unit: Unit::Bytes });
-    let sizing = |first: &[u8]| profile.sizes(first);
-    let catalog_sizing = |_: &[u8]| DUMP_SIZES;
-    let sizings: [Sizing<'_>; 2] = [&sizing, &catalog_sizing];
-    let (cancel, random) = (repository.env.cancel.clone(), repository.env.random());
-    let source = |lanes: &mut Lanes| -> Result<Verdict, SourceError> {
-        match &input.from {
-            From::Stdin => file::read_stdin(lanes, &cancel),
-            From::File(path) => file::read_file(path, lanes, &cancel),
-            From::Folder { path, exclude, one_file_system } => {
-                folder::read_folder(path, exclude, *one_file_system, lanes)
+/// Streams that are in.
+#[derive(Default)]
+struct Taken {
+    entries: Vec<StreamEntry>,
+    complete: bool,
+    /// What sources say does not fit together.
+    findings: Vec<String>,
+}
+
+/// Streams of this machine come one after the other, those out of a cluster side by side.
+fn take_streams(repository: &Repository, store: &mut ChunkStore, options: &Options) -> Result<Taken, Error> {
+    let mut done: Vec<Option<Done<Verdict>>> = options.inputs.iter().map(|_| None).collect();
+    for (remote, side_by_side) in [(false, 1), (true, SIDE_BY_SIDE)] {
+        let numbers: Vec<usize> = (0..done.len()).filter(|&at| options.inputs[at].from.is_local() != remote).collect();
+        let jobs = numbers.iter().map(|&at| job(&repository.env, at, &options.inputs[at], options.profile)).collect();
+        let taken = ingest(repository, store, jobs, side_by_side).map_err(|error| match error {
+            IngestError::Source { job, error: source } => {
+                Error::Source { name: display_name(&options.inputs[numbers[job]]), source }
             }
-            From::Command(command) => command::run(command, lanes, &cancel),
-            From::Pod(command) => pod::run(command, random, lanes, &cancel),
-        }
-    };
-    let taken = ingest(repository, store, &sizings[..input.from.lanes()], source);
-    let (verdict, mut ingested) = taken.map_err(|error| match error {
-        IngestError::Source(source) => Error::Source { name: name.clone(), source },
-        IngestError::Repo(error) => Error::Repo(error),
-    })?;
-    repository.env.tell(&Event::End);
-    for problem in verdict.missing.iter().chain(&verdict.changed) {
-        repository.env.tell(&Event::Warning(problem));
+            IngestError::Repo(error) => Error::Repo(error),
+        })?;
+        numbers.into_iter().zip(taken).for_each(|(at, taken)| done[at] = Some(taken));
     }
-    let complete = verdict.missing.is_empty();
-    let catalog = (ingested.len() > 1).then(|| ingested.pop()).flatten();
-    let content = ingested.pop().expect("a lane for the content");
-    Ok((entry(input, content, catalog, verdict), complete))
+    let mut taken = Taken { complete: true, ..Taken::default() };
+    for (input, done) in options.inputs.iter().zip(done) {
+        let (verdict, ingested) = done.expect("every stream is of one kind or the other");
+        taken.add(&repository.env, input, verdict, ingested);
+    }
+    Ok(taken)
+}
+
+fn display_name(input: &Input) -> String {
+    String::from_utf8_lossy(&input.name).into_owned()
+}
+
+fn job<'a>(env: &'a Env, number: usize, input: &'a Input, profile: Profile) -> Job<'a, Verdict, SourceError> {
+    let profile = input.profile.unwrap_or(profile);
+    let sizing: Sizing<'a> = Box::new(move |first| profile.sizes(first));
+    let catalog_sizing: Sizing<'a> = Box::new(|_| DUMP_SIZES);
+    let sizings = [sizing, catalog_sizing].into_iter().take(input.from.lanes()).collect();
+    let task = Task(number);
+    let source = move |lanes: &mut Lanes| {
+        let name = display_name(input);
+        env.tell(&Event::Begin { task, what: &name, total: known_len(&input.from), unit: Unit::Bytes });
+        let verdict = read(env, &name, &input.from, lanes);
+        env.tell(&Event::End(task));
+        verdict
+    };
+    Job { task, sizings, source: Box::new(source) }
+}
+
+fn read(env: &Env, name: &str, from: &From, lanes: &mut Lanes) -> Result<Verdict, SourceError> {
+    let cancel = lanes.cancel().clone();
+    match from {
+        From::Stdin => file::read_stdin(lanes, &cancel),
+        From::File(path) => file::read_file(path, lanes, &cancel),
+        From::Folder { path, exclude, one_file_system } => folder::read_folder(path, exclude, *one_file_system, lanes),
+        From::Command(command) => command::run(command, lanes, &cancel),
+        From::Cluster(stream) => cluster::take(name, stream, env, lanes),
+    }
+}
+
+impl Taken {
+    fn add(&mut self, env: &Env, input: &Input, verdict: Verdict, mut ingested: Vec<Ingested>) {
+        let name = display_name(input);
+        for problem in verdict.missing.iter().chain(&verdict.changed) {
+            // Problems of local streams name the file.
+            let text = if input.from.is_local() { problem.clone() } else { format!("stream `{name}`: {problem}") };
+            env.tell(&Event::Warning(&text));
+        }
+        self.complete &= verdict.missing.is_empty();
+        self.findings.extend(verdict.findings.iter().map(|finding| format!("stream `{name}`: {finding}")));
+        let catalog = (ingested.len() > 1).then(|| ingested.pop()).flatten();
+        let content = ingested.pop().expect("a lane for the content");
+        self.entries.push(entry(input, content, catalog, verdict));
+    }
 }
 
 fn entry(input: &Input, content: Ingested, catalog: Option<Ingested>, verdict: Verdict) -> StreamEntry {
@@ -283,6 +290,7 @@ fn entry(input: &Input, content: Ingested, catalog: Option<Ingested>, verdict: V
         catalog: catalog.map(|catalog| catalog.content),
         proof: verdict.proof,
         problems: verdict.missing.into_iter().chain(verdict.changed).collect(),
+        facts: verdict.facts,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::backend::{Key, Kind};
 use crate::error::Error;
-use crate::event::{Event, Unit};
+use crate::event::{Event, Task, Unit};
 use crate::format::index::PackEntry;
 use crate::format::pack::BlockKind;
 use crate::ids::ObjectId;
@@ -68,6 +68,7 @@ pub fn stats(repository: &Repository) -> Result<Stats, Error> {
 
 fn add_packs(repository: &Repository, listed: &[crate::backend::Listed], stats: &mut Stats) -> Result<(), RepoError> {
     repository.env.tell(&Event::Begin {
+        task: Task::ONLY,
         what: "reading pack directories",
         total: Some(listed.len() as u64),
         unit: Unit::Items,
@@ -81,9 +82,9 @@ fn add_packs(repository: &Repository, listed: &[crate::backend::Listed], stats: 
             Err(error) if error.is_damage() => stats.unreadable.push(id),
             Err(error) => return Err(error),
         }
-        repository.env.tell(&Event::Advance(1));
+        repository.env.tell(&Event::Advance(Task::ONLY, 1));
     }
-    repository.env.tell(&Event::End);
+    repository.env.tell(&Event::End(Task::ONLY));
     Ok(())
 }
 

@@ -2,8 +2,11 @@
 
 use wincode::{SchemaRead, SchemaWrite};
 
+mod v1;
+
+use super::FormatError;
 use super::config::Features;
-use super::record::Record;
+use super::record::{self, Record};
 use super::sealed::{HEADER_LEN, TAG_LEN};
 
 /// Chunker of a stream: FastCDC 2020 with the repository's gear table.
@@ -61,6 +64,22 @@ pub enum Origin {
         /// The command.
         command: String,
     },
+    /// A folder in a container of a pod, as a pax tar stream.
+    PodFolder {
+        /// The namespace.
+        namespace: String,
+        /// The pod.
+        pod: String,
+        /// The container; the pod's default one, if nothing is said.
+        container: Option<String>,
+        /// The path in the container.
+        path: String,
+    },
+    /// Objects of the cluster, as a pax tar stream with a file for each.
+    Objects {
+        /// The namespace.
+        namespace: String,
+    },
 }
 
 /// How well the end of a stream is proven (design section 5).
@@ -74,6 +93,17 @@ pub enum Proof {
     P2,
     /// The content was checked by its own rules.
     P3,
+}
+
+impl std::fmt::Display for Proof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::P0 => "p0",
+            Self::P1 => "p1",
+            Self::P2 => "p2",
+            Self::P3 => "p3",
+        })
+    }
 }
 
 /// One stream of a snapshot.
@@ -93,6 +123,8 @@ pub struct StreamEntry {
     pub new_bytes: u64,
     /// What went wrong without ending the stream, one sentence each.
     pub problems: Vec<String>,
+    /// What is known of the content, by name, such as the number of rows in a table.
+    pub facts: Vec<(String, String)>,
 }
 
 /// The manifest of one moment.
@@ -118,11 +150,17 @@ pub struct Manifest {
     pub complete: bool,
     /// The streams, in the order in which they were asked for.
     pub streams: Vec<StreamEntry>,
+    /// What does not fit together, one sentence each; empty if the streams are consistent with each other.
+    pub findings: Vec<String>,
 }
 
 impl Record for Manifest {
     const WHAT: &'static str = "snapshot manifest";
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
+
+    fn decode_old(version: u16, fields: &[u8]) -> Option<Result<Self, FormatError>> {
+        (version == 1).then(|| record::fields::<v1::Manifest>(Self::WHAT, fields).map(Self::from))
+    }
 }
 
 /// A writer at work.

@@ -18,6 +18,11 @@ pub trait Record: Sized {
     const WHAT: &'static str;
     /// The version that this program writes, and the newest that it reads.
     const VERSION: u16;
+
+    /// Reads the fields of an older version; nothing if there was none with other fields.
+    fn decode_old(_version: u16, _fields: &[u8]) -> Option<Result<Self, FormatError>> {
+        None
+    }
 }
 
 /// The stored bytes of a record: its version, then its fields.
@@ -48,6 +53,14 @@ where
     if version == 0 {
         return Err(FormatError::malformed(T::WHAT, "version 0 does not exist"));
     }
-    wincode::config::deserialize_exact(fields, Reading::new())
-        .map_err(|_| FormatError::malformed(T::WHAT, "its fields do not decode"))
+    T::decode_old(version, fields).unwrap_or_else(|| self::fields(T::WHAT, fields))
+}
+
+/// Reads the fields of a record of the kind `what`.
+pub(super) fn fields<T>(what: &'static str, bytes: &[u8]) -> Result<T, FormatError>
+where
+    T: for<'de> SchemaRead<'de, Reading, Dst = T>,
+{
+    wincode::config::deserialize_exact(bytes, Reading::new())
+        .map_err(|_| FormatError::malformed(what, "its fields do not decode"))
 }

@@ -47,6 +47,8 @@ impl Cluster {
         let mut config = config(place).await?;
         // Streams may be silent for long; what they do has deadlines of its own.
         config.read_timeout = None;
+        // What may be asked twice is known where it is asked.
+        config.default_retry = false;
         Ok(Self { client: Client::try_from(config).map_err(config_error)? })
     }
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
 pub use super::status::Verdict;
-use super::{Cluster, ClusterError, client, status};
+use super::{Cluster, ClusterError, Permission, client, is_name, status};
 
 const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
@@ -64,6 +64,24 @@ pub enum ExecError {
         #[source]
         source: Box<SocketError>,
     },
+    /// The command took longer than it may.
+    #[error("the command in {target} did not end within {} seconds; {received} bytes came of it", limit.as_secs())]
+    TooLong {
+        /// Where it ran.
+        target: Target,
+        /// Bytes of standard output that arrived.
+        received: u64,
+        /// How long it may take.
+        limit: Duration,
+    },
+    /// The command wrote more than it is expected to.
+    #[error("the command in {target} wrote more than {limit} bytes")]
+    TooMuch {
+        /// Where it ran.
+        target: Target,
+        /// How much it may write, in bytes.
+        limit: usize,
+    },
     /// Nothing came for too long.
     #[error("nothing came from {target} for {} seconds, after {received} bytes", silence.as_secs())]
     Silent {
@@ -74,6 +92,17 @@ pub enum ExecError {
         /// How long it was waited for.
         silence: Duration,
     },
+}
+
+impl ExecError {
+    /// True if trying again may help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Cluster(error) => error.is_transient(),
+            Self::TooMuch { .. } => false,
+            _ => true,
+        }
+    }
 }
 
 /// What comes out of a command.
@@ -103,8 +132,16 @@ impl Session {
     pub async fn start(cluster: &Cluster, target: Target, argv: &[String]) -> Result<Self, ExecError> {
         let doing = format!("run a command in {target}");
         let request = request(&target, argv)?;
-        let connection = cluster.client.connect(request).await.map_err(|error| client::cluster_error(&doing, error))?;
-        Ok(Self { socket: Box::new(connection.into_stream()), target, received: 0 })
+        match cluster.client.connect(request).await.map_err(|error| client::cluster_error(&doing, error)) {
+            Ok(connection) => Ok(Self { socket: Box::new(connection.into_stream()), target, received: 0 }),
+            Err(error @ ClusterError::Refused { code: 403, .. }) => Err(explain(cluster, target, error).await.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The container that the command runs in.
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// Bytes of standard output that arrived up to now.
@@ -114,9 +151,15 @@ impl Session {
 
     /// Waits for what comes next; at most `silence`.
     pub async fn next(&mut self, silence: Duration) -> Result<Output, ExecError> {
-        let deadline = Instant::now() + silence;
+        match timeout(silence, self.wait()).await {
+            Ok(next) => next,
+            Err(_) => Err(ExecError::Silent { target: self.target.clone(), received: self.received, silence }),
+        }
+    }
+
+    async fn wait(&mut self) -> Result<Output, ExecError> {
         loop {
-            match self.frame(deadline, silence).await? {
+            match self.frame().await? {
                 Some((STDOUT, bytes)) if !bytes.is_empty() => {
                     self.received += bytes.len() as u64;
                     return Ok(Output::Stdout(bytes));
@@ -130,10 +173,9 @@ impl Session {
     }
 
     /// The next frame: its channel and its bytes. Nothing at the end of the connection.
-    async fn frame(&mut self, deadline: Instant, silence: Duration) -> Result<Option<(u8, Bytes)>, ExecError> {
+    async fn frame(&mut self) -> Result<Option<(u8, Bytes)>, ExecError> {
         loop {
-            let wake = deadline.min(Instant::now() + PING_EVERY);
-            match timeout_at(wake, self.socket.next()).await {
+            match timeout(PING_EVERY, self.socket.next()).await {
                 Ok(Some(Ok(Message::Binary(frame)))) if !frame.is_empty() => {
                     return Ok(Some((frame[0], frame.slice(1..))));
                 }
@@ -141,9 +183,6 @@ impl Session {
                 Ok(Some(Ok(_))) => {}
                 Ok(Some(Err(error))) if client::is_plain_end(&error) => return Ok(None),
                 Ok(Some(Err(error))) => return Err(self.broken(error)),
-                Err(_) if Instant::now() >= deadline => {
-                    return Err(ExecError::Silent { target: self.target.clone(), received: self.received, silence });
-                }
                 Err(_) => self.ping().await?,
             }
         }
@@ -159,10 +198,53 @@ impl Session {
     }
 }
 
-/// Names go into the path of a request: nothing may be in them that has a meaning there.
-fn is_name(name: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
-    !name.is_empty() && name.bytes().all(is_plain)
+/// Which permission was missing: servers before 1.35 want `get`, those from then on `create`.
+async fn explain(cluster: &Cluster, target: Target, refused: ClusterError) -> ClusterError {
+    for verb in ["get", "create"] {
+        let permission = Permission::new(verb, "", "pods/exec", Some(&target.pod));
+        if let Ok(false) = cluster.may(&permission, &target.namespace).await {
+            let doing = format!("run a command in {target}");
+            return ClusterError::Forbidden { doing, permission, namespace: target.namespace };
+        }
+    }
+    refused
+}
+
+/// What a short command wrote, and how it ended.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its standard output.
+    pub stdout: Vec<u8>,
+    /// Its standard error, at most as much as is kept of standard output.
+    pub stderr: Vec<u8>,
+    /// How it ended.
+    pub verdict: Verdict,
+}
+
+/// Runs a command that writes little and takes at most `limit` of time. What it writes is not proven to be whole.
+pub async fn answer(
+    cluster: &Cluster,
+    target: &Target,
+    argv: &[String],
+    most: usize,
+    limit: Duration,
+) -> Result<Answer, ExecError> {
+    let asking = async {
+        let mut session = Session::start(cluster, target.clone(), argv).await?;
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        loop {
+            match session.next(limit).await? {
+                Output::Stdout(bytes) if stdout.len() + bytes.len() > most => {
+                    return Err(ExecError::TooMuch { target: target.clone(), limit: most });
+                }
+                Output::Stdout(bytes) => stdout.extend_from_slice(&bytes),
+                Output::Stderr(bytes) => stderr.extend_from_slice(&bytes[..bytes.len().min(most - stderr.len())]),
+                Output::Ended(verdict) => return Ok(Answer { stdout, stderr, verdict }),
+            }
+        }
+    };
+    let too_long = |_| ExecError::TooLong { target: target.clone(), received: 0, limit };
+    timeout(limit, asking).await.map_err(too_long)?
 }
 
 fn request(target: &Target, argv: &[String]) -> Result<http::Request<Vec<u8>>, ClusterError> {

@@ -1,10 +1,18 @@
 //! The cluster. The only module that names `kube`.
 
+mod access;
 mod client;
 pub mod exec;
+mod objects;
+mod pods;
 mod status;
 
+pub use k8s_openapi::ByteString;
+
+pub use access::Permission;
 pub use client::{Cluster, Place, default_namespace};
+pub use objects::Resource;
+pub use pods::{PodChoice, PodPlace, is_running};
 
 /// Why the cluster did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +32,24 @@ pub enum ClusterError {
         /// Why.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The account lacks a permission.
+    #[error("cannot {doing}: not permitted; the account needs {permission} in the namespace {namespace} (deploy/rbac.yaml)")]
+    Forbidden {
+        /// What was being done.
+        doing: String,
+        /// What is missing.
+        permission: Permission,
+        /// Where.
+        namespace: String,
+    },
+    /// No pod fits the description.
+    #[error("no pod to run commands in for {place}: {why}")]
+    NoPod {
+        /// Which pod was meant.
+        place: String,
+        /// What is missing.
+        why: &'static str,
     },
     /// The API server answered with an error.
     #[error("cannot {doing}: the cluster answers {code}: {message}")]
@@ -49,9 +75,26 @@ impl ClusterError {
     /// True if trying again may help.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Connection { .. } => true,
+            Self::Connection { .. } | Self::NoPod { .. } => true,
             Self::Refused { code, .. } => *code == 429 || *code >= 500,
-            Self::Config(_) | Self::Name(_) | Self::NoProtocol { .. } => false,
+            Self::Config(_) | Self::Name(_) | Self::NoProtocol { .. } | Self::Forbidden { .. } => false,
         }
     }
+
+    /// Names the permission that a refusal is about.
+    fn needing(self, verb: &str, of: &Resource, namespace: &str, name: Option<&str>) -> Self {
+        match self {
+            Self::Refused { doing, code: 403, .. } => {
+                let permission = Permission::new(verb, &of.group, &of.plural, name);
+                Self::Forbidden { doing, permission, namespace: namespace.to_owned() }
+            }
+            other => other,
+        }
+    }
+}
+
+/// True if a text can be the name of a namespace, pod or container: nothing in it has a meaning in a path.
+fn is_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    name.bytes().all(is_plain) && name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
 }

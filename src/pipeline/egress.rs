@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use crate::crypto::stream_hash::{SegmentHash, StreamHash, segment_hash};
-use crate::event::Event;
+use crate::event::{Event, Task};
 use crate::format::index::PackEntry;
 use crate::format::list::ListRow;
 use crate::format::manifest::Content;
@@ -160,7 +160,7 @@ impl<'a> Egress<'a> {
             let to = (end - pending.offset).min(pending.row.len) as usize;
             let taken = self.arrive(&pending, |chunk| sink(&chunk[from..to])).map_err(at(pending.offset))?;
             taken.map_err(EgressError::Sink)?;
-            self.repository.env.tell(&Event::Advance((to - from) as u64));
+            self.repository.env.tell(&Event::Advance(Task::ONLY, (to - from) as u64));
         }
     }
 

@@ -2,15 +2,17 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::lanes::Lanes;
+use super::jobs::Work;
+use super::lanes::{Lanes, Piece};
 use crate::chunk::Chunker;
 use crate::chunk::segment::{ChunkSink, Joiner, Scanned, Segment, scan};
 use crate::crypto::stream_hash::StreamHash;
-use crate::event::Event;
+use crate::event::{Event, Task};
 use crate::format::manifest::{ChunkSizes, Content};
 use crate::format::pack::BlockKind;
 use crate::ids::ChunkId;
@@ -21,7 +23,7 @@ use crate::repo::store::ChunkStore;
 use crate::repo::{RepoError, Repository};
 
 /// Chooses the chunk sizes of a stream from its first bytes.
-pub type Sizing<'a> = &'a dyn Fn(&[u8]) -> ChunkSizes;
+pub type Sizing<'a> = Box<dyn Fn(&[u8]) -> ChunkSizes + 'a>;
 
 /// One stream of the source.
 #[derive(Debug, Clone)]
@@ -36,8 +38,14 @@ pub struct Ingested {
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError<E> {
     /// The source failed.
-    #[error(transparent)]
-    Source(E),
+    #[error("a source failed")]
+    Source {
+        /// Which one, counted from 0.
+        job: usize,
+        /// Why.
+        #[source]
+        error: E,
+    },
     /// The repository failed.
     #[error(transparent)]
     Repo(#[from] RepoError),
@@ -51,70 +59,104 @@ impl NodeStore for (&Repository, &mut ChunkStore) {
     }
 }
 
-/// Runs a source and stores the streams that it writes into its lanes, one for each sizing.
-///
-/// The source's own verdict decides: if it fails, so does this, whatever arrived before.
+/// One source, and the streams that it writes into its lanes.
+pub struct Job<'a, T, E> {
+    /// Its number among the steps of the work.
+    pub task: Task,
+    /// How each of its streams is cut.
+    pub sizings: Vec<Sizing<'a>>,
+    /// Writes the streams, and gives the verdict on them: if it fails, whatever arrived before is worth nothing.
+    pub source: Box<dyn FnOnce(&mut Lanes) -> Result<T, E> + Send + 'a>,
+}
+
+/// What a source said of its streams, and the streams.
+pub type Done<T> = (T, Vec<Ingested>);
+
+/// Runs sources, up to `side_by_side` at a time, and stores what they write. The first failure ends them all.
 pub fn ingest<T: Send, E: From<io::Error> + Send>(
     repository: &Repository,
     store: &mut ChunkStore,
-    sizings: &[Sizing<'_>],
-    source: impl FnOnce(&mut Lanes) -> Result<T, E> + Send,
-) -> Result<(T, Vec<Ingested>), IngestError<E>> {
-    let (sender, segments) = bounded(limits::SEGMENTS_AHEAD / 2);
+    jobs: Vec<Job<'_, T, E>>,
+    side_by_side: usize,
+) -> Result<Vec<Done<T>>, IngestError<E>> {
+    let (sender, pieces) = bounded(limits::SEGMENTS_AHEAD / 2);
     let (spare, spares) = bounded(limits::SEGMENTS_AHEAD);
-    let mut lanes = Lanes::new(sizings.len(), sender, spares, repository.env.cancel.clone());
-    std::thread::scope(|scope| {
-        let reader = std::thread::Builder::new().name("source".to_owned());
-        let reader = reader.spawn_scoped(scope, move || {
-            let verdict = source(&mut lanes)?;
-            lanes.finish()?;
-            Ok(verdict)
-        });
-        let reader = reader.map_err(|error| IngestError::Source(error.into()))?;
-        let mut streams: Vec<StreamState<'_>> =
-            sizings.iter().map(|sizing| StreamState::new(repository, *sizing)).collect();
-        let drained = drain(&segments, &spare, &mut streams, store);
-        drop(segments);
-        let verdict = reader.join().expect("sources do not panic");
-        // A failure of the repository makes the source fail too; the cause is the one to report.
-        drained?;
-        repository.check_cancel()?;
-        let verdict = verdict.map_err(IngestError::Source)?;
-        let contents = streams.into_iter().map(|stream| stream.finish(store)).collect::<Result<_, _>>()?;
-        Ok((verdict, contents))
-    })
+    let cancel = repository.env.cancel.child();
+    let mut streams = Vec::new();
+    let (mut counts, mut sources) = (Vec::new(), Vec::new());
+    for job in jobs {
+        let first = streams.len();
+        counts.push(job.sizings.len());
+        streams.extend(job.sizings.into_iter().map(|sizing| StreamState::new(repository, sizing, job.task)));
+        let lanes = Lanes::new(first..streams.len(), sender.clone(), spares.clone(), cancel.clone());
+        sources.push((job.source, lanes));
+    }
+    // Each source holds its own end of the channel, which closes with the last of them.
+    drop((sender, spares));
+    let runners = side_by_side.clamp(1, sources.len().max(1));
+    let work = Work::new(sources, cancel);
+    std::thread::scope(|scope| -> Result<(), IngestError<E>> {
+        for _ in 0..runners {
+            let runner = std::thread::Builder::new().name("source".to_owned());
+            let started = runner.spawn_scoped(scope, || work.run());
+            started.map_err(|error| IngestError::Source { job: 0, error: error.into() })?;
+        }
+        // Whoever still writes is told to stop: by the closed channel, and before its next segment is full.
+        let pieces = pieces;
+        Ok(drain(&pieces, &spare, &mut streams, store).inspect_err(|_| work.cancel.cancel())?)
+    })?;
+    repository.check_cancel()?;
+    let verdicts = work.verdicts().map_err(|(job, error)| IngestError::Source { job, error })?;
+    let mut streams = streams.into_iter();
+    let contents = |count| streams.by_ref().take(count).map(|stream| stream.finish(store)).collect::<Result<_, _>>();
+    let contents: Vec<Vec<Ingested>> = counts.into_iter().map(contents).collect::<Result<_, RepoError>>()?;
+    Ok(verdicts.into_iter().zip(contents).collect())
 }
 
 /// Keeps workers busy with segments and takes them back in order.
 fn drain(
-    segments: &Receiver<(usize, Segment)>,
+    pieces: &Receiver<Piece>,
     spare: &Sender<Vec<u8>>,
     streams: &mut [StreamState<'_>],
     store: &mut ChunkStore,
 ) -> Result<(), RepoError> {
-    let mut scanning: VecDeque<(usize, Ticket<Scanned>)> = VecDeque::new();
+    let mut under_way: VecDeque<UnderWay> = VecDeque::new();
     loop {
-        while scanning.len() < limits::SEGMENTS_AHEAD {
-            let next = if scanning.is_empty() { segments.recv().ok() } else { segments.try_recv().ok() };
-            let Some((lane, segment)) = next else { break };
-            scanning.push_back((lane, streams[lane].submit(segment, store)?));
+        while under_way.len() < limits::SEGMENTS_AHEAD {
+            let next = if under_way.is_empty() { pieces.recv().ok() } else { pieces.try_recv().ok() };
+            match next {
+                Some(Piece::Segment(stream, segment)) => {
+                    under_way.push_back(UnderWay::Scanning(stream, streams[stream].submit(segment, store)?));
+                }
+                Some(Piece::Restart(restarted)) => under_way.push_back(UnderWay::Restart(restarted)),
+                None => break,
+            }
         }
-        let Some((lane, ticket)) = scanning.pop_front() else {
-            return Ok(());
-        };
-        let scanned = ticket.wait();
-        streams[lane].take(&scanned, store)?;
-        let mut bytes = scanned.segment.bytes;
-        bytes.clear();
-        // Dropped where the source has enough of them.
-        let _ = spare.try_send(bytes);
+        match under_way.pop_front() {
+            Some(UnderWay::Scanning(stream, ticket)) => {
+                let scanned = ticket.wait();
+                streams[stream].take(&scanned, store)?;
+                let mut bytes = scanned.segment.bytes;
+                bytes.clear();
+                // Dropped where the sources have enough of them.
+                let _ = spare.try_send(bytes);
+            }
+            Some(UnderWay::Restart(restarted)) => streams[restarted].iter_mut().for_each(StreamState::restart),
+            None => return Ok(()),
+        }
     }
+}
+
+enum UnderWay {
+    Scanning(usize, Ticket<Scanned>),
+    Restart(Range<usize>),
 }
 
 /// One stream on its way in.
 struct StreamState<'a> {
     repository: &'a Repository,
     sizing: Sizing<'a>,
+    task: Task,
     started: Option<Started>,
     list: ListBuilder,
     hash: StreamHash,
@@ -129,16 +171,23 @@ struct Started {
 }
 
 impl<'a> StreamState<'a> {
-    fn new(repository: &'a Repository, sizing: Sizing<'a>) -> Self {
+    fn new(repository: &'a Repository, sizing: Sizing<'a>, task: Task) -> Self {
         Self {
             repository,
             sizing,
+            task,
             started: None,
             list: ListBuilder::default(),
             hash: StreamHash::default(),
             len: 0,
             new_bytes: 0,
         }
+    }
+
+    /// Forgets what came. Its chunks stay: if the stream is the same the next time, nothing is stored twice.
+    fn restart(&mut self) {
+        (self.started, self.list, self.hash) = Default::default();
+        (self.len, self.new_bytes) = (0, 0);
     }
 
     fn start(&mut self, first: &[u8]) -> Result<&mut Started, RepoError> {
@@ -168,7 +217,7 @@ impl<'a> StreamState<'a> {
         let mut sink =
             Storing { repository: self.repository, store, list: &mut self.list, new_bytes: &mut self.new_bytes };
         started.joiner.join(scanned, &mut sink)?;
-        self.repository.env.tell(&Event::Advance(bytes.len() as u64));
+        self.repository.env.tell(&Event::Advance(self.task, bytes.len() as u64));
         self.repository.check_cancel()
     }
 

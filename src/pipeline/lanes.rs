@@ -1,8 +1,9 @@
-//! The way from a source to the pipeline: bytes in, full segments out, through one bounded channel.
+//! The way from sources to the pipeline: bytes in, full segments out, through one bounded channel.
 //!
 //! A source may feed several streams at once (a folder: its tar stream and its catalog); each has a lane.
 
 use std::io::{self, Read};
+use std::ops::Range;
 
 use crossbeam_channel::{Receiver, Sender};
 
@@ -10,11 +11,22 @@ use crate::chunk::segment::Segment;
 use crate::env::Cancel;
 use crate::limits::SEGMENT_BYTES;
 
-/// Collects the bytes of some streams into segments.
+/// What travels from sources to the pipeline.
+#[derive(Debug)]
+pub enum Piece {
+    /// The next segment of the stream with this number.
+    Segment(usize, Segment),
+    /// What came of these streams is worth nothing: they begin again.
+    Restart(Range<usize>),
+}
+
+/// Collects the bytes of a source's streams into segments.
 #[derive(Debug)]
 pub struct Lanes {
     open: Vec<OpenLane>,
-    segments: Sender<(usize, Segment)>,
+    /// Number of the first stream among those of all sources.
+    first: usize,
+    pieces: Sender<Piece>,
     /// Buffers that the pipeline is done with: fresh ones would cost a page fault for each 4 KiB.
     spares: Receiver<Vec<u8>>,
     cancel: Cancel,
@@ -31,9 +43,14 @@ fn stopped() -> io::Error {
 }
 
 impl Lanes {
-    /// Lanes for this many streams.
-    pub fn new(count: usize, segments: Sender<(usize, Segment)>, spares: Receiver<Vec<u8>>, cancel: Cancel) -> Self {
-        Self { open: (0..count).map(|_| OpenLane::default()).collect(), segments, spares, cancel }
+    /// Lanes for the streams with these numbers.
+    pub fn new(streams: Range<usize>, pieces: Sender<Piece>, spares: Receiver<Vec<u8>>, cancel: Cancel) -> Self {
+        Self { first: streams.start, open: streams.map(|_| OpenLane::default()).collect(), pieces, spares, cancel }
+    }
+
+    /// Says when the source is to stop.
+    pub fn cancel(&self) -> &Cancel {
+        &self.cancel
     }
 
     /// Adds bytes to a stream.
@@ -62,6 +79,15 @@ impl Lanes {
         }
     }
 
+    /// Forgets what was written up to now: the source tries again from the beginning.
+    pub fn restart(&mut self) -> io::Result<()> {
+        for open in &mut self.open {
+            open.number = 0;
+            open.bytes.clear();
+        }
+        self.pieces.send(Piece::Restart(self.first..self.first + self.open.len())).map_err(|_| stopped())
+    }
+
     fn reserve(&mut self, lane: usize) -> &mut Vec<u8> {
         let open = &mut self.open[lane].bytes;
         if open.capacity() == 0 {
@@ -81,7 +107,7 @@ impl Lanes {
         let open = &mut self.open[lane];
         let segment = Segment { number: open.number, bytes: std::mem::take(&mut open.bytes) };
         open.number += 1;
-        self.segments.send((lane, segment)).map_err(|_| stopped())
+        self.pieces.send(Piece::Segment(self.first + lane, segment)).map_err(|_| stopped())
     }
 
     /// Sends what is left of every stream. Only a source that succeeded calls this.

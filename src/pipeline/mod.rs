@@ -2,5 +2,7 @@
 
 pub mod egress;
 pub mod ingest;
+mod jobs;
 pub mod lanes;
 pub mod pipe;
+pub mod profile;

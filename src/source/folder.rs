@@ -4,18 +4,13 @@ use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::members::{CATALOG, CONTENT, catalog_entry};
 use super::{SourceError, Verdict};
 use crate::event::chain;
-use crate::format::catalog::{self, CatalogEntry, CatalogKind};
+use crate::format::catalog;
 use crate::format::manifest::Proof;
 use crate::pipeline::lanes::Lanes;
-use crate::tar::{Entry, EntryKind, FolderObserver, FolderOptions, FolderProblem, write_folder};
-
-/// Lane of the tar stream.
-const CONTENT: usize = 0;
-
-/// Lane of the catalog.
-const CATALOG: usize = 1;
+use crate::tar::{Entry, FolderObserver, FolderOptions, FolderProblem, write_folder};
 
 /// Problems that are told one by one; more are only counted.
 const PROBLEMS: usize = 1000;
@@ -79,31 +74,5 @@ impl FolderObserver for Taking<'_, '_> {
         } else {
             self.untold += 1;
         }
-    }
-}
-
-fn catalog_entry(entry: &Entry, header_len: u64, hash: [u8; 32], changed: bool) -> CatalogEntry {
-    CatalogEntry {
-        path: entry.path.clone(),
-        kind: match entry.kind {
-            EntryKind::File => CatalogKind::File,
-            EntryKind::Dir => CatalogKind::Folder,
-            EntryKind::Symlink => CatalogKind::Symlink,
-            EntryKind::Hardlink => CatalogKind::Hardlink,
-            EntryKind::Fifo => CatalogKind::Fifo,
-            EntryKind::CharDevice => CatalogKind::CharDevice,
-            EntryKind::BlockDevice => CatalogKind::BlockDevice,
-        },
-        mode: entry.mode,
-        uid: entry.uid,
-        gid: entry.gid,
-        mtime_secs: entry.mtime.secs,
-        mtime_nanos: entry.mtime.nanos,
-        size: entry.size,
-        header_len,
-        stored_len: entry.stored,
-        link: entry.link.clone(),
-        hash,
-        changed,
     }
 }

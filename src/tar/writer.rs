@@ -41,6 +41,11 @@ impl<W: Write> TarWriter<W> {
         Self { out, left: 0, padding: 0 }
     }
 
+    /// The destination.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
     /// Writes all that precedes the data of an entry, and returns its length in bytes.
     ///
     /// Then exactly [`Entry::stored`] bytes must follow through [`write_data`](Self::write_data).

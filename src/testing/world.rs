@@ -132,7 +132,7 @@ impl World {
         let mut inputs = Vec::new();
         for (name, bytes) in streams {
             let path = self.scratch.file(bytes).map_err(Error::io("write a scratch file"))?;
-            inputs.push(Input { name: name.clone().into_bytes(), from: snapshot::From::File(path) });
+            inputs.push(Input::new(name.clone(), snapshot::From::File(path)));
         }
         snapshot::snapshot(repository, &snapshot::Options { inputs, ..Default::default() })
     }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use sfarc::engine::snapshot::{From, Input, Options, snapshot};
 use sfarc::format::manifest::Proof;
-use sfarc::k8s::Place;
-use sfarc::k8s::exec::Target;
-use sfarc::source::pod::PodCommand;
+use sfarc::k8s::{Place, PodChoice, PodPlace};
+use sfarc::source::cluster::{ClusterStream, Take};
+use sfarc::source::pod::{Bounds, PodCommand};
 use sfarc::testing::cluster::{Cluster, Container, Fault, Planned, Rule};
 use sfarc::testing::world::{World, read_streams};
 
@@ -33,11 +33,13 @@ fn take(command: &str, fault: Option<Fault>) -> Taken {
     }
     let kubeconfig = folder.path().join("kubeconfig");
     std::fs::write(&kubeconfig, cluster.kubeconfig("backup")).expect("written");
-    let target = Target { namespace: "sf".into(), pod: "mariadb-0".into(), container: Some("mariadb".into()) };
+    let pod = PodChoice::Named("mariadb-0".to_owned());
+    let pod = PodPlace { namespace: "sf".to_owned(), pod, container: Some("mariadb".to_owned()) };
     let place = Place { kubeconfig: Some(kubeconfig), context: None };
-    let (silence, min_proof) = (Duration::from_secs(3), Proof::P2);
-    let from = From::Pod(PodCommand { place, target, command: command.to_owned(), silence, min_proof });
-    let options = Options { inputs: vec![Input { name: b"db".to_vec(), from }], ..Options::default() };
+    let bounds = Bounds { silence: Duration::from_secs(3), attempts: 1, ..Bounds::default() };
+    let take = Take::Command(pod, PodCommand::Shell(command.to_owned()), None);
+    let from = From::Cluster(ClusterStream { place, take, bounds });
+    let options = Options { inputs: vec![Input::new("db", from)], ..Options::default() };
     let world = World::new(1);
     let repository = world.init().expect("a repository");
     let result = snapshot(&repository, &options).map_err(|error| sfarc::error::chain(&error));
@@ -75,7 +77,6 @@ fn no_fault_ends_in_a_snapshot() {
             let text = format!("{fault:?}");
             let Taken { world, result } = take(DUMP, Some(fault));
             let error = result.expect_err(&text);
-            println!("{text}: {error}");
             assert!(error.contains("sf/mariadb-0/mariadb"), "{text}: {error}");
             let repository = world.open().expect("it opens");
             assert!(repository.snapshots().expect("listed").snapshots.is_empty(), "{text} made a snapshot");
@@ -88,7 +89,7 @@ fn refusals_and_failures_are_named() {
     for (command, fault, says) in [
         (DUMP, Some(Fault::Refuse(403)), "403"),
         (DUMP, Some(Fault::NoSubprotocol), "neither v5 nor v4"),
-        ("echo oops >&2; exit 7", None, "exit code 7; its last words were:\n  oops"),
+        ("echo oops >&2; echo x; exit 7", None, "exit code 7, after 2 bytes; its last words were:\n  oops"),
     ] {
         let error = take(command, fault).result.expect_err(says);
         assert!(error.contains(says), "{says}: {error}");

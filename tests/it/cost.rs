@@ -63,10 +63,8 @@ fn a_small_change_stores_one_pack_and_one_run() {
 fn a_dry_run_stores_nothing() {
     let (_, recording, repository) = recorded(3);
     recording.take_calls();
-    let input = sfarc::engine::snapshot::Input {
-        name: b"db".to_vec(),
-        from: sfarc::engine::snapshot::From::Command("echo some text".to_owned()),
-    };
+    let from = sfarc::engine::snapshot::From::Command("echo some text".to_owned());
+    let input = sfarc::engine::snapshot::Input::new("db", from);
     let options = sfarc::engine::snapshot::Options { inputs: vec![input], dry_run: true, ..Default::default() };
     let report = sfarc::engine::snapshot::snapshot(&repository, &options).expect("a dry run");
     assert_eq!(report.id, None);

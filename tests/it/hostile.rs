@@ -93,6 +93,7 @@ fn store_snapshot(repository: &Repository, content: Content, catalog: Option<Con
         proof: Proof::P0,
         new_bytes: 0,
         problems: Vec::new(),
+        facts: Vec::new(),
     };
     let manifest = Manifest {
         time: 0,
@@ -105,6 +106,7 @@ fn store_snapshot(repository: &Repository, content: Content, catalog: Option<Con
         added: 0,
         complete: true,
         streams: vec![stream],
+        findings: Vec::new(),
     };
     let object = repository.seal_record(SealedKind::Snapshot, &manifest);
     let id = ObjectId::of(&object);

@@ -10,9 +10,9 @@ use sfarc::testing::world::World;
 
 use crate::common::{Expected, assert_restores, one, stream};
 
-/// The stored bytes of a manifest of version 2.
+/// The stored bytes of a manifest of version 3.
 fn newer(repository: &Repository) -> Vec<u8> {
-    let record = [&2u16.to_le_bytes()[..], &[0xab; 300]].concat();
+    let record = [&3u16.to_le_bytes()[..], &[0xab; 300]].concat();
     repository.keys.sealer(SealedKind::Snapshot, &*repository.env.entropy).seal_record(&record)
 }
 

@@ -44,7 +44,7 @@ fn scene() -> Scene {
     tree(&folder.path().join("tree"));
     let repository = World::new(51).init().expect("init");
     let from = snapshot::From::Folder { path: folder.path().join("tree"), exclude: Vec::new(), one_file_system: false };
-    let inputs = vec![Input { name: b"tree".to_vec(), from }];
+    let inputs = vec![Input::new("tree", from)];
     let report = snapshot::snapshot(&repository, &snapshot::Options { inputs, ..Default::default() }).expect("taken");
     let snapshot = repository.read_snapshot(report.id.expect("an id")).expect("readable");
     Scene { folder, repository, snapshot }

@@ -239,6 +239,9 @@ mod mirror {
         File(Vec<u8>),
         Folder(Vec<u8>),
         Command(String),
+        Pod { namespace: String, pod: String, container: Option<String>, command: String },
+        PodFolder { namespace: String, pod: String, container: Option<String>, path: String },
+        Objects { namespace: String },
     }
     #[derive(Debug, Encode, Decode)]
     pub(super) enum Proof {
@@ -256,6 +259,7 @@ mod mirror {
         proof: Proof,
         new_bytes: u64,
         problems: Vec<String>,
+        facts: Vec<(String, String)>,
     }
     #[derive(Debug, Encode, Decode)]
     pub(super) struct Manifest {
@@ -269,6 +273,7 @@ mod mirror {
         added: u64,
         complete: bool,
         streams: Vec<StreamEntry>,
+        findings: Vec<String>,
     }
     #[derive(Debug, Encode, Decode)]
     pub(super) struct SessionRecord {
@@ -325,7 +330,7 @@ where
     let config = bincode::config::legacy();
     let (version, fields) = stored.split_at(2);
     let (mirror, len): (M, usize) = bincode::decode_from_slice(fields, config).expect("bincode decodes it");
-    assert_eq!((version, len), (&[1, 0][..], fields.len()));
+    assert_eq!((version, len), (&encoded[..2], fields.len()));
     assert_eq!(format!("{decoded:?}"), format!("{mirror:?}"));
     assert_eq!(encoded, stored);
     assert_eq!(bincode::encode_to_vec(&mirror, config).expect("bincode encodes it"), fields);
@@ -355,6 +360,9 @@ fn records() {
     check_record!(vectors, "record.fence", FenceRecord);
     check_record!(vectors, "record.catalog", CatalogEntry);
     check_record!(vectors, "record.manifest", Manifest);
+    let old: Manifest = record::decode(vectors.get("record.manifest.v1")).expect("the old record decodes");
+    assert_eq!(old.streams.len(), 4);
+    assert!(old.findings.is_empty() && old.streams.iter().all(|stream| stream.facts.is_empty()));
 }
 
 #[test]

@@ -86,8 +86,9 @@ V["trailer"] = u64(112) + u32(51) + b"SFEN"
 
 # records
 def content(length, digest, root): return u64(length) + digest + u32(1024) + u32(4096) + u32(32768) + opt(root)
-def stream(name, origin, cont, cat, proof, new, problems):
-    return blob(name) + origin + cont + opt(cat) + u32(proof) + u64(new) + many([text(p) for p in problems])
+def stream(name, origin, cont, cat, proof, new, problems, facts=None):
+    old = blob(name) + origin + cont + opt(cat) + u32(proof) + u64(new) + many([text(p) for p in problems])
+    return old if facts is None else old + many([text(k) + text(v) for k, v in facts])
 H = lambda x: blake3(x).digest()
 V["record.config"] = u16(1) + u64(0)*3 + REPO + i64(1_800_000_000_000_000_000) + text("sfarc 0.1.0")
 V["record.slot_description"] = u16(1) + text("initial") + i64(-1)
@@ -101,12 +102,18 @@ V["record.session"] = u16(1) + seq(9, 16) + u64(7) + text("höst") + u32(4321) +
 V["record.gc"] = u16(1) + u64(7) + u64(1) + u64(2) + u64(4) + many([seq(1, 16), seq(2, 16)]) + many([seq(3, 16)])
 V["record.fence"] = u16(1) + seq(0x20, 32)
 V["record.catalog"] = u16(1) + blob(b"etc/link\xff") + u32(2) + u32(0o777) + u64(1000) + u64(100) + i64(-5) + u32(999_999_999) + u64(0) + u64(1536) + u64(0) + blob(b"target") + H(b"") + b"\1"
-V["record.manifest"] = (u16(1) + i64(1_800_000_000_123_456_789) + u64(5_000_000) + text("host") + many([text("nightly"), text("é")])
+V["record.manifest.v1"] = (u16(1) + i64(1_800_000_000_123_456_789) + u64(5_000_000) + text("host") + many([text("nightly"), text("é")])
     + many([text("app") + text("shop"), text("env") + text("prod")]) + text("sfarc 0.1.0") + seq(0x60, 16) + u64(4096) + b"\0"
     + many([stream(b"db.sql", u32(3) + text("pg_dump shop"), content(160, H(b"x"), seq(9, 16) + b"\2"), None, 1, 160, []),
             stream(b"\xff", u32(0), content(0, H(b""), None), None, 0, 0, []),
             stream(b"f", u32(1) + blob(b"/a/f"), content(3, H(b"abc"), seq(8, 16) + b"\0"), None, 3, 3, []),
             stream(b"data", u32(2) + blob(b"/data"), content(2048, H(b"y"), seq(5, 16) + b"\1"), content(99, H(b"z"), seq(6, 16) + b"\0"), 2, 1, ["a: left out", "b: changed"])]))
+V["record.manifest"] = (u16(2) + i64(1_800_000_000_123_456_789) + u64(5_000_000) + text("host") + many([]) + many([text("namespace") + text("sf")])
+    + text("sfarc 0.1.0") + seq(0x60, 16) + u64(4096) + b"\1"
+    + many([stream(b"objects", u32(6) + text("sf"), content(2048, H(b"y"), seq(5, 16) + b"\1"), content(99, H(b"z"), seq(6, 16) + b"\0"), 3, 1, [], [("secrets", "12")]),
+            stream(b"database", u32(4) + text("sf") + text("mariadb-0") + opt(text("mariadb")) + text("mariadb-dump zuul"), content(160, H(b"x"), seq(9, 16) + b"\2"), None, 3, 160, [], [("rows/a", "1"), ("rows/b", "2")]),
+            stream(b"logs", u32(5) + text("sf") + text("logserver-0") + opt(None) + text("/logs"), content(2048, H(b"y"), seq(5, 16) + b"\1"), content(99, H(b"z"), seq(6, 16) + b"\0"), 2, 1, ["b: changed"], [])])
+    + many([text("one thing contradicts another")]))
 
 # layouts
 rows = [(seq(i, 16), 1000 + i) for i in range(3)]

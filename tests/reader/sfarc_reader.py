@@ -15,7 +15,7 @@ import os
 import struct
 import sys
 from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -299,22 +299,36 @@ def read_content(fields: Fields) -> Content:
     return Content(length, digest, fields.maybe(lambda: (fields.take(16), fields.uint(1))))
 
 
-def read_stream(fields: Fields) -> Stream:
+def read_stream(fields: Fields, version: int) -> Stream:
     name, origin = fields.blob(), fields.uint(4)
-    require(origin <= 3, "an origin is unknown")
-    if origin > 0:
+    require(origin <= (3 if version == 1 else 6), "an origin is unknown")
+    if 0 < origin <= 3:
         _path_or_command = fields.blob()
+    elif origin > 3:
+        _namespace = fields.text()
+        if origin < 6:
+            _pod, _container, _path_or_command = fields.text(), fields.maybe(fields.text), fields.text()
     content, catalog = read_content(fields), fields.maybe(lambda: read_content(fields))
     require(fields.uint(4) <= 3, "a proof is unknown")
     _new_bytes, _problems = fields.uint(8), fields.many(fields.text)
+    if version > 1:
+        _facts = fields.many(lambda: (fields.text(), fields.text()))
     return Stream(name, content, catalog)
 
 
-def read_manifest(name: str, fields: Fields) -> Manifest:
+def read_manifest(name: str, data: bytes) -> Manifest:
+    require(len(data) <= RECORD_MAX, "a record is too large")
+    fields = Fields(data)
+    version = fields.uint(2)
+    require(1 <= version <= 2, "a manifest has a version that this reader does not know")
     time, _duration, host, _tags = fields.time(), fields.uint(8), fields.text(), fields.many(fields.text)
     _labels = fields.many(lambda: (fields.text(), fields.text()))
     _program, _session, _added, _complete = fields.text(), fields.take(16), fields.uint(8), fields.bool()
-    return Manifest(time, name, host, fields.many(lambda: read_stream(fields)))
+    streams = fields.many(lambda: read_stream(fields, version))
+    if version > 1:
+        _findings = fields.many(fields.text)
+    fields.end()
+    return Manifest(time, name, host, streams)
 
 
 def read_gc_record(fields: Fields) -> tuple[int, bytes, list[bytes], list[bytes]]:
@@ -435,7 +449,7 @@ class Repository:
             if bytes.fromhex(name)[:16] in dead or self.is_fence(name, data):
                 continue
             sealed = Sealed(self.keys, SNAPSHOT, self.read("snapshots", name))
-            found.append(record(sealed.record(), partial(read_manifest, name)))
+            found.append(read_manifest(name, sealed.record()))
         return sorted(found)
 
     def is_fence(self, name: str, data: bytes) -> bool:

@@ -1,14 +1,17 @@
 //! One file a command: what it asks the engine for, and how it shows the answer.
 
+mod capture;
 pub(super) mod cat;
 pub(super) mod check;
 pub(super) mod diff;
+pub(super) mod doctor;
 pub(super) mod forget;
 pub(super) mod init;
 pub(super) mod key;
 pub(super) mod list;
 pub(super) mod ls;
 pub(super) mod manual;
+pub(super) mod plan;
 pub(super) mod prune;
 pub(super) mod restore;
 pub(super) mod show;

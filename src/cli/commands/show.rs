@@ -3,7 +3,7 @@
 use crate::cli::exit::Exit;
 use crate::cli::output::{CliError, Output};
 use crate::cli::{json, text};
-use crate::format::manifest::{Origin, StreamEntry};
+use crate::format::manifest::{Origin, Proof, StreamEntry};
 use crate::repo::Repository;
 use crate::repo::snapshots::Snapshot;
 
@@ -32,7 +32,10 @@ fn head(snapshot: &Snapshot, output: &mut Output) -> Result<(), CliError> {
     }
     output.line(format_args!("added     {}", text::size(manifest.added)))?;
     output.line(format_args!("program   {}", text::name(manifest.program.as_bytes())))?;
-    output.line(format_args!("complete  {}", if manifest.complete { "yes" } else { "no" }))
+    output.line(format_args!("complete  {}", if manifest.complete { "yes" } else { "no" }))?;
+    let findings = &manifest.findings;
+    let fits = findings.iter().map(|finding| output.line(format_args!("conflict  {}", text::name(finding.as_bytes()))));
+    fits.collect()
 }
 
 fn stream(entry: &StreamEntry, output: &mut Output) -> Result<(), CliError> {
@@ -42,13 +45,32 @@ fn stream(entry: &StreamEntry, output: &mut Output) -> Result<(), CliError> {
     output.line(format_args!("  size    {} ({} bytes)", text::size(content.len), content.len))?;
     output.line(format_args!("  new     {}", text::size(entry.new_bytes)))?;
     output.line(format_args!("  blake3  {}", json::hash(content)))?;
-    output.line(format_args!("  proof   {}", json::proof(entry.proof)))?;
+    output.line(format_args!("  proof   {}", proof(entry)))?;
     let sizes = content.sizes;
     output.line(format_args!("  chunks  {} / {} / {} bytes (min / avg / max)", sizes.min, sizes.avg, sizes.max))?;
+    for (name, value) in &entry.facts {
+        let fact = format!("{name} = {value}");
+        output.line(format_args!("  fact    {}", text::name(fact.as_bytes())))?;
+    }
     entry
         .problems
         .iter()
         .try_for_each(|problem| output.line(format_args!("  problem {}", text::name(problem.as_bytes()))))
+}
+
+fn proof(entry: &StreamEntry) -> String {
+    let meaning = match entry.proof {
+        Proof::P0 => "its source says that it succeeded",
+        Proof::P1 => "its end is there and its source succeeded",
+        Proof::P2 => "every byte is compared by a digest",
+        Proof::P3 => "its content is checked",
+    };
+    format!("{} ({meaning})", entry.proof)
+}
+
+fn pod_place(namespace: &str, pod: &str, container: Option<&str>) -> String {
+    let container = container.map_or(String::new(), |container| format!("/{container}"));
+    text::name(format!("{namespace}/{pod}{container}").as_bytes())
 }
 
 fn origin(origin: &Origin) -> String {
@@ -58,8 +80,13 @@ fn origin(origin: &Origin) -> String {
         Origin::Folder(path) => format!("folder {}", text::name(path)),
         Origin::Command(command) => format!("command {}", text::name(command.as_bytes())),
         Origin::Pod { namespace, pod, container, command } => {
-            let container = container.as_deref().map_or(String::new(), |container| format!("/{container}"));
-            format!("in {namespace}/{pod}{container}: {}", text::name(command.as_bytes()))
+            let place = pod_place(namespace, pod, container.as_deref());
+            format!("in {place}: {}", text::name(command.as_bytes()))
         }
+        Origin::PodFolder { namespace, pod, container, path } => {
+            let place = pod_place(namespace, pod, container.as_deref());
+            format!("in {place}: folder {}", text::name(path.as_bytes()))
+        }
+        Origin::Objects { namespace } => format!("objects of namespace {}", text::name(namespace.as_bytes())),
     }
 }

@@ -3,21 +3,17 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::cli::args::{self, Global};
 use crate::cli::exit::Exit;
 use crate::cli::output::{CliError, Output};
 use crate::cli::{access, json, text};
+use super::capture;
 use crate::engine::snapshot::{From, Input, Options, Profile, Report, snapshot};
 use crate::env::{Env, UnixNanos};
 use crate::error::Error;
 use crate::event::Event;
-use crate::format::manifest::Proof;
-use crate::k8s::exec::Target;
-use crate::k8s::{Place, default_namespace};
 use crate::repo::session::host_name;
-use crate::source::pod::PodCommand;
 
 /// How far the clock of another machine may be ahead.
 const AHEAD: UnixNanos = 24 * 60 * 60 * 1_000_000_000;
@@ -46,10 +42,11 @@ pub(in crate::cli) fn run(
     } else {
         print(&report, output)?;
     }
-    Ok(if report.manifest.complete { Exit::Done } else { Exit::Incomplete })
+    let manifest = &report.manifest;
+    Ok(if manifest.complete && manifest.findings.is_empty() { Exit::Done } else { Exit::Incomplete })
 }
 
-fn options(args: &args::Snapshot, env: &Env) -> Result<Options, Error> {
+fn options(args: &args::Snapshot, env: &Env) -> Result<Options, CliError> {
     Ok(Options {
         inputs: inputs(args)?,
         profile: match args.profile {
@@ -92,57 +89,29 @@ fn leave_out(repository: &Path, input: &mut Input) -> bool {
     true
 }
 
-fn inputs(args: &args::Snapshot) -> Result<Vec<Input>, Error> {
+fn inputs(args: &args::Snapshot) -> Result<Vec<Input>, CliError> {
     let mut inputs = Vec::new();
     if let Some(name) = &args.stdin {
-        inputs.push(Input { name: name.as_bytes().to_vec(), from: From::Stdin });
+        inputs.push(Input::new(name.as_bytes(), From::Stdin));
     }
     for argument in &args.file {
         let (name, path) = named_path(argument)?;
-        inputs.push(Input { name, from: From::File(path) });
+        inputs.push(Input::new(name, From::File(path)));
     }
     for argument in &args.dir {
         let (name, path) = named_path(argument)?;
         let (exclude, one_file_system) = (args.exclude.clone(), args.one_file_system);
-        inputs.push(Input { name, from: From::Folder { path, exclude, one_file_system } });
+        inputs.push(Input::new(name, From::Folder { path, exclude, one_file_system }));
     }
     for argument in &args.command {
         let (name, command) = text::split_name(argument).ok_or_else(|| {
             Error::Usage(format!("--command wants NAME=COMMAND, not `{}`", argument.to_string_lossy()))
         })?;
         let command = command.to_str().ok_or_else(|| Error::Usage("a command must be UTF-8".to_owned()))?;
-        inputs.push(Input { name: name.as_bytes().to_vec(), from: From::Command(command.to_owned()) });
+        inputs.push(Input::new(name.as_bytes(), From::Command(command.to_owned())));
     }
-    inputs.extend(pod_inputs(args)?);
+    inputs.extend(capture::inputs(args, !inputs.is_empty())?);
     Ok(inputs)
-}
-
-fn pod_inputs(args: &args::Snapshot) -> Result<Vec<Input>, Error> {
-    if args.pod.is_empty() {
-        return Ok(Vec::new());
-    }
-    let cluster = &args.cluster;
-    let place = Place { kubeconfig: cluster.kubeconfig.clone(), context: cluster.context.clone() };
-    let namespace = match &cluster.namespace {
-        Some(namespace) => namespace.clone(),
-        None => default_namespace(&place).map_err(|error| Error::Usage(crate::error::chain(&error)))?,
-    };
-    let min_proof = match cluster.min_proof {
-        args::MinProof::P1 => Proof::P1,
-        args::MinProof::P2 => Proof::P2,
-    };
-    let input = |argument: &String| {
-        let wrong = || Error::Usage(format!("--pod wants NAME=POD[/CONTAINER]:COMMAND, not `{argument}`"));
-        let (name, rest) = argument.split_once('=').ok_or_else(wrong)?;
-        let (place_in, command) = rest.split_once(':').ok_or_else(wrong)?;
-        let (pod, container) = place_in.split_once('/').map_or((place_in, None), |(pod, c)| (pod, Some(c.to_owned())));
-        let target = Target { namespace: namespace.clone(), pod: pod.to_owned(), container };
-        let (place, command) = (place.clone(), command.to_owned());
-        let silence = Duration::from_secs(cluster.silence);
-        let from = From::Pod(PodCommand { place, target, command, silence, min_proof });
-        Ok(Input { name: name.as_bytes().to_vec(), from })
-    };
-    args.pod.iter().map(input).collect()
 }
 
 /// `[NAME=]PATH`. A path that exists as it stands is a path, even with an equals sign in it.
@@ -161,9 +130,10 @@ fn named_path(argument: &OsStr) -> Result<(Vec<u8>, PathBuf), Error> {
 
 fn print(report: &Report, output: &mut Output) -> Result<(), CliError> {
     let manifest = &report.manifest;
-    let mut table = text::table(&["stream", "size", "new"], &[1, 2]);
+    let mut table = text::table(&["stream", "size", "new", "proof"], &[1, 2]);
     for stream in &manifest.streams {
-        table.add_row([text::name(&stream.name), text::size(stream.content.len), text::size(stream.new_bytes)]);
+        let (size, new) = (text::size(stream.content.len), text::size(stream.new_bytes));
+        table.add_row([text::name(&stream.name), size, new, stream.proof.to_string()]);
     }
     let table = table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n");
     output.summary(table)?;
@@ -177,6 +147,9 @@ fn print(report: &Report, output: &mut Output) -> Result<(), CliError> {
             let new = text::size(report.counts.new_bytes);
             output.summary(format_args!("dry run: nothing was stored; {new} would be new before compression"))?;
         }
+    }
+    for finding in &manifest.findings {
+        output.summary(format_args!("inconsistent: {}", text::message(finding)))?;
     }
     if !manifest.complete {
         output.summary("not everything could be read; the warnings say what is missing")?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{ReadData, Report};
 use crate::backend::{Cause, Key};
 use crate::error::Error;
-use crate::event::{Event, Unit};
+use crate::event::{Event, Task, Unit};
 use crate::format::index::PackEntry;
 use crate::ids::ChunkId;
 use crate::repo::index::Index;
@@ -33,7 +33,7 @@ pub(super) fn read_packs(
     packs.retain(|_| chosen(repository, read_data));
     packs.sort_by_key(|pack| pack.id);
     let total = packs.iter().map(|pack| u64::from(pack.len)).sum();
-    repository.env.tell(&Event::Begin { what: "reading data", total: Some(total), unit: Unit::Bytes });
+    repository.env.tell(&Event::Begin { task: Task::ONLY, what: "reading data", total: Some(total), unit: Unit::Bytes });
     let pool = Pool::new(repository.env.workers);
     let mut reading: VecDeque<Ticket<Result<PackFindings, RepoError>>> = VecDeque::new();
     let mut packs = packs.into_iter();
@@ -54,9 +54,9 @@ pub(super) fn read_packs(
         lost.extend(chunks);
         report.packs_read += 1;
         report.bytes_read += u64::from(pack.len);
-        repository.env.tell(&Event::Advance(u64::from(pack.len)));
+        repository.env.tell(&Event::Advance(Task::ONLY, u64::from(pack.len)));
     }
-    repository.env.tell(&Event::End);
+    repository.env.tell(&Event::End(Task::ONLY));
     Ok(())
 }
 

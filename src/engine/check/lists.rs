@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{Hit, Report};
 use crate::backend::Key;
 use crate::error::Error;
-use crate::event::{Event, Unit};
+use crate::event::{Event, Task, Unit};
 use crate::format::list::{self, ListRow};
 use crate::format::manifest::Content;
 use crate::ids::{ChunkId, ObjectId};
@@ -55,7 +55,7 @@ pub(super) fn walk_snapshots(
     report: &mut Report,
 ) -> Result<(), Error> {
     let ids = repository.snapshot_ids()?;
-    repository.env.tell(&Event::Begin { what: "checking snapshots", total: Some(ids.len() as u64), unit: Unit::Items });
+    repository.env.tell(&Event::Begin { task: Task::ONLY, what: "checking snapshots", total: Some(ids.len() as u64), unit: Unit::Items });
     let clean = vec![0; index.rows() as usize / 64 + 1];
     let mut walk = Walk { repository, index, cache: LoaderCache::default(), clean, lost, hits: Vec::new() };
     for id in ids {
@@ -67,9 +67,9 @@ pub(super) fn walk_snapshots(
             Err(error) => return Err(error.into()),
         }
         report.snapshots += 1;
-        repository.env.tell(&Event::Advance(1));
+        repository.env.tell(&Event::Advance(Task::ONLY, 1));
     }
-    repository.env.tell(&Event::End);
+    repository.env.tell(&Event::End(Task::ONLY));
     report.hits.append(&mut walk.hits);
     Ok(())
 }

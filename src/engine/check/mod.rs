@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::backend::{Key, Kind};
 use crate::error::{Error, chain};
-use crate::event::{Event, Unit};
+use crate::event::{Event, Task, Unit};
 use crate::format::index::PackEntry;
 use crate::format::manifest::SessionRecord;
 use crate::format::sealed::SealedKind;
@@ -183,7 +183,7 @@ fn check_packs(repository: &Repository, index: &mut Index, report: &mut Report) 
         }
         bad.insert(entry.id);
     }
-    repository.env.tell(&Event::Begin { what: "checking packs", total: Some(listed.len() as u64), unit: Unit::Items });
+    repository.env.tell(&Event::Begin { task: Task::ONLY, what: "checking packs", total: Some(listed.len() as u64), unit: Unit::Items });
     for (&id, &len) in &listed {
         repository.check_cancel()?;
         let opened = check_pack(repository, index, id, len, named.get(&id));
@@ -191,9 +191,9 @@ fn check_packs(repository: &Repository, index: &mut Index, report: &mut Report) 
         if report.absorb(Key::Pack(id), opened)?.is_none() {
             bad.insert(id);
         }
-        repository.env.tell(&Event::Advance(1));
+        repository.env.tell(&Event::Advance(Task::ONLY, 1));
     }
-    repository.env.tell(&Event::End);
+    repository.env.tell(&Event::End(Task::ONLY));
     lists::chunks_lost_with(repository, index, &bad)
 }
 

@@ -17,7 +17,7 @@ use self::mark::Marked;
 use self::settle::settle;
 use crate::backend::{Key, Kind};
 use crate::error::Error;
-use crate::event::{Event, Unit};
+use crate::event::{Event, Task, Unit};
 use crate::ids::ChunkId;
 use crate::repo::gc_log::{GcLog, tombstone};
 use crate::repo::index::Location;
@@ -73,7 +73,7 @@ pub fn collect(repository: &Repository, options: Options) -> Result<Report, Erro
         report.fenced = fence::fence_dead_sessions(repository, &mut log)?;
         report.swept = repository.backend.sweep().map_err(RepoError::from)? as u64;
     }
-    repository.env.tell(&Event::Begin { what: "finding what is in use", total: None, unit: Unit::Items });
+    repository.env.tell(&Event::Begin { task: Task::ONLY, what: "finding what is in use", total: None, unit: Unit::Items });
     // Packs are listed before sessions: a pack that is older than every live session is nobody's work in progress.
     let packs = repository.list(Kind::Packs)?;
     let oldest = fence::oldest_session(repository)?;
@@ -81,7 +81,7 @@ pub fn collect(repository: &Repository, options: Options) -> Result<Report, Erro
         let marked = Marked::mark(repository, &log)?;
         plan::plan(repository, &marked, &packs, oldest, &log, options.repack_below)
     })?;
-    repository.env.tell(&Event::End);
+    repository.env.tell(&Event::End(Task::ONLY));
     report.condemned = plan.condemn.len() as u64;
     report.repacked = plan.repack;
     if options.dry_run {

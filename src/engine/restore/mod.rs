@@ -20,7 +20,7 @@ use self::select::{Part, Selection, choose};
 use super::folder::{Located, for_each_entry};
 use super::name_of;
 use crate::error::Error;
-use crate::event::{Event, Unit};
+use crate::event::{Event, Task, Unit};
 use crate::format::catalog::CatalogKind;
 use crate::format::manifest::StreamEntry;
 use crate::pipeline::egress::{Egress, EgressError};
@@ -67,12 +67,12 @@ pub fn restore(repository: &Repository, snapshot: &Snapshot, options: &Options) 
     let mut restored = Vec::new();
     for (stream, part) in wanted {
         let name = name_of(stream);
-        repository.env.tell(&Event::Begin { what: &name, total: Some(stream.content.len), unit: Unit::Bytes });
+        repository.env.tell(&Event::Begin { task: Task::ONLY, what: &name, total: Some(stream.content.len), unit: Unit::Bytes });
         let file = file_name(&stream.name);
         let place = Place { staged: staging.path.join(&file), path: options.to.join(&file) };
         let staged = part.and_then(|part| stage(&mut egress, snapshot, stream, part, &place));
         let outcome = staged.and_then(|problems| place.put(options.overwrite).map(|()| problems));
-        repository.env.tell(&Event::End);
+        repository.env.tell(&Event::End(Task::ONLY));
         let (problems, failure) = match outcome {
             Ok(problems) => (problems, None),
             Err(error) if error.category() == crate::Category::Interrupted => return Err(error),

@@ -2,6 +2,8 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 
+use crate::format::manifest::Proof;
+
 /// What runs in the container.
 pub(super) const WRAPPER: &str = include_str!("wrapper.sh");
 
@@ -51,13 +53,15 @@ pub enum TrailerError {
     },
 }
 
-/// How a proven stream ended.
+/// How a stream with a trailer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct End {
     /// The exit code of the command.
     pub(super) exit: i32,
-    /// True if a digest was compared.
-    pub(super) digested: bool,
+    /// Bytes that preceded the trailer.
+    pub(super) received: u64,
+    /// How much was compared.
+    pub(super) proof: Proof,
 }
 
 /// Takes what arrives, gives on what belongs to the stream, and keeps what may be the trailer.
@@ -73,7 +77,7 @@ impl Tail {
     }
 
     /// Takes the next bytes; what is certainly of the stream goes to `give`.
-    pub(super) fn push<E>(&mut self, bytes: &[u8], mut give: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub(super) fn push<E>(&mut self, bytes: &[u8], give: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let spare = (self.held.len() + bytes.len()).saturating_sub(LONGEST);
         let (of_held, of_bytes) = (spare.min(self.held.len()), spare.saturating_sub(self.held.len()));
         for part in [&self.held[..of_held], &bytes[..of_bytes]] {
@@ -86,37 +90,37 @@ impl Tail {
         Ok(())
     }
 
-    /// Takes the trailer off, gives on what is left, and compares.
-    pub(super) fn finish<E: From<TrailerError>>(
-        mut self,
-        nonce: &Nonce,
-        mut give: impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<End, E> {
+    /// Takes the trailer off and compares; gives what preceded it, too.
+    pub(super) fn finish(mut self, nonce: &Nonce) -> (Vec<u8>, Result<End, TrailerError>) {
         let beginning = nonce.beginning();
         let place = self.held.windows(beginning.len()).rposition(|window| window == beginning);
         let words = place.and_then(|place| parse(&self.held[place + beginning.len()..]));
         let (Some(place), Some(words)) = (place, words) else {
             let received = self.received + self.held.len() as u64;
-            return Err(TrailerError::Missing { received }.into());
+            return (Vec::new(), Err(TrailerError::Missing { received }));
         };
-        let rest = &self.held[..place];
-        self.digest.update(rest);
+        self.held.truncate(place);
+        self.digest.update(&self.held);
         let received = self.received + place as u64;
-        if received != words.bytes {
-            return Err(TrailerError::Count { received, sent: words.bytes }.into());
-        }
-        let digest = self.digest.finish();
-        if words.digest.is_some_and(|sent| sent[..] != *digest.as_ref()) {
-            return Err(TrailerError::Digest { received }.into());
-        }
-        give(rest)?;
-        Ok(End { exit: words.exit, digested: words.digest.is_some() })
+        (self.held, compare(&words, received, self.digest.finish().as_ref()))
     }
+}
+
+fn compare(words: &Words, received: u64, digest: &[u8]) -> Result<End, TrailerError> {
+    let proof = match (words.bytes, words.digest) {
+        (Some(sent), _) if sent != received => return Err(TrailerError::Count { received, sent }),
+        (_, Some(sent)) if sent[..] != *digest => return Err(TrailerError::Digest { received }),
+        (Some(_), Some(_)) => Proof::P2,
+        (Some(_), None) => Proof::P1,
+        (None, _) => Proof::P0,
+    };
+    Ok(End { exit: words.exit, received, proof })
 }
 
 struct Words {
     exit: i32,
-    bytes: u64,
+    /// Nothing where nobody counted.
+    bytes: Option<u64>,
     digest: Option<[u8; 32]>,
 }
 
@@ -129,7 +133,11 @@ fn parse(trailer: &[u8]) -> Option<Words> {
         "-" => None,
         hex => Some(parse_hex(hex)?),
     };
-    Some(Words { exit: after("exit")?.parse().ok()?, bytes: after("bytes")?.parse().ok()?, digest })
+    let bytes = match *after("bytes")? {
+        "-" => None,
+        count => Some(count.parse().ok()?),
+    };
+    Some(Words { exit: after("exit")?.parse().ok()?, bytes, digest })
 }
 
 fn parse_hex(hex: &str) -> Option<[u8; 32]> {
@@ -162,15 +170,13 @@ mod tests {
     fn unwrapped(bytes: &[u8], piece: usize) -> (Vec<u8>, Result<End, TrailerError>) {
         let (mut tail, mut stream) = (Tail::new(), Vec::new());
         for bytes in bytes.chunks(piece) {
-            let Ok(()) = tail.push::<std::convert::Infallible>(bytes, |part| {
+            let Ok(()) = tail.push::<std::convert::Infallible>(bytes, &mut |part| {
                 stream.extend_from_slice(part);
                 Ok(())
             });
         }
-        let end = tail.finish(&nonce(), |part| {
-            stream.extend_from_slice(part);
-            Ok(())
-        });
+        let (rest, end) = tail.finish(&nonce());
+        stream.extend(rest);
         (stream, end)
     }
 
@@ -185,10 +191,31 @@ mod tests {
         ] {
             for piece in [1, 7, 255, 256, 257, 32_768] {
                 let (stream, end) = unwrapped(&wrapped(command), if len > 1000 { 32_768 } else { piece });
-                assert_eq!(end, Ok(End { exit, digested: true }), "{command} {piece}");
+                assert_eq!(end, Ok(End { exit, received: len as u64, proof: Proof::P2 }), "{command} {piece}");
                 assert_eq!(stream.len(), len, "{command} {piece}");
             }
         }
+    }
+
+    #[test]
+    fn what_the_container_lacks_lowers_the_proof() {
+        let tools = tempfile::tempdir().expect("a folder");
+        let link = |tool: &str| {
+            let found = Command::new("sh").args(["-c", &format!("command -v {tool}")]).output().expect("a shell").stdout;
+            let found = String::from_utf8(found).expect("a path");
+            std::os::unix::fs::symlink(found.trim(), tools.path().join(tool)).expect("linked");
+        };
+        let taken = || {
+            let wrapper = Command::new("/bin/sh").args(["-c", WRAPPER, &nonce().0, "echo x; exit 3"]).env("PATH", tools.path()).output();
+            unwrapped(&wrapper.expect("there is a shell").stdout, 100)
+        };
+        let end = |proof| Ok(End { exit: 3, received: 2, proof });
+        link("sh");
+        assert_eq!(taken(), (b"x\n".to_vec(), end(Proof::P0)));
+        ["tee", "wc", "cat"].into_iter().for_each(link);
+        assert_eq!(taken(), (b"x\n".to_vec(), end(Proof::P1)));
+        link("sha256sum");
+        assert_eq!(taken(), (b"x\n".to_vec(), end(Proof::P2)));
     }
 
     #[test]

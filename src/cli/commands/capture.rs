@@ -1,0 +1,119 @@
+//! What is to be taken out of a cluster: from the command line, from a file, or by discovery.
+
+use std::time::Duration;
+
+use crate::cli::args;
+use crate::cli::output::CliError;
+use crate::engine::snapshot::{From, Input};
+use crate::error::Error;
+use crate::format::manifest::Proof;
+use crate::k8s::{ClusterError, Place, PodChoice, PodPlace, default_namespace};
+use crate::plan::custom_resource::CustomResource;
+use crate::plan::discovery::discover;
+use crate::plan::file::FilePlan;
+use crate::plan::software_factory::{self, Wishes};
+use crate::plan::{Plan, PlanError};
+use crate::source::cluster::{ClusterStream, Take};
+use crate::source::pod::{Bounds, PodCommand};
+
+pub(super) fn place(cluster: &args::Cluster) -> Place {
+    Place { kubeconfig: cluster.kubeconfig.clone(), context: cluster.context.clone() }
+}
+
+/// The streams of `snapshot`: those of `--pod`, and a plan if one is asked for. `others` says whether the command line
+/// names streams of this machine.
+pub(super) fn inputs(args: &args::Snapshot, others: bool) -> Result<Vec<Input>, CliError> {
+    let mut inputs = pods(args)?;
+    let (cluster, wanted) = (&args.cluster, &args.plan);
+    let asked = wanted.config.is_some() || wanted.cr.is_some();
+    if asked || (cluster.namespace.is_some() && !others && args.pod.is_empty()) {
+        let (place, plan) = (place(cluster), plan(cluster, wanted)?);
+        inputs.extend(plan.streams.into_iter().map(|planned| {
+            let (take, bounds) = (planned.take, planned.bounds);
+            let from = From::Cluster(ClusterStream { place: place.clone(), take, bounds });
+            Input { name: planned.name.into_bytes(), from, profile: Some(planned.profile) }
+        }));
+    } else if wanted.configmaps || [&wanted.with, &wanted.only, &wanted.skip].iter().any(|names| !names.is_empty()) {
+        let text = "--configmaps, --with, --only and --skip are for the plan of a namespace: name one with -n";
+        return Err(Error::Usage(text.to_owned()).into());
+    }
+    Ok(inputs)
+}
+
+/// The plan that the arguments describe. Asks the cluster where that is needed.
+pub(super) fn plan(cluster: &args::Cluster, wanted: &args::Plan) -> Result<Plan, CliError> {
+    let file = wanted.config.as_deref().map(FilePlan::read).transpose()?;
+    let mut file = file.unwrap_or_else(FilePlan::software_factory);
+    adjust(&mut file.wishes, wanted);
+    let place = place(cluster);
+    let namespace = namespace(cluster, file.namespace.as_deref(), &place)?;
+    let cr = wanted.cr.as_ref().or(file.cr.as_ref());
+    let mut plan = Plan::default();
+    if file.software_factory || wanted.cr.is_some() {
+        let cr = cr.map(|path| CustomResource::read(path)).transpose()?;
+        plan = software_factory::plan(&discover(&place, &namespace)?, cr, &file.wishes)?;
+    }
+    plan.streams.extend(file.streams(&namespace)?);
+    Ok(plan.pick(&wanted.only, &wanted.skip)?)
+}
+
+/// What is said on the command line comes first.
+fn adjust(wishes: &mut Wishes, wanted: &args::Plan) {
+    wishes.config_maps |= wanted.configmaps;
+    wishes.with.extend(wanted.with.iter().cloned());
+    wishes.bounds = bounds(wanted, &wishes.bounds);
+}
+
+fn bounds(wanted: &args::Plan, usual: &Bounds) -> Bounds {
+    let min_proof = wanted.min_proof.map(|proof| match proof {
+        args::MinProof::P0 => Proof::P0,
+        args::MinProof::P1 => Proof::P1,
+        args::MinProof::P2 => Proof::P2,
+        args::MinProof::P3 => Proof::P3,
+    });
+    Bounds {
+        silence: wanted.silence.map_or(usual.silence, Duration::from_secs),
+        timeout: wanted.timeout.map_or(usual.timeout, Duration::from_secs),
+        attempts: wanted.attempts.unwrap_or(usual.attempts),
+        min_proof: min_proof.unwrap_or(usual.min_proof),
+        spill: usual.spill,
+    }
+}
+
+pub(super) fn namespace(cluster: &args::Cluster, usual: Option<&str>, place: &Place) -> Result<String, CliError> {
+    match cluster.namespace.as_deref().or(usual) {
+        Some(namespace) => Ok(namespace.to_owned()),
+        None => Ok(default_namespace(place).map_err(|error| Error::Usage(crate::error::chain(&error)))?),
+    }
+}
+
+fn pods(args: &args::Snapshot) -> Result<Vec<Input>, CliError> {
+    if args.pod.is_empty() {
+        return Ok(Vec::new());
+    }
+    let place = place(&args.cluster);
+    let namespace = namespace(&args.cluster, None, &place)?;
+    let bounds = bounds(&args.plan, &Bounds::default());
+    let input = |argument: &String| {
+        let wrong = || Error::Usage(format!("--pod wants NAME=POD[/CONTAINER]:COMMAND, not `{argument}`"));
+        let (name, rest) = argument.split_once('=').ok_or_else(wrong)?;
+        let (pod, command) = rest.split_once(':').ok_or_else(wrong)?;
+        let (pod, container) = pod.split_once('/').map_or((pod, None), |(pod, c)| (pod, Some(c.to_owned())));
+        let pod = PodPlace { namespace: namespace.clone(), pod: PodChoice::Named(pod.to_owned()), container };
+        let take = Take::Command(pod, PodCommand::Shell(command.to_owned()), None);
+        let (place, bounds) = (place.clone(), bounds.clone());
+        Ok(Input::new(name, From::Cluster(ClusterStream { place, take, bounds })))
+    };
+    args.pod.iter().map(input).collect()
+}
+
+impl std::convert::From<PlanError> for CliError {
+    fn from(error: PlanError) -> Self {
+        Self::Operation(match error {
+            PlanError::Cluster(ClusterError::Config(_) | ClusterError::Name(_))
+            | PlanError::File { .. }
+            | PlanError::NoStream { .. } => Error::Usage(crate::error::chain(&error)),
+            error => Error::Plan(error),
+        })
+    }
+}

@@ -1,0 +1,187 @@
+//! Whether a plan can be followed: each thing that it needs is tried, in the order in which it would fail.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::env::{Clock, UnixNanos};
+use crate::k8s::exec::{self, Answer, Target, Verdict};
+use crate::k8s::{Cluster, ClusterError, Place, PodPlace};
+use crate::plan::{Plan, Planned};
+use crate::source::cluster::Take;
+
+/// How long one look may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Longest answer that is expected, in bytes.
+const MOST: usize = 16 << 10;
+
+/// A clock that is further off makes times of snapshots misleading, and tokens invalid.
+const CLOCK_OFF: i64 = 60;
+
+/// How a look ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// As it should be.
+    Good,
+    /// A snapshot can be taken, but something is not as good as it could be.
+    Poor,
+    /// No snapshot can be taken.
+    Bad,
+}
+
+/// One look, and what was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// At what.
+    pub what: String,
+    /// How it is.
+    pub health: Health,
+    /// What was seen.
+    pub seen: String,
+    /// What to do about it; empty where nothing needs to be done.
+    pub cure: String,
+}
+
+impl Look {
+    /// Something that is as it should be.
+    pub fn good(what: impl Into<String>, seen: impl Into<String>) -> Self {
+        Self { what: what.into(), health: Health::Good, seen: seen.into(), cure: String::new() }
+    }
+
+    /// Something that is not, and what to do about it.
+    pub fn bad(what: impl Into<String>, seen: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self { what: what.into(), health: Health::Bad, seen: seen.into(), cure: cure.into() }
+    }
+
+    fn poor(self) -> Self {
+        Self { health: Health::Poor, ..self }
+    }
+}
+
+/// Looks at everything that a plan needs of the cluster. `look` hears of each as it is known.
+pub fn examine(place: &Place, plan: &Plan, clock: &dyn Clock, look: &mut dyn FnMut(Look)) -> Result<(), ClusterError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| ClusterError::Config(Box::new(error)))?;
+    runtime.block_on(async {
+        let cluster = Cluster::connect(place).await?;
+        match cluster.version().await {
+            Ok(version) => look(Look::good("connection", format!("the API server answers, version {version}"))),
+            Err(error) => {
+                let cure = "check the address, the certificate and the token in the kubeconfig, and that the server can be reached";
+                look(Look::bad("connection", crate::event::chain(&error), cure));
+                return Ok(());
+            }
+        }
+        permissions(&cluster, plan, look).await?;
+        containers(&cluster, plan, clock, look).await;
+        Ok(())
+    })
+}
+
+async fn permissions(cluster: &Cluster, plan: &Plan, look: &mut dyn FnMut(Look)) -> Result<(), ClusterError> {
+    for (namespace, permissions) in plan.permissions() {
+        let mut granted = 0;
+        for permission in &permissions {
+            if cluster.may(permission, &namespace).await? {
+                granted += 1;
+            } else {
+                let cure = "grant it: deploy/rbac.yaml has a Role for backups, and `sfarc plan --role` prints the least one for this plan";
+                look(Look::bad(format!("permission in {namespace}"), format!("the account lacks {permission}"), cure));
+            }
+        }
+        if granted == permissions.len() {
+            look(Look::good(format!("permissions in {namespace}"), format!("all {granted} are granted")));
+        }
+    }
+    Ok(())
+}
+
+/// Asks for the programs that streams need; prints one line for each, and the time.
+const TOOLS: &str = r#"for tool in "$@"; do command -v "$tool" >/dev/null 2>&1 && echo "has $tool"; done; echo "time $(date +%s)""#;
+
+async fn containers(cluster: &Cluster, plan: &Plan, clock: &dyn Clock, look: &mut dyn FnMut(Look)) {
+    let mut seen = BTreeSet::new();
+    for planned in &plan.streams {
+        let Some((pod, tools)) = needs(planned) else { continue };
+        if !seen.insert((pod.to_string(), tools.clone())) {
+            continue;
+        }
+        match cluster.find(pod).await {
+            Ok(target) => container(cluster, planned, &target, &tools, clock, look).await,
+            Err(error) => {
+                let cure = "start the workload, or leave the stream out with --skip";
+                look(Look::bad(format!("stream {}", planned.name), crate::event::chain(&error), cure));
+            }
+        }
+    }
+}
+
+/// The container of a stream, and groups of programs of which it needs one each.
+fn needs(planned: &Planned) -> Option<(&PodPlace, Vec<&'static [&'static str]>)> {
+    Some(match &planned.take {
+        Take::Objects(_) => return None,
+        Take::Command(pod, ..) => (pod, vec![]),
+        Take::Folder(pod, _) => (pod, vec![&["tar"]]),
+        Take::Database(pod, _) => (pod, vec![&["mariadb-dump", "mysqldump"], &["mariadb", "mysql"]]),
+        Take::ZuulKeys(pod) => (pod, vec![&["zuul-admin"]]),
+    })
+}
+
+const PROVING: [&str; 3] = ["tee", "wc", "sha256sum"];
+
+async fn container(
+    cluster: &Cluster,
+    planned: &Planned,
+    target: &Target,
+    tools: &[&[&str]],
+    clock: &dyn Clock,
+    look: &mut dyn FnMut(Look),
+) {
+    let what = format!("stream {} in {target}", planned.name);
+    let argv = ["sh", "-c", TOOLS, "sh"].into_iter().chain(tools.iter().copied().flatten().copied()).chain(PROVING);
+    let argv: Vec<String> = argv.map(str::to_owned).collect();
+    let (before, answer) = (clock.now(), exec::answer(cluster, target, &argv, MOST, LIMIT).await);
+    let said = match answer {
+        Ok(Answer { stdout, verdict: Verdict::Success, .. }) => String::from_utf8_lossy(&stdout).into_owned(),
+        Ok(Answer { verdict, .. }) => return look(no_shell(&what, &verdict, planned)),
+        Err(error) => {
+            let cure = "see that the pod runs and has this container; `kubectl exec` must work for the same account";
+            return look(Look::bad(what, crate::event::chain(&error), cure));
+        }
+    };
+    let has = |tool: &str| said.lines().any(|line| line.strip_prefix("has ") == Some(tool));
+    for group in tools.iter().filter(|group| !group.iter().any(|tool| has(tool))) {
+        let cure = "use an image that has it, or describe the stream in a sfarc.toml with a command that the image has";
+        look(Look::bad(what.clone(), format!("the container has no `{}`", group.join("` or `")), cure));
+    }
+    match PROVING.iter().find(|tool| !has(tool)) {
+        Some(tool) => {
+            let cure = "streams from here need a lower --min-proof; an image with the usual small tools gives full proof";
+            look(Look::bad(what.clone(), format!("the container has no `{tool}`: no digest proves its streams"), cure).poor());
+        }
+        None => look(Look::good(what.clone(), "a command ran there and its tools are present")),
+    }
+    let time = said.lines().find_map(|line| line.strip_prefix("time ")?.parse::<i64>().ok());
+    if let Some(off) = time.and_then(|time| clock_off(time, before, clock.now())) {
+        let cure = "set the clocks of this machine and of the cluster's nodes (NTP)";
+        look(Look::bad(what, format!("the clock there differs by {off} s"), cure).poor());
+    }
+}
+
+fn no_shell(what: &str, verdict: &Verdict, planned: &Planned) -> Look {
+    let words = match verdict {
+        Verdict::Success => "the command succeeded".to_owned(),
+        Verdict::ExitCode(code) => format!("a small command ended with exit code {code}"),
+        Verdict::Failure(words) => words.clone(),
+    };
+    let cure = "without `sh` in the image only a program with its arguments can run, with --min-proof p0";
+    let look = Look::bad(what, words, cure);
+    if planned.bounds.min_proof == crate::format::manifest::Proof::P0 { look.poor() } else { look }
+}
+
+/// How many seconds a clock is off that was read between two moments; nothing if that is little.
+fn clock_off(time: i64, before: UnixNanos, after: UnixNanos) -> Option<i64> {
+    let (before, after) = (before / 1_000_000_000, after / 1_000_000_000);
+    let off = if time < before { time - before } else { (time - after).max(0) };
+    (off.abs() > CLOCK_OFF).then_some(off)
+}

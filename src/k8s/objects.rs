@@ -1,0 +1,158 @@
+//! Objects of the cluster, as JSON.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::client::cluster_error;
+use super::{Cluster, ClusterError, is_name};
+
+/// Objects of one list answer; longer lists come in several.
+const PAGE: usize = 250;
+
+/// How often a request is made that fails for reasons that pass.
+const ATTEMPTS: u32 = 4;
+
+/// The pause after the first attempt; it doubles with each.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// A type of objects.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Resource {
+    /// The API group; empty for the core group.
+    pub group: String,
+    /// Its version.
+    pub version: String,
+    /// The name of the type in paths and permissions, such as `secrets`.
+    pub plural: String,
+}
+
+impl Resource {
+    /// A type of the core group.
+    pub fn core(plural: &str) -> Self {
+        Self::of("", "v1", plural)
+    }
+
+    /// A type of a group.
+    pub fn of(group: &str, version: &str, plural: &str) -> Self {
+        Self { group: group.to_owned(), version: version.to_owned(), plural: plural.to_owned() }
+    }
+
+    fn path(&self, namespace: &str, name: Option<&str>) -> String {
+        let Self { group, version, plural } = self;
+        let base = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+        let name = name.map_or(String::new(), |name| format!("/{name}"));
+        format!("{base}/namespaces/{namespace}/{plural}{name}")
+    }
+}
+
+impl std::fmt::Display for Resource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.plural)?;
+        if self.group.is_empty() { Ok(()) } else { write!(f, ".{}", self.group) }
+    }
+}
+
+impl Cluster {
+    /// The object of this name, or nothing if there is none.
+    pub async fn get(&self, of: &Resource, namespace: &str, name: &str) -> Result<Option<Value>, ClusterError> {
+        check_names([namespace, name])?;
+        let doing = format!("read {of} {namespace}/{name}");
+        match self.ask("GET", &of.path(namespace, Some(name)), None, &doing).await {
+            Err(ClusterError::Refused { code: 404, .. }) => Ok(None),
+            other => other.map(Some).map_err(|error| error.needing("get", of, namespace, Some(name))),
+        }
+    }
+
+    /// All objects of a type in a namespace, or those with these labels (`key=value,...`), in the order of their names.
+    /// Nothing if the cluster does not know the type.
+    pub async fn list(&self, of: &Resource, namespace: &str, labels: &str) -> Result<Option<Vec<Value>>, ClusterError> {
+        check_names([namespace])?;
+        let doing = format!("list {of} in {namespace}");
+        let (mut items, mut next) = (Vec::new(), String::new());
+        loop {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            query.append_pair("limit", &PAGE.to_string());
+            for (key, value) in [("labelSelector", labels), ("continue", &next)] {
+                if !value.is_empty() {
+                    query.append_pair(key, value);
+                }
+            }
+            let path = format!("{}?{}", of.path(namespace, None), query.finish());
+            let mut page = match self.ask("GET", &path, None, &doing).await {
+                Err(ClusterError::Refused { code: 404, .. }) => return Ok(None),
+                other => other.map_err(|error| error.needing("list", of, namespace, None))?,
+            };
+            if let Value::Array(found) = page["items"].take() {
+                items.extend(found);
+            }
+            match page["metadata"]["continue"].as_str() {
+                Some(more) if !more.is_empty() => more.clone_into(&mut next),
+                _ => return Ok(Some(items)),
+            }
+        }
+    }
+
+    /// Creates an object, and gives it as the cluster has it.
+    pub async fn create(&self, of: &Resource, namespace: &str, object: &Value) -> Result<Value, ClusterError> {
+        check_names([namespace])?;
+        let doing = format!("create {of} in {namespace}");
+        let created = self.ask("POST", &of.path(namespace, None), Some(object), &doing).await;
+        created.map_err(|error| error.needing("create", of, namespace, None))
+    }
+
+    /// Deletes an object at once; fine if it is not there.
+    pub async fn delete(&self, of: &Resource, namespace: &str, name: &str) -> Result<(), ClusterError> {
+        check_names([namespace, name])?;
+        let doing = format!("delete {of} {namespace}/{name}");
+        let path = format!("{}?gracePeriodSeconds=0", of.path(namespace, Some(name)));
+        match self.ask("DELETE", &path, None, &doing).await {
+            Ok(_) | Err(ClusterError::Refused { code: 404, .. }) => Ok(()),
+            Err(error) => Err(error.needing("delete", of, namespace, Some(name))),
+        }
+    }
+
+    /// Makes a request and makes it again while it fails for a reason that passes.
+    pub(super) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        doing: &str,
+    ) -> Result<Value, ClusterError> {
+        let mut pause = PAUSE;
+        for _ in 1..ATTEMPTS {
+            match self.ask_once(method, path, body, doing).await {
+                // What was sent with a body may have been done although the answer got lost.
+                Err(error) if error.is_transient() && body.is_none() => tokio::time::sleep(pause).await,
+                other => return other,
+            }
+            pause *= 2;
+        }
+        self.ask_once(method, path, body, doing).await
+    }
+
+    async fn ask_once(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        doing: &str,
+    ) -> Result<Value, ClusterError> {
+        let mut request = http::Request::builder().method(method).uri(path);
+        if body.is_some() {
+            request = request.header(http::header::CONTENT_TYPE, "application/json");
+        }
+        let body = body.map_or(Vec::new(), |body| body.to_string().into_bytes());
+        let request = request.body(body).map_err(|_| ClusterError::Name(path.to_owned()))?;
+        self.client.request(request).await.map_err(|error| cluster_error(doing, error))
+    }
+}
+
+/// Names go into the path of a request: nothing may be in them that has a meaning there.
+fn check_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<(), ClusterError> {
+    match names.into_iter().find(|name| !is_name(name)) {
+        Some(name) => Err(ClusterError::Name(name.to_owned())),
+        None => Ok(()),
+    }
+}

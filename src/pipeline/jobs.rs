@@ -1,0 +1,60 @@
+//! Sources waiting for their turn, and what became of them.
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::lanes::Lanes;
+use crate::env::Cancel;
+
+type Source<'a, T, E> = Box<dyn FnOnce(&mut Lanes) -> Result<T, E> + Send + 'a>;
+
+/// Sources with their lanes, run by any number of threads.
+pub(super) struct Work<'a, T, E> {
+    waiting: Mutex<Waiting<'a, T, E>>,
+    verdicts: Mutex<Vec<Option<T>>>,
+    failed: Mutex<Option<(usize, E)>>,
+    pub(super) cancel: Cancel,
+}
+
+type Waiting<'a, T, E> = std::iter::Enumerate<std::vec::IntoIter<(Source<'a, T, E>, Lanes)>>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'a, T: Send, E: From<io::Error> + Send> Work<'a, T, E> {
+    pub(super) fn new(jobs: Vec<(Source<'a, T, E>, Lanes)>, cancel: Cancel) -> Self {
+        let verdicts = Mutex::new(jobs.iter().map(|_| None).collect());
+        Self { waiting: Mutex::new(jobs.into_iter().enumerate()), verdicts, failed: Mutex::default(), cancel }
+    }
+
+    /// Runs one source after the other until none is left or one has failed.
+    pub(super) fn run(&self) {
+        while !self.cancel.is_cancelled() {
+            let Some((job, (source, mut lanes))) = lock(&self.waiting).next() else { return };
+            match source(&mut lanes).and_then(|verdict| lanes.finish().map(|()| verdict).map_err(E::from)) {
+                Ok(verdict) => lock(&self.verdicts)[job] = Some(verdict),
+                Err(error) => self.fail(job, error),
+            }
+        }
+        // The channel closes when nobody holds an end of it any more.
+        while lock(&self.waiting).next().is_some() {}
+    }
+
+    /// Takes note of the first failure; those that follow from it say nothing new.
+    fn fail(&self, job: usize, error: E) {
+        lock(&self.failed).get_or_insert((job, error));
+        self.cancel.cancel();
+    }
+
+    /// What all sources said, in their order, or the first failure.
+    pub(super) fn verdicts(self) -> Result<Vec<T>, (usize, E)> {
+        match self.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(failed) => Err(failed),
+            None => {
+                let verdicts = self.verdicts.into_inner().unwrap_or_else(PoisonError::into_inner);
+                Ok(verdicts.into_iter().map(|verdict| verdict.expect("a source that did not fail has ended")).collect())
+            }
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Plans from a file: `sfarc.toml`, with a `[[stream]]` table for each stream (docs/capture.md).
+
+mod values;
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use self::values::{Command, Size, Span, parse_resource};
+use super::software_factory::Wishes;
+use super::{PlanError, Planned};
+use crate::content::Check;
+use crate::format::manifest::Proof;
+use crate::k8s::{PodChoice, PodPlace};
+use crate::pipeline::profile::Profile;
+use crate::source::cluster::Take;
+use crate::source::objects::{IfAbsent, Query, Wanted, Which};
+use crate::source::pod::Bounds;
+use crate::source::database;
+
+/// Longest file in bytes.
+const MOST: u64 = 1 << 20;
+
+/// What a file says.
+#[derive(Debug, Clone, Default)]
+pub struct FilePlan {
+    /// The namespace of all streams that name none.
+    pub namespace: Option<String>,
+    /// True if the Software Factory's own plan is wanted too.
+    pub software_factory: bool,
+    /// The custom resource of it.
+    pub cr: Option<PathBuf>,
+    /// What is wanted of it.
+    pub wishes: Wishes,
+    streams: Vec<(usize, StreamTable)>,
+    path: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct FileTable {
+    namespace: Option<String>,
+    plan: Option<Spanned<String>>,
+    cr: Option<PathBuf>,
+    with: Vec<String>,
+    configmaps: bool,
+    silence: Option<Span>,
+    timeout: Option<Span>,
+    attempts: Option<u32>,
+    spill: Option<Size>,
+    min_proof: Option<ProofName>,
+    stream: Vec<Spanned<StreamTable>>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ProofName {
+    P0,
+    P1,
+    P2,
+    P3,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ProfileName {
+    Dump,
+    Bulk,
+    Auto,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct StreamTable {
+    name: String,
+    namespace: Option<String>,
+    pod: Option<String>,
+    workload: Option<String>,
+    selector: Option<String>,
+    container: Option<String>,
+    command: Option<Command>,
+    path: Option<String>,
+    mariadb: Option<String>,
+    #[serde(default)]
+    zuul_keys: bool,
+    objects: Option<Vec<String>>,
+    verify: Option<String>,
+    profile: Option<ProfileName>,
+    silence: Option<Span>,
+    timeout: Option<Span>,
+    attempts: Option<u32>,
+    spill: Option<Size>,
+    min_proof: Option<ProofName>,
+}
+
+impl FilePlan {
+    /// The Software Factory's own plan, where there is no file.
+    pub fn software_factory() -> Self {
+        Self { software_factory: true, ..Self::default() }
+    }
+
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<Self, PlanError> {
+        let name = path.display().to_string();
+        let failed = |source| PlanError::Read { path: name.clone(), source };
+        let wrong = |why: String| PlanError::File { path: name.clone(), why };
+        if std::fs::metadata(path).map_err(failed)?.len() > MOST {
+            return Err(wrong("it is too long".to_owned()));
+        }
+        let text = std::fs::read_to_string(path).map_err(failed)?;
+        let table: FileTable = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let line = |at: usize| text[..at.min(text.len())].lines().count().max(1);
+        let software_factory = match &table.plan {
+            None => false,
+            Some(plan) if plan.get_ref() == "software-factory" => true,
+            Some(plan) => {
+                let at = line(plan.span().start);
+                return Err(wrong(format!("line {at}: the only plan is `software-factory`, not `{}`", plan.get_ref())));
+            }
+        };
+        let usual = Bounds::default();
+        let relative = |cr: PathBuf| path.parent().map_or(cr.clone(), |folder| folder.join(&cr));
+        let bounds = Bounds {
+            silence: table.silence.map_or(usual.silence, |span| span.0),
+            timeout: table.timeout.map_or(usual.timeout, |span| span.0),
+            attempts: table.attempts.unwrap_or(usual.attempts),
+            spill: table.spill.map_or(usual.spill, |size| size.0),
+            min_proof: table.min_proof.map_or(usual.min_proof, ProofName::proof),
+        };
+        Ok(Self {
+            namespace: table.namespace,
+            software_factory,
+            cr: table.cr.map(relative),
+            wishes: Wishes { config_maps: table.configmaps, with: table.with, bounds },
+            streams: table.stream.into_iter().map(|stream| (line(stream.span().end), stream.into_inner())).collect(),
+            path: name,
+        })
+    }
+
+    /// The streams that the file describes; `namespace` is for those that name none.
+    pub fn streams(&self, namespace: &str) -> Result<Vec<Planned>, PlanError> {
+        let planned = |(line, table): &(usize, StreamTable)| {
+            table.planned(namespace, &self.wishes.bounds).map_err(|why| PlanError::File {
+                path: self.path.clone(),
+                why: format!("stream `{}` (ends in line {line}): {why}", table.name),
+            })
+        };
+        self.streams.iter().map(planned).collect()
+    }
+}
+
+impl ProofName {
+    fn proof(self) -> Proof {
+        match self {
+            Self::P0 => Proof::P0,
+            Self::P1 => Proof::P1,
+            Self::P2 => Proof::P2,
+            Self::P3 => Proof::P3,
+        }
+    }
+}
+
+impl StreamTable {
+    fn planned(&self, namespace: &str, usual: &Bounds) -> Result<Planned, String> {
+        let namespace = self.namespace.as_deref().unwrap_or(namespace);
+        let bounds = Bounds {
+            silence: self.silence.map_or(usual.silence, |span| span.0),
+            timeout: self.timeout.map_or(usual.timeout, |span| span.0),
+            attempts: self.attempts.unwrap_or(usual.attempts),
+            spill: self.spill.map_or(usual.spill, |size| size.0),
+            min_proof: self.min_proof.map_or(usual.min_proof, ProofName::proof),
+        };
+        let profile = match self.profile {
+            Some(ProfileName::Dump) => Profile::Dump,
+            Some(ProfileName::Bulk) => Profile::Bulk,
+            Some(ProfileName::Auto) | None => Profile::Auto,
+        };
+        let take = self.take(namespace)?;
+        let (name, why) = (self.name.clone(), "the file describes it".to_owned());
+        Ok(Planned { name, take, bounds, profile, why })
+    }
+
+    fn take(&self, namespace: &str) -> Result<Take, String> {
+        let given = [
+            self.command.is_some(),
+            self.path.is_some(),
+            self.mariadb.is_some(),
+            self.zuul_keys,
+            self.objects.is_some(),
+        ];
+        if given.iter().filter(|given| **given).count() != 1 {
+            return Err("it needs one of `command`, `path`, `mariadb`, `zuul-keys`, `objects`".to_owned());
+        }
+        if self.verify.is_some() && self.command.is_none() {
+            return Err("`verify` is for a `command`; the others have checks of their own".to_owned());
+        }
+        if let Some(objects) = &self.objects {
+            return self.query(namespace, objects).map(Take::Objects);
+        }
+        let pod = self.pod(namespace)?;
+        if let Some(command) = &self.command {
+            let unknown = |name: &String| format!("no check is called `{name}`; there are {}", Check::NAMES.join(", "));
+            let check = self.verify.as_ref().map(|name| Check::named(name).ok_or_else(|| unknown(name))).transpose()?;
+            return Ok(Take::Command(pod, command.clone().into(), check));
+        }
+        if let Some(path) = &self.path {
+            return Ok(Take::Folder(pod, path.clone()));
+        }
+        match &self.mariadb {
+            Some(name) if database::is_name(name) => Ok(Take::Database(pod, name.clone())),
+            Some(name) => Err(format!("`{name}` cannot be the name of a database here: letters, digits, `_` and `-` only")),
+            None => Ok(Take::ZuulKeys(pod)),
+        }
+    }
+
+    fn pod(&self, namespace: &str) -> Result<PodPlace, String> {
+        let choice = match (&self.pod, &self.workload, &self.selector) {
+            (Some(pod), None, None) => PodChoice::Named(pod.clone()),
+            (None, Some(workload), None) => PodChoice::workload(workload)
+                .ok_or_else(|| format!("`{workload}` is neither statefulset/NAME nor deployment/NAME"))?,
+            (None, None, Some(labels)) => PodChoice::Labelled(labels.clone()),
+            _ => return Err("it needs one of `pod`, `workload`, `selector`".to_owned()),
+        };
+        Ok(PodPlace { namespace: namespace.to_owned(), pod: choice, container: self.container.clone() })
+    }
+
+    fn query(&self, namespace: &str, objects: &[String]) -> Result<Query, String> {
+        if self.pod.is_some() || self.workload.is_some() || self.container.is_some() {
+            return Err("`objects` are not in a pod".to_owned());
+        }
+        let labels = self.selector.clone().unwrap_or_default();
+        let wanted = |text: &String| {
+            let (resource, name) = parse_resource(text)?;
+            let which = name.map_or(Which::Labelled(labels.clone()), Which::Named);
+            let if_absent = if matches!(which, Which::Named(_)) { IfAbsent::Fail } else { IfAbsent::Tell };
+            Ok(Wanted { resource, which, if_absent })
+        };
+        let wanted = objects.iter().map(wanted).collect::<Result<_, String>>()?;
+        Ok(Query { namespace: namespace.to_owned(), wanted, ..Query::default() })
+    }
+}

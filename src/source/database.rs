@@ -1,0 +1,172 @@
+//! Databases of MariaDB or MySQL: a logical dump, and what is known of it from the server.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use memchr::memmem;
+
+use super::pod::{self, PodCommand, Run};
+use super::{SourceError, Verdict};
+use crate::content::dump::{DumpCheck, DumpFacts};
+use crate::format::manifest::Proof;
+use crate::pipeline::lanes::Lanes;
+
+const DUMP: &str = include_str!("database.sh");
+const COUNTS: &str = include_str!("database_counts.sh");
+
+/// Counting takes a while where tables are large.
+const COUNT_LIMIT: Duration = Duration::from_secs(600);
+
+/// True if a name of a database needs no quotes anywhere.
+pub fn is_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    !name.is_empty() && name.len() <= 64 && name.bytes().all(is_plain) && !name.starts_with('-')
+}
+
+fn script(script: &str, database: &str) -> PodCommand {
+    PodCommand::Program(["sh", "-c", script, "sh", database].map(str::to_owned).into())
+}
+
+/// The command that dumps a database.
+pub(super) fn command(database: &str) -> PodCommand {
+    script(DUMP, database)
+}
+
+/// Takes a dump between two looks at the tables.
+pub(super) fn take(
+    run: &Run<'_>,
+    database: &str,
+    random: &mut dyn FnMut() -> [u8; 48],
+    lanes: &mut Lanes,
+) -> Result<Verdict, SourceError> {
+    let cancel = lanes.cancel().clone();
+    let counting = script(COUNTS, database);
+    let counting = Run { command: &counting, ..run.clone() };
+    let before = Known::parse(&pod::ask(&counting, COUNT_LIMIT, &random(), &cancel)?);
+    let mut newest = before.newest.iter().map(|(of, uuid)| Sought::new(of, uuid)).collect::<Vec<_>>();
+    let (facts, whole) = pod::run(run, &random(), &cancel, |arriving| {
+        let mut check = DumpCheck::default();
+        arriving.copy_to(|part| {
+            check.push(part);
+            newest.iter_mut().for_each(|sought| sought.push(part));
+            Ok(lanes.write(0, part)?)
+        })?;
+        check.finish().map_err(|error| SourceError::Content(Box::new(error)))
+    })?;
+    let after = Known::parse(&pod::ask(&counting, COUNT_LIMIT, &random(), &cancel)?);
+    let mut verdict = Verdict::proven(if whole.proof == Proof::P2 { Proof::P3 } else { whole.proof });
+    verdict.findings = before.missing_from(&facts, &after);
+    verdict.findings.extend(newest.iter().filter_map(Sought::finding));
+    verdict.facts = facts_of(&facts, &before);
+    Ok(verdict)
+}
+
+fn facts_of(dump: &DumpFacts, before: &Known) -> Vec<(String, String)> {
+    let rows = dump.tables.iter().map(|(table, rows)| (format!("rows/{table}"), rows.to_string()));
+    let newest = before.newest.iter().map(|(of, uuid)| (format!("newest/{of}"), uuid.clone()));
+    let server = dump.server.iter().map(|version| ("server".to_owned(), version.clone()));
+    rows.chain(newest).chain(server).collect()
+}
+
+/// What the server said of its tables.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Known {
+    rows: BTreeMap<String, u64>,
+    newest: BTreeMap<String, String>,
+}
+
+impl Known {
+    /// Reads lines of a name and a value, with a tab between; others say nothing.
+    fn parse(lines: &[u8]) -> Self {
+        let mut known = Self::default();
+        for line in String::from_utf8_lossy(lines).lines() {
+            let Some((name, value)) = line.split_once('\t') else { continue };
+            if let (Some(table), Ok(rows)) = (name.strip_prefix("rows/"), value.parse()) {
+                known.rows.insert(table.to_owned(), rows);
+            } else if let Some(of) = name.strip_prefix("newest/") {
+                known.newest.insert(of.to_owned(), value.to_owned());
+            }
+        }
+        known
+    }
+
+    /// Tables of which the dump has less than there was both before and after it.
+    fn missing_from(&self, dump: &DumpFacts, after: &Self) -> Vec<String> {
+        let least = |table: &str, before: u64| after.rows.get(table).map(|after| before.min(*after));
+        let finding = |(table, before): (&String, &u64)| {
+            let least = least(table, *before)?;
+            match dump.tables.get(table) {
+                Some(rows) if *rows >= least => None,
+                Some(rows) => Some(format!("the dump has {rows} rows of table {table}, which had at least {least}")),
+                None => Some(format!("the dump lacks table {table}, which had {before} rows")),
+            }
+        };
+        self.rows.iter().filter_map(finding).collect()
+    }
+}
+
+/// A text that must be somewhere in the stream.
+struct Sought {
+    of: String,
+    text: Vec<u8>,
+    /// The end of what came, as long as the text may begin in it.
+    tail: Vec<u8>,
+    found: bool,
+}
+
+impl Sought {
+    fn new(of: &str, text: &str) -> Self {
+        Self { of: of.to_owned(), text: text.as_bytes().to_vec(), tail: Vec::new(), found: text.is_empty() }
+    }
+
+    fn push(&mut self, part: &[u8]) {
+        if self.found {
+            return;
+        }
+        let keep = self.text.len() - 1;
+        let seam = &part[..part.len().min(keep)];
+        self.tail.extend_from_slice(seam);
+        self.found = memmem::find(&self.tail, &self.text).is_some() || memmem::find(part, &self.text).is_some();
+        if part.len() >= keep {
+            self.tail.clear();
+            self.tail.extend_from_slice(&part[part.len() - keep..]);
+        } else {
+            self.tail.drain(..self.tail.len().saturating_sub(keep));
+        }
+    }
+
+    fn finding(&self) -> Option<String> {
+        let Self { of, found, .. } = self;
+        (!found).then(|| format!("the dump lacks the newest row of {of} that was there before it"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_found_wherever_pieces_end() {
+        let stream = b"....0123456789abcdef....";
+        for piece in 1..stream.len() {
+            let mut sought = Sought::new("build", "0123456789abcdef");
+            stream.chunks(piece).for_each(|part| sought.push(part));
+            assert!(sought.found, "in pieces of {piece}");
+            let mut other = Sought::new("build", "0123456789abcdeg");
+            stream.chunks(piece).for_each(|part| other.push(part));
+            assert!(!other.found, "in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn lost_rows_and_tables_are_found() {
+        let before = Known::parse(b"rows/a\t10\nrows/b\t5\nrows/c\t0\nrows/gone\t3\nnewest/zuul_build\tf00\nother\n");
+        assert_eq!(before.newest["zuul_build"], "f00");
+        let after = Known::parse(b"rows/a\t12\nrows/b\t4\nrows/c\t0\n");
+        let tables = [("a", 9), ("b", 4)].map(|(table, rows)| (table.to_owned(), rows)).into();
+        let dump = DumpFacts { tables, ..DumpFacts::default() };
+        let findings = before.missing_from(&dump, &after);
+        assert_eq!(findings.len(), 2, "{findings:?}");
+        assert!(findings[0].contains("9 rows of table a") && findings[1].contains("lacks table c"));
+    }
+}
