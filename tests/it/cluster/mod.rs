@@ -6,6 +6,7 @@
 mod exec;
 mod faults;
 mod rest;
+mod traces;
 mod wire;
 
 use std::path::Path;
