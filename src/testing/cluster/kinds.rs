@@ -43,7 +43,7 @@ impl Kind {
             "singularName": self.kind.to_lowercase(),
             "namespaced": self.namespaced,
             "kind": self.kind,
-            "verbs": ["create", "delete", "get", "list", "patch", "update"],
+            "verbs": ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
         })
     }
 }

@@ -6,15 +6,24 @@
 
 mod container;
 mod controller;
+mod delete;
 mod discovery;
 mod exec;
+mod failures;
 mod fields;
+mod garbage;
+mod images;
+mod jobs;
+mod journal;
 mod kinds;
+mod mark;
 mod ownership;
 mod patch;
+mod pods;
 mod rbac;
 mod rest;
 mod reviews;
+mod roles;
 mod scale;
 mod selector;
 mod server;
@@ -25,6 +34,8 @@ mod store;
 mod target;
 mod tls;
 mod validate;
+mod watch;
+mod workloads;
 mod write;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -38,10 +49,11 @@ use tokio_rustls::TlsAcceptor;
 
 pub use self::container::Container;
 pub use self::exec::faults::{Fault, Planned};
+pub use self::failures::RequestFault;
 pub use self::rbac::Rule;
 pub use self::setup::Setup;
 
-use self::container::Mark;
+use self::mark::Mark;
 use self::state::State;
 use self::store::Key;
 use super::clock::FixedClock;
@@ -110,10 +122,43 @@ impl Cluster {
         self.state.faults.add(planned);
     }
 
-    /// Deletes a pod at once: its processes are killed.
+    /// Lets the next requests of this method (`*` stands for all) go wrong whose path and query contain this text, as
+    /// many times. Exec sessions have other faults: see [`Self::fault`].
+    pub fn fail_requests(&self, method: &str, path_contains: &str, fault: impl Into<RequestFault>, times: usize) {
+        self.state.failures.add(method, path_contains, fault.into(), times);
+    }
+
+    /// From now on, requests with this token are answered with 401. Sessions and watches that run go on.
+    pub fn expire_token(&self, name: &str) {
+        assert!(self.state.accounts.contains_key(name), "the token {name} was set up");
+        self.state.expired().insert(name.to_owned());
+    }
+
+    /// Makes an expired token valid again. A real cluster would give out another one.
+    pub fn renew_token(&self, name: &str) {
+        self.state.expired().remove(name);
+    }
+
+    /// Forgets all changes up to now, as real servers do after some minutes: watches from before, and the rest of lists
+    /// that were asked for in parts, are refused with 410.
+    pub fn forget_changes(&self) {
+        self.state.store().forget();
+    }
+
+    /// Methods and paths, with their queries, of the REST requests up to now, also of those that failed. Exec sessions
+    /// are none of them.
+    pub fn requests(&self) -> Vec<(String, String)> {
+        self.state.journal.requests()
+    }
+
+    /// Pods, containers and commands of the exec sessions up to now, also of those that a fault refused.
+    pub fn sessions(&self) -> Vec<(String, String, Vec<String>)> {
+        self.state.journal.sessions()
+    }
+
+    /// Deletes a pod at once: its processes are killed. A pod of a workload comes back as another one.
     pub fn delete_pod(&self, namespace: &str, name: &str) {
-        self.state.store().remove(&Key::core("pods", namespace, name));
-        self.state.mark.pod(namespace, name).kill();
+        self.state.remove(&Key::core("pods", namespace, name));
     }
 
     /// How many processes run in a pod.
@@ -140,11 +185,13 @@ impl Drop for Cluster {
 
 fn run(listener: std::net::TcpListener, acceptor: TlsAcceptor, state: Arc<State>) -> Running {
     let (stop, stopped) = oneshot::channel();
+    let settled = state.store().version();
     let work = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("the system has a reactor for the cluster").block_on(async {
             let listener = TcpListener::from_std(listener).expect("the socket is asynchronous");
             tokio::select! {
+                () = controller::run(Arc::clone(&state), settled) => {}
                 () = server::serve(listener, acceptor, state) => {}
                 _ = stopped => {}
             }

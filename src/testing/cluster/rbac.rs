@@ -1,9 +1,13 @@
 //! Who may do what: rules per token, as Roles and ClusterRoles have them.
+//!
+//! The name in a wish is that of the path. For lists, watches and deletions of lists it is the one that their field
+//! selector asks for, so that rules with names are of use for them, too; a creation has none, and no such rule permits it.
 
 use serde_json::{Value, json};
 
+use super::selector::Selector;
 use super::status::{Details, Status};
-use super::target::Target;
+use super::target::{Query, Target};
 
 /// What a token permits. `*` stands for everything, in each list.
 #[derive(Clone, Debug, Default)]
@@ -110,10 +114,16 @@ impl Account {
     }
 
     /// Refuses what no rule permits.
-    pub(super) fn check(&self, verb: &str, target: &Target) -> Result<(), Status> {
+    pub(super) fn check(&self, verb: &str, target: &Target, query: &Query) -> Result<(), Status> {
         let resource = target.full_resource();
-        let wish =
-            Wish { verb, group: &target.group, resource: &resource, namespace: &target.namespace, name: &target.name };
+        let selected = Selector::parse(None, query.get("fieldSelector")).ok().and_then(|selector| selector.name());
+        let name = match verb {
+            "list" | "watch" | "deletecollection" if target.name.is_empty() => selected.unwrap_or_default(),
+            _ => target.name.clone(),
+        };
+        // A namespace lies in itself, so that a Role may let it be read.
+        let namespace = if target.resource == "namespaces" { &target.name } else { &target.namespace };
+        let wish = Wish { verb, group: &target.group, resource: &resource, namespace, name: &name };
         if self.may(&wish) { Ok(()) } else { Err(self.refusal(&wish, target)) }
     }
 

@@ -1,4 +1,6 @@
 //! Reading and deleting objects.
+//!
+//! A list that is asked for in parts shows each part as it is then, not as it was when the first one was asked for.
 
 use std::sync::Arc;
 
@@ -9,9 +11,9 @@ use super::kinds::Kind;
 use super::selector::Selector;
 use super::state::State;
 use super::status::{Details, Reply, Status, json as reply};
-use super::store::Key;
+use super::store::{Key, Store};
 use super::target::{Query, Target};
-use super::{patch, write};
+use super::{delete, patch, watch, write};
 
 /// A request about objects of one type.
 pub(super) struct Call<'a> {
@@ -41,11 +43,6 @@ impl Call<'_> {
         self.state.store().get(&self.key()).cloned().ok_or_else(|| Status::not_found(self.details()))
     }
 
-    /// How many pods the workload is to have that the path names; nothing if it is gone, or no workload.
-    pub(super) fn replicas(&self) -> Option<Value> {
-        self.state.store().get(&self.key())?.pointer("/spec/replicas").cloned()
-    }
-
     pub(super) fn details(&self) -> Details {
         Details::of(&self.target.group, &self.target.resource, &self.target.name)
     }
@@ -54,12 +51,13 @@ impl Call<'_> {
 pub(super) fn answer(call: &Call<'_>, method: &Method) -> Result<Reply, Status> {
     match (method.as_str(), call.target.name.is_empty()) {
         ("GET", false) => Ok(reply(200, &call.object()?)),
-        // Nothing is sent to watchers.
-        ("GET", true) if !call.query.flag("watch") => list(call),
+        ("GET", true) if call.query.flag("watch") => watch::answer(call),
+        ("GET", true) => list(call),
         ("POST", true) => write::create(call),
         ("PUT", false) => write::replace(call),
         ("PATCH", false) => patch::answer(call),
-        ("DELETE", false) => delete(call),
+        ("DELETE", false) => delete::one(call),
+        ("DELETE", true) => delete::many(call),
         _ => Err(Status::method_not_allowed()),
     }
 }
@@ -68,8 +66,8 @@ fn list(call: &Call<'_>) -> Result<Reply, Status> {
     let selector = Selector::parse(call.query.get("labelSelector"), call.query.get("fieldSelector"))?;
     let limit = call.query.get("limit").and_then(|limit| limit.parse().ok()).filter(|limit| *limit > 0);
     let limit: usize = limit.unwrap_or(usize::MAX);
-    let start = call.query.get("continue").map(start_of).transpose()?;
     let store = call.state.store();
+    let start = call.query.get("continue").map(|token| start_of(token, &store)).transpose()?;
     let mut items: Vec<(String, Value)> = store
         .of(call.kind, &call.target.namespace)
         .filter(|(_, object)| selector.matches(object))
@@ -87,9 +85,18 @@ fn list(call: &Call<'_>) -> Result<Reply, Status> {
             metadata["remainingItemCount"] = json!(rest);
         }
     }
-    let items: Vec<Value> = items.into_iter().map(|(_, item)| item).collect();
-    let (kind, version) = (format!("{}List", call.kind.kind), call.kind.api_version());
-    Ok(reply(200, &json!({ "kind": kind, "apiVersion": version, "metadata": metadata, "items": items })))
+    let items = items.into_iter().map(|(_, item)| item).collect();
+    Ok(reply(200, &list_of(call.kind, metadata, items)))
+}
+
+/// A list as answers have it.
+pub(super) fn list_of(kind: &Kind, metadata: Value, items: Vec<Value>) -> Value {
+    json!({
+        "kind": format!("{}List", kind.kind),
+        "apiVersion": kind.api_version(),
+        "metadata": metadata,
+        "items": items,
+    })
 }
 
 /// Where an object stands in a list.
@@ -98,7 +105,7 @@ fn place(key: &Key, namespace: &str) -> String {
 }
 
 /// An object as lists have it: its type stands only at the list, except with custom resources.
-fn item(kind: &Kind, object: &Value) -> Value {
+pub(super) fn item(kind: &Kind, object: &Value) -> Value {
     let mut item = object.clone();
     if let (false, Some(item)) = (kind.custom, item.as_object_mut()) {
         item.remove("kind");
@@ -112,27 +119,17 @@ fn continuation(version: u64, last: &str) -> Value {
     json!(k8s_openapi::ByteString(token.to_string().into_bytes()))
 }
 
-fn start_of(token: &str) -> Result<String, Status> {
+fn start_of(token: &str, store: &Store) -> Result<String, Status> {
     let bytes: Option<k8s_openapi::ByteString> = serde_json::from_value(json!(token)).ok();
     let parsed: Option<Map<String, Value>> = bytes.and_then(|bytes| serde_json::from_slice(&bytes.0).ok());
-    let start = parsed.and_then(|parsed| parsed.get("start")?.as_str().map(str::to_owned));
-    start.ok_or_else(|| Status::bad_request("continue key is not valid"))
-}
-
-/// Deletes at once: there are no finalizers and no periods of grace here.
-fn delete(call: &Call<'_>) -> Result<Reply, Status> {
-    let mut object = call.object()?;
-    if !call.is_rehearsal() {
-        call.state.store().remove(&call.key());
+    let (version, start) = parsed
+        .and_then(|parsed| Some((parsed.get("rv")?.as_u64()?, parsed.get("start")?.as_str()?.to_owned())))
+        .ok_or_else(|| Status::bad_request("continue key is not valid"))?;
+    if store.remembers(version) {
+        return Ok(start);
     }
-    if call.kind.plural != "pods" {
-        let uid = object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
-        return Ok(Status::deleted(Details { uid, ..call.details() }).reply());
-    }
-    if !call.is_rehearsal() {
-        call.state.mark.pod(&call.target.namespace, &call.target.name).kill();
-    }
-    object["metadata"]["deletionTimestamp"] = json!(call.state.now());
-    object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
-    Ok(reply(200, &object))
+    let advice = "You can start a new list without the continue parameter.";
+    Err(Status::expired(format!(
+        "The provided continue parameter is too old to display a consistent list result. {advice}"
+    )))
 }

@@ -38,6 +38,14 @@ impl Selector {
         }
     }
 
+    /// The only name that an object may have, if there is one.
+    pub(super) fn name(&self) -> Option<String> {
+        self.fields.iter().filter(|field| field.key == "metadata.name").find_map(|field| match &field.test {
+            Test::In(names) => names.first().cloned(),
+            _ => None,
+        })
+    }
+
     /// True if nothing is asked for.
     pub(super) fn is_empty(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()

@@ -1,7 +1,9 @@
 //! The server: connections, tokens, and which part answers a request.
 
-use std::convert::Infallible;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, Request, header};
 use http_body_util::{BodyExt, Limited};
@@ -13,12 +15,13 @@ use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use super::failures::{RequestFault, refusal};
 use super::rbac::Account;
 use super::rest::Call;
 use super::state::State;
 use super::status::{Reply, Status, page_not_found};
 use super::target::{Query, Target};
-use super::{controller, discovery, exec, rest, reviews, scale};
+use super::{discovery, exec, rest, reviews, scale};
 
 /// The largest body of a request, as in a real API server.
 const MAX_BODY: usize = 3 * 1024 * 1024;
@@ -36,21 +39,53 @@ pub(super) async fn serve(listener: TcpListener, acceptor: TlsAcceptor, state: A
 async fn connection(stream: TcpStream, acceptor: TlsAcceptor, state: Arc<State>) {
     // Small frames must not wait for each other.
     let _ = stream.set_nodelay(true);
+    let Ok(line) = stream.as_fd().try_clone_to_owned() else { return };
+    let line = Arc::new(line);
     let Ok(stream) = acceptor.accept(stream).await else { return };
     let service = service_fn(move |request| {
-        let state = Arc::clone(&state);
-        async move { Ok::<_, Infallible>(answer(&state, request).await) }
+        let (state, line) = (Arc::clone(&state), Arc::clone(&line));
+        async move { answer(&state, &line, request).await }
     });
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     // What breaks a connection, the client sees.
     let _ = connection.with_upgrades().await;
 }
 
-async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Reply {
-    let mut reply = dispatch(state, request).await.unwrap_or_else(|status| status.reply());
+/// Answers a request. An error ends its connection without an answer.
+async fn answer(state: &Arc<State>, line: &OwnedFd, request: Request<Incoming>) -> io::Result<Reply> {
+    let fault = note(state, &request);
+    if fault == Some(RequestFault::Reset) {
+        return Err(reset(line));
+    }
+    let result = match fault {
+        Some(RequestFault::Code(code)) => Err(refusal(code)),
+        _ => dispatch(state, request).await,
+    };
+    if fault == Some(RequestFault::LoseAnswer) {
+        return Err(reset(line));
+    }
+    let mut reply = result.unwrap_or_else(|status| status.reply());
     let id = HeaderValue::try_from(state.uid()).expect("hexadecimal digits fit into a header");
     reply.headers_mut().insert("audit-id", id);
-    reply
+    Ok(reply)
+}
+
+/// Notes a REST request down; gives what is to go wrong with it. Sessions have a journal and faults of their own.
+fn note(state: &State, request: &Request<Incoming>) -> Option<RequestFault> {
+    let (method, uri) = (request.method().as_str(), request.uri());
+    if Target::parse(uri.path()).is_some_and(|target| target.is_exec()) {
+        return None;
+    }
+    let path = uri.path_and_query().map_or(uri.path(), |path| path.as_str());
+    state.journal.add_request(method, path);
+    state.failures.take(method, path)
+}
+
+/// Lets the connection end by a reset once it is closed.
+fn reset(line: &OwnedFd) -> io::Error {
+    // Without it, the connection still ends without an answer.
+    let _ = rustix::net::sockopt::set_socket_linger(line, Some(Duration::ZERO));
+    io::ErrorKind::ConnectionReset.into()
 }
 
 async fn dispatch(state: &Arc<State>, request: Request<Incoming>) -> Result<Reply, Status> {
@@ -60,8 +95,8 @@ async fn dispatch(state: &Arc<State>, request: Request<Incoming>) -> Result<Repl
     };
     let query = Query::parse(request.uri().query());
     let verb = verb(request.method(), &target, &query).ok_or_else(Status::method_not_allowed)?;
-    account.check(verb, &target)?;
-    if (target.resource.as_str(), target.subresource.as_str()) == ("pods", "exec") {
+    account.check(verb, &target, &query)?;
+    if target.is_exec() {
         return Ok(exec::answer(state, &target, &query, request));
     }
     let manager = manager(&query, request.headers());
@@ -90,17 +125,11 @@ async fn objects(
     let content_type = content_type(request.headers());
     let body = body(request).await?;
     let call = Call { state, kind, target, query, manager, content_type, body };
-    let is_workload = ["deployments", "statefulsets"].contains(&target.resource.as_str());
-    let wanted = call.replicas();
-    let reply = match target.subresource.as_str() {
-        "" => rest::answer(&call, &method),
-        "scale" if is_workload => scale::answer(&call, &method),
+    match (target.resource.as_str(), target.subresource.as_str()) {
+        (_, "") => rest::answer(&call, &method),
+        ("deployments" | "statefulsets", "scale") => scale::answer(&call, &method),
         _ => Err(Status::no_such_resource()),
-    };
-    if is_workload && wanted != call.replicas() {
-        controller::follow(state, kind, call.key());
     }
-    reply
 }
 
 /// The name of a request's author in managed fields: the one given, or that of the program.

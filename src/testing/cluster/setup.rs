@@ -79,6 +79,15 @@ impl Setup {
         }
     }
 
+    /// What an image stands for: a pod that is created with it has containers like this one, with their own names
+    /// and with the variables of the pod's specification.
+    ///
+    /// Pods that are there from the beginning or belong to a Deployment or a StatefulSet have such containers, too,
+    /// unless [`Self::pod`] described theirs. Of other images, created pods wait in vain.
+    pub fn image(&mut self, image: &str, template: Container) {
+        self.state.images.insert(image.to_owned(), template);
+    }
+
     /// An exec session that goes wrong.
     pub fn fault(&mut self, planned: Planned) {
         self.state.faults.add(planned);

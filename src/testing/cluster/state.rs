@@ -1,17 +1,19 @@
 //! What all requests share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::container::{Container, Mark};
+use super::container::Container;
 use super::exec::faults::Plan;
+use super::failures::Failures;
+use super::journal::Journal;
 use super::kinds::Kinds;
+use super::mark::Mark;
 use super::rbac::Account;
 use super::store::{Key, Store};
-use super::target::Target;
 use crate::env::{Clock, Entropy};
 
 /// Containers by namespace, pod and name.
@@ -22,12 +24,18 @@ pub(super) struct State {
     pub(super) accounts: BTreeMap<String, Account>,
     pub(super) kinds: Kinds,
     pub(super) faults: Plan,
+    pub(super) failures: Failures,
+    pub(super) journal: Journal,
     pub(super) mark: Mark,
     /// How long the status of a workload lags behind what is wanted.
     pub(super) lag: Duration,
+    /// What images stand for.
+    pub(super) images: BTreeMap<String, Container>,
     store: Mutex<Store>,
     containers: Mutex<Containers>,
-    /// Pods that went when their workload was scaled down.
+    /// Names of accounts whose tokens are of no use for now.
+    expired: Mutex<BTreeSet<String>>,
+    /// Pods of workloads that went.
     stopped: Mutex<BTreeMap<Key, Value>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -39,10 +47,14 @@ impl State {
             accounts: BTreeMap::new(),
             kinds: Kinds::default(),
             faults: Plan::default(),
+            failures: Failures::default(),
+            journal: Journal::default(),
             mark,
             lag: Duration::from_millis(20),
+            images: BTreeMap::new(),
             store: Mutex::default(),
             containers: Mutex::default(),
+            expired: Mutex::default(),
             stopped: Mutex::default(),
             clock,
             entropy,
@@ -58,9 +70,16 @@ impl State {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The owner of a token.
+    /// The owner of a token that has not expired.
     pub(super) fn account(&self, token: &str) -> Option<&Account> {
-        self.accounts.values().find(|account| account.token == token)
+        let expired = self.expired();
+        let mut valid = self.accounts.iter().filter(|(name, _)| !expired.contains(*name));
+        valid.find(|(_, account)| account.token == token).map(|(_, account)| account)
+    }
+
+    /// The names of the accounts whose tokens have expired.
+    pub(super) fn expired(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.expired.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn pod(&self, namespace: &str, name: &str) -> Option<Value> {
@@ -72,11 +91,25 @@ impl State {
         self.containers.lock().unwrap_or_else(PoisonError::into_inner).insert(key, container);
     }
 
-    /// How commands run in a container of a pod; one that nobody described gets a bare environment.
-    pub(super) fn container(&self, pod: &Target, name: &str) -> Container {
-        let key = (pod.namespace.clone(), pod.name.clone(), name.to_owned());
-        let containers = self.containers.lock().unwrap_or_else(PoisonError::into_inner);
-        containers.get(&key).cloned().unwrap_or_else(|| Container::new(name))
+    /// The container that was described for a pod under this name.
+    pub(super) fn described(&self, namespace: &str, pod: &str, name: &str) -> Option<Container> {
+        let key = (namespace.to_owned(), pod.to_owned(), name.to_owned());
+        self.containers.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+    }
+
+    /// Adds an object, with an identity of its own.
+    pub(super) fn add(&self, key: Key, mut object: Value) {
+        object["metadata"]["uid"] = json!(self.uid());
+        object["metadata"]["creationTimestamp"] = json!(self.now());
+        self.store().put(key, object);
+    }
+
+    /// Removes an object; with a pod, its processes end.
+    pub(super) fn remove(&self, key: &Key) {
+        let removed = self.store().remove(key);
+        if removed.is_some() && key.resource() == ("", "pods") {
+            self.mark.pod(&key.namespace, &key.name).kill();
+        }
     }
 
     pub(super) fn keep_stopped(&self, key: Key, pod: Value) {

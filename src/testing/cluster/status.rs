@@ -2,13 +2,19 @@
 //!
 //! The texts are those of a recorded API server; clients match on them.
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
 use serde::Serialize;
 
+/// The body of an answer, which may come little by little.
+pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
+
 /// What the server answers.
-pub(super) type Reply = Response<Full<Bytes>>;
+pub(super) type Reply = Response<Body>;
 
 /// A Kubernetes `Status`, its fields in the order in which a server writes them.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -124,6 +130,16 @@ impl Status {
         Self::failure(429, "TooManyRequests", message).about(details)
     }
 
+    pub(super) fn unavailable() -> Self {
+        let message = "the server is currently unable to handle the request";
+        Self::failure(503, "ServiceUnavailable", message).about(Details::default())
+    }
+
+    /// What was asked for is forgotten.
+    pub(super) fn expired(message: impl Into<String>) -> Self {
+        Self::failure(410, "Expired", message)
+    }
+
     pub(super) fn internal(what: &str) -> Self {
         let cause = Cause { message: what.to_owned(), ..Cause::default() };
         let details = Details { causes: vec![cause], ..Details::default() };
@@ -178,16 +194,23 @@ pub(super) fn page_not_found() -> Reply {
     with_type(404, "text/plain; charset=utf-8", "404 page not found\n".to_owned())
 }
 
+/// An answer of JSON lines that come when there is something to tell.
+pub(super) fn stream(body: Body) -> Reply {
+    let mut reply = with_type(200, "application/json", String::new());
+    *reply.body_mut() = body;
+    reply
+}
+
 /// An answer without a body.
 pub(super) fn empty(code: u16) -> Reply {
-    let mut reply = Response::new(Full::new(Bytes::new()));
+    let mut reply = Response::new(Full::new(Bytes::new()).boxed_unsync());
     *reply.status_mut() = StatusCode::from_u16(code).expect("a code of three digits");
     reply
 }
 
 fn with_type(code: u16, content_type: &'static str, text: String) -> Reply {
     let mut reply = empty(code);
-    *reply.body_mut() = Full::new(Bytes::from(text));
+    *reply.body_mut() = Full::new(Bytes::from(text)).boxed_unsync();
     reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     reply
 }

@@ -42,6 +42,11 @@ impl Target {
         Some(target)
     }
 
+    /// True for commands in containers.
+    pub(super) fn is_exec(&self) -> bool {
+        (self.resource.as_str(), self.subresource.as_str()) == ("pods", "exec")
+    }
+
     /// The resource as access rules name it.
     pub(super) fn full_resource(&self) -> String {
         if self.subresource.is_empty() {

@@ -1,4 +1,4 @@
-//! What the cluster does not accept. Only names and Secrets are checked; a real server knows far more rules.
+//! What the cluster does not accept. Only names, Secrets and a little of Jobs are checked; a real server knows far more rules.
 
 use serde_json::{Value, json};
 
@@ -11,9 +11,23 @@ const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower ca
 
 /// Adds what a type has by default.
 pub(super) fn complete(kind: &Kind, object: &mut Value) {
-    if kind.kind != "Secret" || !kind.group.is_empty() {
-        return;
+    match (kind.group.as_str(), kind.kind.as_str()) {
+        ("", "Secret") => complete_secret(object),
+        ("", "Pod") => complete_pod(object),
+        _ => {}
     }
+}
+
+fn complete_pod(pod: &mut Value) {
+    if !pod["spec"].is_object() {
+        pod["spec"] = json!({});
+    }
+    if pod["spec"]["restartPolicy"].is_null() {
+        pod["spec"]["restartPolicy"] = json!("Always");
+    }
+}
+
+fn complete_secret(object: &mut Value) {
     if object["type"].as_str().unwrap_or_default().is_empty() {
         object["type"] = json!("Opaque");
     }
@@ -34,6 +48,9 @@ pub(super) fn check(kind: &Kind, old: Option<&Value>, new: &Value) -> Result<(),
     if kind.kind == "Secret" && kind.group.is_empty() {
         check_secret(old, new, &mut causes);
     }
+    if kind.kind == "Job" && old.is_none() {
+        check_job(new, &mut causes);
+    }
     if causes.is_empty() { Ok(()) } else { Err(refusal(kind, name, causes)) }
 }
 
@@ -50,6 +67,15 @@ fn check_secret(old: Option<&Value>, new: &Value, causes: &mut Vec<Cause>) {
     for key in required.iter().filter(|key| new["data"].get(**key).is_none()) {
         let message = "Required value".to_owned();
         causes.push(Cause { reason: "FieldValueRequired", message, field: format!("data[{key}]") });
+    }
+}
+
+fn check_job(new: &Value, causes: &mut Vec<Cause>) {
+    let policy = new.pointer("/spec/template/spec/restartPolicy").and_then(Value::as_str);
+    if !policy.is_some_and(|policy| ["OnFailure", "Never"].contains(&policy)) {
+        let message = "Required value: valid values: \"OnFailure\", \"Never\"".to_owned();
+        let field = "spec.template.spec.restartPolicy".to_owned();
+        causes.push(Cause { reason: "FieldValueRequired", message, field });
     }
 }
 

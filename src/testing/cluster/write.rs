@@ -12,6 +12,12 @@ impl Call<'_> {
     pub(super) fn author<'a>(&'a self, api_version: &'a str) -> Author<'a> {
         Author { manager: &self.manager, api_version, time: self.state.now() }
     }
+
+    /// The answer to a change that is for another state of the object.
+    pub(super) fn conflict(&self, why: &str) -> Status {
+        let message = format!("Operation cannot be fulfilled on {} \"{}\": {why}", qualified(self), self.target.name);
+        Status::failure(409, "Conflict", message).about(self.details())
+    }
 }
 
 pub(super) fn create(call: &Call<'_>) -> Result<Reply, Status> {
@@ -46,6 +52,9 @@ pub(super) fn insert(call: &Call<'_>, mut object: Value) -> Result<Value, Status
     object["metadata"]["creationTimestamp"] = json!(call.state.now());
     if has_generation(call) {
         object["metadata"]["generation"] = json!(1);
+    }
+    if call.kind.plural == "pods" {
+        object["status"] = json!({ "phase": "Pending" });
     }
     Ok(if call.is_rehearsal() { object } else { call.state.store().put(key, object) })
 }
@@ -122,8 +131,7 @@ fn check_precondition(call: &Call<'_>, old: &Value, new: &Value) -> Result<(), S
     } else {
         return Ok(());
     };
-    let message = format!("Operation cannot be fulfilled on {} \"{}\": {why}", qualified(call), call.target.name);
-    Err(Status::failure(409, "Conflict", message).about(call.details()))
+    Err(call.conflict(&why))
 }
 
 /// Checks an object that came with a request against its path, and gives it its full name and type.

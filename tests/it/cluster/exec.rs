@@ -118,6 +118,7 @@ async fn replay(name: &str) -> Heard {
     replay.speak(&mut session).await;
     let heard = session.hear().await;
     replay.assert_same(protocol.as_deref(), &heard);
+    super::traces::replayed(name);
     heard
 }
 
@@ -129,10 +130,12 @@ async fn replay_refusal(name: &str) {
     assert_eq!(handshake["status"], refused.code, "{name}");
     assert_eq!(handshake["headers"]["content-type"].as_str(), refused.content_type.as_deref(), "{name}");
     assert_eq!(handshake["body"].as_str().unwrap_or(""), refused.body, "{name}");
+    super::traces::replayed(name);
 }
 
 macro_rules! replays {
-    ($replay:ident: $($test:ident $name:literal,)*) => {
+    ($list:ident by $replay:ident: $($test:ident $name:literal,)*) => {
+        pub(crate) const $list: &[fn()] = &[$($test),*];
         $(#[tokio::test]
         async fn $test() {
             let _ = $replay($name).await;
@@ -140,7 +143,7 @@ macro_rules! replays {
     };
 }
 
-replays! { replay:
+replays! { SESSIONS by replay:
     success "exec-ok",
     success_without_stderr "exec-ok-no-stderr",
     success_in_v4 "exec-v4-only",
@@ -156,7 +159,7 @@ replays! { replay:
     open_stdin_keeps_the_session "exec-stdin-never-closed",
 }
 
-replays! { replay_refusal:
+replays! { REFUSALS by replay_refusal:
     forbidden "exec-forbidden",
     no_such_pod "exec-no-such-pod",
     no_such_container "exec-no-such-container",
@@ -175,6 +178,7 @@ async fn a_command_that_does_not_exist() {
     assert!(status.starts_with(begin), "{status}");
     assert!(status.ends_with(r#"}]},"code":500}"#), "{status}");
     assert_eq!((heard.frames.len(), heard.end), (2, End::Closed(1000)));
+    super::traces::replayed("exec-command-not-found");
 }
 
 /// Replays a session that is killed by `kill` after some ticks: only their number differs.
@@ -190,6 +194,7 @@ async fn replay_killed(name: &str, kill: impl FnOnce(&Replay)) {
     assert!(heard.text(STDOUT).split_terminator('\n').all(|line| line == "tick"));
     assert_eq!(heard.frames.last().unwrap().0, STATUS);
     assert_eq!(heard.end, End::Closed(1000));
+    super::traces::replayed(name);
 }
 
 #[tokio::test]
@@ -205,6 +210,10 @@ async fn a_process_is_killed_midway() {
 async fn a_pod_is_deleted_midway() {
     replay_killed("exec-pod-deleted-midway", |replay| replay.cluster.delete_pod("sf", "victim")).await;
 }
+
+/// The other tests of this file that replay recordings.
+pub(crate) const OTHERS: &[fn()] =
+    &[a_command_that_does_not_exist, a_process_is_killed_midway, a_pod_is_deleted_midway];
 
 #[tokio::test]
 async fn stopping_ends_all_processes() {

@@ -85,6 +85,37 @@ async fn a_lost_connection() {
 }
 
 #[tokio::test]
+async fn a_fault_beyond_the_end_is_none() {
+    let far = 10_000_000;
+    let faults = [
+        Fault::CutThenSuccess(far),
+        Fault::CutWithoutStatus(far),
+        Fault::Lose { after: far, bytes: 1 },
+        Fault::Stall(far),
+        Fault::Kill(far),
+        Fault::Disconnect(far),
+        Fault::LoseStdin(far),
+        Fault::Delay { after: far, millis: 3_600_000 },
+    ];
+    for fault in faults {
+        let heard = run(&faulty(fault), DUMP).await;
+        assert!(heard.channel(1) == dump(), "{fault:?}");
+        assert_eq!((heard.text(3).as_str(), heard.end), (SUCCESS, End::Closed(1000)), "{fault:?}");
+    }
+}
+
+/// The process ends long before its output has arrived.
+#[tokio::test]
+async fn a_slow_network() {
+    let begin = std::time::Instant::now();
+    let heard = struck(Fault::Delay { after: 100_000, millis: 40 }).await;
+    assert!(heard.channel(1) == dump());
+    assert_eq!((heard.text(3).as_str(), heard.end), (SUCCESS, End::Closed(1000)));
+    let frames = dump().len().div_ceil(32 * 1024) as u64 - 4;
+    assert!(begin.elapsed().as_millis() >= u128::from(frames * 40), "nothing was slow");
+}
+
+#[tokio::test]
 async fn endless_stderr() {
     let cluster = faulty(Fault::EndlessStderr);
     let mut session = Session::sh(&cluster, "seq 1 3", &[V5]).await.unwrap();

@@ -3,9 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "whatever fails here, fails its test")]
 
+mod containers;
 mod exec;
 mod faults;
+mod jobs;
+mod pods;
+mod requests;
 mod rest;
+mod roles;
+mod traces;
+mod watch;
 mod wire;
 
 use std::path::Path;

@@ -22,16 +22,18 @@ pub(crate) async fn client(cluster: &Cluster, token: &str) -> Client {
 
 async fn client_of(kubeconfig: &str) -> Client {
     let kubeconfig = Kubeconfig::from_yaml(kubeconfig).unwrap();
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    // The tests are to see each answer, also those that a client is asked to try again.
+    config.default_retry = false;
     Client::try_from(config).unwrap()
 }
 
 /// An answer: its code, its content type and its body.
 #[derive(Debug, PartialEq)]
-struct Answer {
-    code: u16,
+pub(crate) struct Answer {
+    pub(crate) code: u16,
     content_type: String,
-    body: Value,
+    pub(crate) body: Value,
 }
 
 impl Answer {
@@ -55,6 +57,12 @@ fn masked_field((name, value): (&String, &Value)) -> (String, Value) {
     let given = !value.is_null() && value != "";
     let hidden = VOLATILE.contains(&name.as_str()) && given;
     (name.clone(), if hidden { json!("masked") } else { masked(value) })
+}
+
+/// Sends a request with a body of JSON, or none, and reads the answer to its end.
+pub(crate) async fn ask(client: &Client, method: &str, path: &str, body: &Value) -> Answer {
+    let content_type = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+    send(client, method, path, content_type, body).await
 }
 
 async fn send(client: &Client, method: &str, path: &str, content_type: &str, body: &Value) -> Answer {
@@ -96,6 +104,7 @@ async fn replay_with(client: &Client, name: &str, secret: Option<&str>) -> Value
     let whole = answer.body.clone();
     let answer = Answer { body: masked(&answer.body), ..answer };
     assert_eq!(answer, Answer::recorded(&trace), "{name}");
+    super::traces::replayed(name);
     whole
 }
 
@@ -156,6 +165,27 @@ async fn who_has_no_right_is_refused() {
     let stranger = client_of(&wrong).await;
     let answer = send(&stranger, "GET", "/version", "application/json", &Value::Null).await;
     assert_eq!(answer, Answer::recorded(&trace("unauthorized")));
+    super::traces::replayed("unauthorized");
+}
+
+/// An expired token is no token; what it began goes on.
+#[tokio::test]
+async fn tokens_expire() {
+    let cluster = Cluster::start(|setup| {
+        describe(setup);
+        setup.pod("sf", "mariadb-0", [Container::new("mariadb")]);
+    });
+    let client = client(&cluster, "admin").await;
+    let mut session = Session::sh(&cluster, "read line; echo $line", &[V5]).await.unwrap();
+    session.next().await.unwrap();
+    cluster.expire_token("admin");
+    let answer = send(&client, "GET", "/version", "application/json", &Value::Null).await;
+    assert_eq!(answer, Answer::recorded(&trace("unauthorized")));
+    assert_eq!(Session::sh(&cluster, "true", &[V5]).await.err().map(|refused| refused.code), Some(401));
+    session.send(0, b"still here\n").await;
+    assert_eq!(session.hear().await.text(1), "still here\n");
+    cluster.renew_token("admin");
+    replay(&client, "version").await;
 }
 
 /// The recordings follow one secret through its life; of its contents they tell only where they differ.
@@ -231,6 +261,16 @@ async fn pods_follow_the_scale() {
     assert_eq!(after[1]["metadata"]["name"], "mariadb-1");
 }
 
+/// The tests of this file that replay recordings.
+pub(crate) const REPLAYS: &[fn()] = &[
+    objects_are_read,
+    the_cluster_describes_itself,
+    who_has_no_right_is_refused,
+    a_secret_lives,
+    a_workload_is_scaled,
+    long_lists_come_in_parts,
+];
+
 fn secret(name: &str) -> Value {
     let metadata = json!({ "name": name, "namespace": "sf" });
     json!({ "kind": "Secret", "apiVersion": "v1", "metadata": metadata, "type": "Opaque" })
@@ -281,10 +321,13 @@ async fn bad_requests_are_refused_and_harm_nothing() {
         ("PATCH", one, apply, json!({ "metadata": {} })),
         ("PATCH", one, "application/json-patch+json", json!([])),
         ("POST", one, plain, json!({})),
-        ("DELETE", secrets, plain, Value::Null),
+        ("DELETE", "/api/v1/namespaces", plain, Value::Null),
+        ("DELETE", one, plain, json!({ "preconditions": { "uid": "other" } })),
+        ("DELETE", one, plain, json!({ "preconditions": { "resourceVersion": "0" } })),
         ("GET", "/api/v1/namespaces/sf/secrets?continue=odd", plain, Value::Null),
         ("GET", "/api/v1/namespaces/sf/secrets?labelSelector=%3D", plain, Value::Null),
-        ("GET", "/api/v1/namespaces/sf/secrets?watch=true", plain, Value::Null),
+        ("GET", "/api/v1/namespaces/sf/secrets?watch=true&resourceVersion=odd", plain, Value::Null),
+        ("POST", "/apis/batch/v1/namespaces/sf/jobs", plain, json!({ "metadata": { "name": "a" } })),
         ("GET", "/api/v1/namespaces/sf/pods/mariadb-0/exec?command=true&stdout=true", plain, Value::Null),
         ("GET", "/api/v1/namespaces/sf/pods/mariadb-0/exec?command=true", plain, Value::Null),
         ("GET", "/api/v1/namespaces/sf/pods/mariadb-0/exec?stdout=true", plain, Value::Null),

@@ -78,6 +78,13 @@ async fn connect(cluster: &Cluster) -> TlsStream<TcpStream> {
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
 }
 
+/// The path of a session with all three streams.
+fn exec_path(pod: &str, container: &str, command: &[&str]) -> String {
+    let escaped = |word: &&str| word.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+    let command: String = command.iter().map(|word| format!("command={}&", escaped(word))).collect();
+    format!("/api/v1/namespaces/sf/pods/{pod}/exec?{command}container={container}&stdin=true&stdout=true&stderr=true")
+}
+
 impl Session {
     /// Opens a session with a path and query as they were recorded.
     pub(crate) async fn open(cluster: &Cluster, token: &str, path: &str, offered: &[&str]) -> Result<Self, Refused> {
@@ -108,12 +115,13 @@ impl Session {
 
     /// Runs a command of a shell in the container `mariadb`, with all three streams.
     pub(crate) async fn sh(cluster: &Cluster, script: &str, offered: &[&str]) -> Result<Self, Refused> {
-        let script: String = script.bytes().map(|byte| format!("%{byte:02x}")).collect();
-        let path = format!(
-            "/api/v1/namespaces/sf/pods/mariadb-0/exec?command=sh&command=-c&command={script}\
-             &container=mariadb&stdin=true&stdout=true&stderr=true"
-        );
+        let path = exec_path("mariadb-0", "mariadb", &["sh", "-c", script]);
         Self::open(cluster, "admin", &path, offered).await
+    }
+
+    /// Runs a command in any container, as `admin`.
+    pub(crate) async fn run(cluster: &Cluster, pod: &str, container: &str, command: &[&str]) -> Result<Self, Refused> {
+        Self::open(cluster, "admin", &exec_path(pod, container, command), &[V5]).await
     }
 
     pub(crate) async fn send(&mut self, channel: u8, bytes: &[u8]) {

@@ -4,7 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use super::protocol::Dialects;
 
-/// One way to go wrong. Bytes are those of standard output, unless it says otherwise.
+/// One way to go wrong. Bytes are those of standard output, unless it says otherwise; when there are fewer of them,
+/// nothing happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// After this many bytes the rest is lost, and the status is `Success` none the less.
@@ -30,6 +31,13 @@ pub enum Fault {
     Kill(u64),
     /// After this many bytes the connection is gone, without a word.
     Disconnect(u64),
+    /// After this many bytes, each frame takes this long: a slow network.
+    Delay {
+        /// How many bytes arrive before.
+        after: u64,
+        /// How long a frame takes then.
+        millis: u64,
+    },
     /// After this many bytes of standard input the rest of it is lost; its end is not.
     LoseStdin(u64),
     /// The session is refused with this HTTP code: 403, 429, and 500 for all others.

@@ -22,6 +22,7 @@ use self::faults::Fault;
 use self::options::Options;
 use self::protocol::{Dialects, Protocol};
 use self::session::Session;
+use super::images;
 use super::state::State;
 use super::status::{Details, Reply, Status, empty};
 use super::target::{Query, Target};
@@ -38,6 +39,7 @@ fn open(state: &State, target: &Target, query: &Query, mut request: Request<Inco
     let pod = state.pod(&target.namespace, &target.name);
     let pod = pod.ok_or_else(|| Status::not_found(Details::of("", "pods", &target.name)))?;
     let options = Options::parse(query, target, &pod)?;
+    state.journal.add_session(&target.name, &options.container, &options.command);
     let fault = state.faults.take(&options.container, &options.command);
     if let Some(Fault::Refuse(code)) = fault {
         return Err(refusal(code, &target.name));
@@ -48,7 +50,7 @@ fn open(state: &State, target: &Target, query: &Query, mut request: Request<Inco
         return Ok(empty(403));
     };
     let session = Session {
-        container: state.container(target, &options.container),
+        container: images::container(state, &pod, &options.container),
         mark: state.mark.pod(&target.namespace, &target.name),
         id: state.hex(32),
         options,

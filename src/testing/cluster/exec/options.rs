@@ -31,7 +31,20 @@ impl Options {
         if options.command.is_empty() {
             return Err(Status::bad_request("you must specify command for the container"));
         }
+        check_phase(&options.container, target, pod)?;
         Ok(options)
+    }
+}
+
+/// Nothing runs in a pod that waits or has ended. What a cluster says then was not recorded; clients do not depend
+/// on it.
+fn check_phase(container: &str, target: &Target, pod: &Value) -> Result<(), Status> {
+    match pod["status"]["phase"].as_str() {
+        Some("Pending") => Err(Status::bad_request(format!("pod {} does not have a host assigned", target.name))),
+        Some("Succeeded" | "Failed") => {
+            Err(Status::internal(&format!("unable to upgrade connection: container not found (\"{container}\")")))
+        }
+        _ => Ok(()),
     }
 }
 

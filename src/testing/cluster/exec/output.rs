@@ -1,5 +1,7 @@
 //! What a session says, frame by frame, and where its fault strikes.
 
+use std::time::Duration;
+
 use bytes::{Buf, Bytes};
 use futures_util::SinkExt;
 use futures_util::stream::SplitSink;
@@ -35,6 +37,8 @@ pub(super) struct Output {
     left: Option<u64>,
     /// How many of the next bytes of standard output are lost.
     lose: u64,
+    /// After how many bytes of standard output each frame of it takes how long.
+    delay: Option<(u64, Duration)>,
 }
 
 impl Output {
@@ -45,7 +49,11 @@ impl Output {
             Some(Fault::Lose { after, bytes }) if bytes > 0 => (Some(after), bytes),
             _ => (None, 0),
         };
-        Self { sink, protocol, left, lose }
+        let delay = match fault {
+            Some(Fault::Delay { after, millis }) => Some((after, Duration::from_millis(millis))),
+            _ => None,
+        };
+        Self { sink, protocol, left, lose, delay }
     }
 
     /// The first frame, by which a client sees that the session stands: an empty one on the lowest channel.
@@ -67,6 +75,7 @@ impl Output {
             return self.frame(channel, &bytes).await;
         }
         while !bytes.is_empty() {
+            self.wait(bytes.len()).await;
             let passed = self.left.map_or(bytes.len(), |left| count(left).min(bytes.len()));
             let piece = bytes.split_to(passed);
             if !piece.is_empty() && self.frame(channel, &piece).await == Next::Gone {
@@ -79,6 +88,15 @@ impl Output {
             self.swallow(&mut bytes);
         }
         Next::Go
+    }
+
+    /// Takes the time that a slow network takes for these many bytes.
+    async fn wait(&mut self, bytes: usize) {
+        match &mut self.delay {
+            Some((after @ 1.., _)) => *after = after.saturating_sub(bytes as u64),
+            Some((0, time)) => tokio::time::sleep(*time).await,
+            None => {}
+        }
     }
 
     /// True once the fault's place is reached, unless all that it does is to lose bytes.

@@ -1,8 +1,7 @@
 //! The process of a session.
 
 use std::io;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 
 use bytes::{Bytes, BytesMut};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -12,7 +11,9 @@ use tokio::sync::mpsc;
 
 use super::options::Options;
 use super::output::{STDERR, STDOUT};
-use crate::testing::cluster::container::{Container, Mark};
+use crate::testing::cluster::container::Container;
+use crate::testing::cluster::mark::Mark;
+use crate::testing::cluster::pods::exit_code;
 
 /// The most bytes of one frame, as the kubelet has it.
 const FRAME: usize = 32 * 1024;
@@ -32,7 +33,7 @@ impl Process {
     /// Starts the command. Outputs that nobody asked for are thrown away.
     pub(super) fn start(options: &Options, container: &Container, mark: &Mark) -> io::Result<Self> {
         let pipe = |wanted: bool| if wanted { Stdio::piped() } else { Stdio::null() };
-        let mut command = container.command(mark, &options.command[0], &options.command[1..]);
+        let mut command = container.command(mark, &options.command[0], &options.command[1..])?;
         command.stdin(pipe(options.stdin)).stdout(pipe(options.stdout)).stderr(pipe(options.stderr));
         let mut child = command.spawn()?;
         // One frame at a time: a client that does not read holds the process up, as in a cluster.
@@ -58,8 +59,7 @@ impl Process {
 
     /// Waits for the end of the process; a signal counts as 128 and its number.
     pub(super) async fn exit_code(&mut self) -> i32 {
-        let code = |status: ExitStatus| status.code().or(status.signal().map(|signal| 128 + signal));
-        self.child.wait().await.ok().and_then(code).unwrap_or(-1)
+        self.child.wait().await.map_or(-1, exit_code)
     }
 }
 

@@ -13,7 +13,8 @@ use super::options::Options;
 use super::output::{Next, Output, STDERR};
 use super::process::{Process, why_not_started};
 use super::protocol::Protocol;
-use crate::testing::cluster::container::{Container, Mark};
+use crate::testing::cluster::container::Container;
+use crate::testing::cluster::mark::Mark;
 use crate::testing::cluster::status::Status;
 
 /// How long a session waits for the client's answer to its end.
