@@ -123,7 +123,8 @@ fn needs(planned: &Planned) -> Option<(&PodPlace, Vec<&'static [&'static str]>)>
         Take::Command(pod, ..) => (pod, vec![]),
         Take::Folder(pod, _) => (pod, vec![&["tar"]]),
         Take::Database(pod, _) => (pod, vec![&["mariadb-dump", "mysqldump"], &["mariadb", "mysql"]]),
-        Take::ZuulKeys(pod) => (pod, vec![&["zuul-admin"]]),
+        Take::ZuulKeys(_, Some(_)) => return None,
+        Take::ZuulKeys(pod, None) => (pod, vec![&["zuul-admin"]]),
     })
 }
 

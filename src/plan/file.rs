@@ -45,6 +45,7 @@ struct FileTable {
     cr: Option<PathBuf>,
     with: Vec<String>,
     configmaps: bool,
+    helper_pod: bool,
     silence: Option<Span>,
     timeout: Option<Span>,
     attempts: Option<u32>,
@@ -132,7 +133,7 @@ impl FilePlan {
             namespace: table.namespace,
             software_factory,
             cr: table.cr.map(relative),
-            wishes: Wishes { config_maps: table.configmaps, with: table.with, bounds },
+            wishes: Wishes { config_maps: table.configmaps, helper_pod: table.helper_pod, with: table.with, bounds },
             streams: table.stream.into_iter().map(|stream| (line(stream.span().end), stream.into_inner())).collect(),
             path: name,
         })
@@ -210,7 +211,7 @@ impl StreamTable {
         match &self.mariadb {
             Some(name) if database::is_name(name) => Ok(Take::Database(pod, name.clone())),
             Some(name) => Err(format!("`{name}` cannot be the name of a database here: letters, digits, `_` and `-` only")),
-            None => Ok(Take::ZuulKeys(pod)),
+            None => Ok(Take::ZuulKeys(pod, None)),
         }
     }
 

@@ -18,8 +18,8 @@ impl Plan {
             let (namespace, needed) = match &stream.take {
                 Take::Objects(query) => (&query.namespace, of_query(query)),
                 Take::Command(pod, ..) | Take::Folder(pod, _) | Take::Database(pod, _) => (&pod.namespace, of_pod(pod)),
-                Take::ZuulKeys(pod) => {
-                    let mut needed = of_pod(pod);
+                Take::ZuulKeys(pod, helper) => {
+                    let mut needed = if helper.is_some() { of_helper() } else { of_pod(pod) };
                     needed.push(Permission::new("get", "", "secrets", Some(zuul_keys::PASSWORD)));
                     (&pod.namespace, needed)
                 }
@@ -64,6 +64,13 @@ fn of_pod(pod: &PodPlace) -> Vec<Permission> {
         }
     }
     needed
+}
+
+/// What making a pod, running a command in it and removing it takes.
+fn of_helper() -> Vec<Permission> {
+    let of_pods = ["get", "create", "delete"].map(|verb| Permission::new(verb, "", "pods", None));
+    let of_exec = ["get", "create"].map(|verb| Permission::new(verb, "", "pods/exec", None));
+    of_pods.into_iter().chain(of_exec).collect()
 }
 
 /// A Role that grants these permissions and no more.

@@ -9,7 +9,7 @@ use crate::pipeline::profile::Profile;
 use crate::source::cluster::Take;
 use crate::source::objects::{IfAbsent, Query, Wanted, Which};
 use crate::source::pod::{Bounds, PodCommand};
-use crate::source::zuul_keys;
+use crate::source::{helper_pod, zuul_keys};
 
 /// Secrets that the operator makes, and what it means if one is not there. Which of them there are depends on the
 /// version of the operator.
@@ -66,6 +66,8 @@ const NEVER: [(&str, &str); 5] = [
 pub struct Wishes {
     /// Takes generated `ConfigMap`s too.
     pub config_maps: bool,
+    /// Exports keys in a pod of their own.
+    pub helper_pod: bool,
     /// Optional streams by name; `all` is all of them.
     pub with: Vec<String>,
     /// Bounds of all streams.
@@ -182,6 +184,7 @@ fn services(found: &Found, wishes: &Wishes) -> Vec<Service> {
     let bounds = wishes.bounds.clone();
     let quick = Bounds { timeout: zuul_keys::TIMEOUT.min(bounds.timeout), ..bounds.clone() };
     let scheduler = pod("zuul-scheduler", "zuul-scheduler");
+    let helper = wishes.helper_pod.then(|| found.statefulset("zuul-scheduler").map(helper_pod::spec)).flatten();
     let builder = || pod("nodepool-builder", "nodepool-builder");
     let builder_home = mount("nodepool-builder", "nodepool-builder", "nodepool-builder", "/var/lib/nodepool");
     let zookeeper = || pod("zookeeper", "zookeeper");
@@ -203,7 +206,7 @@ fn services(found: &Found, wishes: &Wishes) -> Vec<Service> {
         Service {
             bounds: quick.clone(),
             profile: Profile::Dump,
-            ..service("keys", "zuul-scheduler", Take::ZuulKeys(scheduler), "the private keys of projects and tenants")
+            ..service("keys", "zuul-scheduler", Take::ZuulKeys(scheduler, helper), "the private keys of projects and tenants")
         },
         service(
             "zookeeper",

@@ -1,5 +1,8 @@
 //! Streams out of a cluster.
 
+use serde_json::Value;
+
+use super::helper_pod::HelperPod;
 use super::objects::{self, Query};
 use super::pod::{self, Bounds, PodCommand, Run};
 use super::retry::retry;
@@ -21,8 +24,8 @@ pub enum Take {
     Folder(PodPlace, String),
     /// A database of MariaDB or MySQL, by its name.
     Database(PodPlace, String),
-    /// Zuul's keys.
-    ZuulKeys(PodPlace),
+    /// Zuul's keys; in a helper pod with this specification, if there is one.
+    ZuulKeys(PodPlace, Option<Value>),
 }
 
 /// A stream out of a cluster.
@@ -49,7 +52,7 @@ impl Take {
             },
             Self::Command(pod, command, _) => command_origin(pod, command.line()),
             Self::Database(pod, name) => command_origin(pod, format!("mariadb-dump {name}")),
-            Self::ZuulKeys(pod) => command_origin(pod, zuul_keys::command().line()),
+            Self::ZuulKeys(pod, _) => command_origin(pod, zuul_keys::command().line()),
         }
     }
 
@@ -57,7 +60,7 @@ impl Take {
     pub fn place(&self) -> String {
         match self {
             Self::Objects(query) => query.namespace.clone(),
-            Self::Command(pod, ..) | Self::Folder(pod, _) | Self::Database(pod, _) | Self::ZuulKeys(pod) => {
+            Self::Command(pod, ..) | Self::Folder(pod, _) | Self::Database(pod, _) | Self::ZuulKeys(pod, _) => {
                 pod.to_string()
             }
         }
@@ -71,7 +74,7 @@ impl Take {
     /// The best proof that it can have.
     pub fn best_proof(&self) -> Proof {
         match self {
-            Self::Objects(_) | Self::Database(..) | Self::ZuulKeys(_) | Self::Command(_, _, Some(_)) => Proof::P3,
+            Self::Objects(_) | Self::Database(..) | Self::ZuulKeys(..) | Self::Command(_, _, Some(_)) => Proof::P3,
             Self::Command(_, _, None) | Self::Folder(..) => Proof::P2,
         }
     }
@@ -103,7 +106,12 @@ fn attempt(stream: &ClusterStream, env: &Env, lanes: &mut Lanes) -> Result<Verdi
         Take::Database(pod, name) => {
             database::take(&run(pod, &database::command(name)), name, &mut || env.random(), lanes)
         }
-        Take::ZuulKeys(pod) => zuul_keys::take(&run(pod, &zuul_keys::command()), &env.random(), lanes),
+        Take::ZuulKeys(pod, helper) => {
+            let helper = helper.as_ref().map(|spec| HelperPod::start(&stream.place, &pod.namespace, spec, env, lanes));
+            let helper = helper.transpose()?;
+            let pod = helper.as_ref().map_or(pod, |helper| &helper.pod);
+            zuul_keys::take(&run(pod, &zuul_keys::command()), &env.random(), lanes)
+        }
     }
 }
 

@@ -6,6 +6,7 @@ pub mod command;
 pub mod database;
 pub mod file;
 pub mod folder;
+pub mod helper_pod;
 mod last_lines;
 mod members;
 pub mod objects;

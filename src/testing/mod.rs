@@ -6,7 +6,11 @@ pub mod cluster;
 pub mod contract;
 pub mod corpus;
 pub mod entropy;
+#[cfg(feature = "testing")]
+pub mod factory;
 pub mod faulty;
 pub mod memory;
 pub mod recording;
+#[cfg(feature = "testing")]
+pub mod services;
 pub mod world;

@@ -33,7 +33,7 @@ pub(super) fn inputs(args: &args::Snapshot, others: bool) -> Result<Vec<Input>, 
             let from = From::Cluster(ClusterStream { place: place.clone(), take, bounds });
             Input { name: planned.name.into_bytes(), from, profile: Some(planned.profile) }
         }));
-    } else if wanted.configmaps || [&wanted.with, &wanted.only, &wanted.skip].iter().any(|names| !names.is_empty()) {
+    } else if wanted.configmaps || wanted.helper_pod || [&wanted.with, &wanted.only, &wanted.skip].iter().any(|names| !names.is_empty()) {
         let text = "--configmaps, --with, --only and --skip are for the plan of a namespace: name one with -n";
         return Err(Error::Usage(text.to_owned()).into());
     }
@@ -60,6 +60,7 @@ pub(super) fn plan(cluster: &args::Cluster, wanted: &args::Plan) -> Result<Plan,
 /// What is said on the command line comes first.
 fn adjust(wishes: &mut Wishes, wanted: &args::Plan) {
     wishes.config_maps |= wanted.configmaps;
+    wishes.helper_pod |= wanted.helper_pod;
     wishes.with.extend(wanted.with.iter().cloned());
     wishes.bounds = bounds(wanted, &wishes.bounds);
 }

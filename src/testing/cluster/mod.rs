@@ -43,6 +43,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use k8s_openapi::ByteString;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
@@ -159,6 +160,27 @@ impl Cluster {
     /// Deletes a pod at once: its processes are killed. A pod of a workload comes back as another one.
     pub fn delete_pod(&self, namespace: &str, name: &str) {
         self.state.remove(&Key::core("pods", namespace, name));
+    }
+
+    /// The object of this type and name (`apiVersion`, `kind` and `metadata` of `like`), if it is there.
+    pub fn object(&self, like: &Value) -> Option<Value> {
+        self.state.store().get(&self.key(like)).cloned()
+    }
+
+    /// Puts an object in place, as somebody with all rights would, or one in the place of another.
+    pub fn put_object(&self, object: Value) {
+        self.state.place(object);
+    }
+
+    /// Removes an object.
+    pub fn remove_object(&self, like: &Value) {
+        self.state.remove(&self.key(like));
+    }
+
+    fn key(&self, like: &Value) -> Key {
+        let kind = self.state.kinds.of_object(like).expect("the type of the object is known to the cluster");
+        let text = |name: &str| like["metadata"][name].as_str().unwrap_or_default();
+        Key::new(kind, text("namespace"), text("name"))
     }
 
     /// How many processes run in a pod.

@@ -1,0 +1,98 @@
+//! Arguments about the cluster, and what is taken out of it.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// Which cluster.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cluster")]
+pub struct Cluster {
+    /// The namespace [default: that of the context].
+    #[arg(short, long)]
+    pub namespace: Option<String>,
+    /// A context of the kubeconfig [default: its current one].
+    #[arg(long)]
+    pub context: Option<String>,
+    /// A kubeconfig [default: $KUBECONFIG, the usual file, or the account of the pod that sfarc runs in].
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// What to take out of the cluster, and how well.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Plan")]
+pub struct Plan {
+    /// Take what this file describes (docs/capture.md) instead of a Software Factory.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The file of the SoftwareFactory resource: stored as it is, and read for the names of Secrets.
+    #[arg(long, value_name = "FILE")]
+    pub cr: Option<PathBuf>,
+    /// Take the ConfigMaps, too, that the operator generates.
+    #[arg(long)]
+    pub configmaps: bool,
+    /// Export Zuul's keys in a pod made for that and removed again, instead of in zuul-scheduler-0.
+    #[arg(long)]
+    pub helper_pod: bool,
+    /// Take an optional stream, too: zookeeper, zookeeper-data, nodepool, known-hosts, logs, or all.
+    #[arg(long, value_name = "STREAM", value_delimiter = ',')]
+    pub with: Vec<String>,
+    /// Take only this stream of the plan.
+    #[arg(long, value_name = "STREAM", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Leave out this stream of the plan.
+    #[arg(long, value_name = "STREAM", value_delimiter = ',')]
+    pub skip: Vec<String>,
+    /// The least proof that is good enough: p0 the command says so, p1 counted, p2 digested, p3 its content checked
+    /// [default: p2].
+    #[arg(long, value_enum)]
+    pub min_proof: Option<MinProof>,
+    /// How long a command may be silent, in seconds [default: 3600].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub silence: Option<u64>,
+    /// How long a stream may take, in seconds [default: 86400].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: Option<u64>,
+    /// How often a stream is tried if the reason of a failure passes [default: 3].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub attempts: Option<u32>,
+}
+
+/// A level of proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MinProof {
+    /// The command says that it succeeded.
+    P0,
+    /// The tail is there and the exit code is real.
+    P1,
+    /// A digest made in the container agrees.
+    P2,
+    /// The content was checked by its own rules.
+    P3,
+}
+
+/// Options of `plan`.
+#[derive(Debug, Args)]
+pub struct ShowPlan {
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: Cluster,
+    /// What to take.
+    #[command(flatten)]
+    pub plan: Plan,
+    /// Print the Role that grants what this plan needs, and no more.
+    #[arg(long)]
+    pub role: bool,
+}
+
+/// Options of `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: Cluster,
+    /// What to take.
+    #[command(flatten)]
+    pub plan: Plan,
+}

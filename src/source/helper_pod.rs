@@ -1,0 +1,141 @@
+//! A pod that exists for one export: made of the scheduler's image and configuration, removed when it is done with.
+//!
+//! Its name must not begin with `zuul-` or `nodepool-` (the operator kills such pods when certificates change), and it
+//! has no label that a Service or the operator looks for. If this program dies, the cluster ends the pod in time.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{SourceError, block_on};
+use crate::env::Env;
+use crate::event::{Event, chain};
+use crate::k8s::exec::ExecError;
+use crate::k8s::{Cluster, ClusterError, Place, PodChoice, PodPlace, Resource, is_running};
+use crate::pipeline::lanes::Lanes;
+
+/// How long the image may take to be there.
+const START_LIMIT: Duration = Duration::from_secs(300);
+const POLL: Duration = Duration::from_millis(500);
+
+/// After this many seconds the cluster ends the pod, whatever became of this program.
+const DEADLINE: u64 = 900;
+
+const CONTAINER: &str = "zuul-admin";
+
+/// The specification of a helper pod, after that of the scheduler.
+pub fn spec(scheduler: &Value) -> Value {
+    let template = &scheduler["spec"]["template"]["spec"];
+    let containers = template["containers"].as_array();
+    let scheduler = containers.into_iter().flatten().find(|container| container["name"] == "zuul-scheduler");
+    let of_scheduler = |field: &str| scheduler.map_or(Value::Null, |container| container[field].clone());
+    let mut spec = json!({
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": DEADLINE,
+        "automountServiceAccountToken": false,
+        "containers": [{
+            "name": CONTAINER,
+            "image": of_scheduler("image"),
+            "command": ["sleep", DEADLINE.to_string()],
+            "env": [{ "name": "HOME", "value": "/var/lib/zuul" }],
+            "securityContext": {
+                "allowPrivilegeEscalation": false,
+                "runAsNonRoot": true,
+                "capabilities": { "drop": ["ALL"] },
+                "seccompProfile": { "type": "RuntimeDefault" },
+            },
+            "volumeMounts": [
+                { "name": "zuul-config", "mountPath": "/etc/zuul", "readOnly": true },
+                { "name": "zookeeper-client-tls", "mountPath": "/tls/client", "readOnly": true },
+                { "name": "home", "mountPath": "/var/lib/zuul" },
+            ],
+        }],
+        "volumes": [
+            { "name": "zuul-config", "secret": { "secretName": "zuul-config" } },
+            { "name": "zookeeper-client-tls", "secret": { "secretName": "zookeeper-client-tls" } },
+            { "name": "home", "emptyDir": {} },
+        ],
+    });
+    // Who it runs as depends on the cluster: as the scheduler does.
+    for field in ["securityContext", "imagePullSecrets", "hostAliases"] {
+        if !template[field].is_null() {
+            spec[field] = template[field].clone();
+        }
+    }
+    spec
+}
+
+/// A running helper pod; its end removes it.
+pub(super) struct HelperPod<'a> {
+    place: &'a Place,
+    env: &'a Env,
+    name: String,
+    pub(super) pod: PodPlace,
+}
+
+impl<'a> HelperPod<'a> {
+    /// Makes the pod and waits until commands can run in it.
+    pub(super) fn start(
+        place: &'a Place,
+        namespace: &str,
+        spec: &Value,
+        env: &'a Env,
+        lanes: &Lanes,
+    ) -> Result<Self, SourceError> {
+        let name = format!("sfarc-keys-{}", env.random::<5>().map(|byte| format!("{byte:02x}")).concat());
+        let pod = PodPlace {
+            namespace: namespace.to_owned(),
+            pod: PodChoice::Named(name.clone()),
+            container: Some(CONTAINER.to_owned()),
+        };
+        // From here on it is removed, also if the answer to its creation gets lost.
+        let helper = Self { place, env, name, pod };
+        block_on(helper.create(spec, lanes))??;
+        Ok(helper)
+    }
+
+    async fn create(&self, spec: &Value, lanes: &Lanes) -> Result<(), SourceError> {
+        let failed = |error: ClusterError| SourceError::from(ExecError::from(error));
+        let object = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": { "name": self.name, "labels": { "app.kubernetes.io/managed-by": "sfarc" } },
+            "spec": spec,
+        });
+        let cluster = Cluster::connect(self.place).await.map_err(failed)?;
+        let pods = Resource::core("pods");
+        cluster.create(&pods, &self.pod.namespace, &object).await.map_err(failed)?;
+        let running = async {
+            loop {
+                match cluster.get(&pods, &self.pod.namespace, &self.name).await.map_err(failed)? {
+                    Some(pod) if is_running(&pod) => return Ok(()),
+                    Some(pod) if pod["status"]["phase"] == "Failed" => {
+                        return Err(SourceError::Moved(format!("the helper pod {} has failed", self.name)));
+                    }
+                    _ if lanes.cancel().is_cancelled() => return Err(SourceError::Interrupted),
+                    _ => tokio::time::sleep(POLL).await,
+                }
+            }
+        };
+        let late = |_| {
+            let seconds = START_LIMIT.as_secs();
+            SourceError::Moved(format!("the helper pod {} does not run after {seconds} seconds", self.name))
+        };
+        tokio::time::timeout(START_LIMIT, running).await.map_err(late)?
+    }
+
+    async fn remove(&self) -> Result<(), ClusterError> {
+        let cluster = Cluster::connect(self.place).await?;
+        cluster.delete(&Resource::core("pods"), &self.pod.namespace, &self.name).await
+    }
+}
+
+impl Drop for HelperPod<'_> {
+    fn drop(&mut self) {
+        if let Ok(Err(error)) = block_on(self.remove()) {
+            let (name, why) = (&self.name, chain(&error));
+            let text = format!("the helper pod {name} was not removed: {why}; the cluster ends it after {DEADLINE} s");
+            self.env.tell(&Event::Warning(&text));
+        }
+    }
+}
