@@ -4,6 +4,7 @@ mod bounds;
 mod capture;
 mod cluster;
 mod common;
+mod content;
 mod contract;
 mod cost;
 mod crash;

@@ -35,10 +35,10 @@ enum State {
     String(u8),
     /// After a backslash in such a string.
     Escape(u8),
-    /// In a name in backquotes.
-    Name,
-    /// After a backquote in such a name: its end, or a doubled one.
-    NameQuote,
+    /// In a name with this quote.
+    Name(u8),
+    /// After that quote in such a name: its end, or a doubled one.
+    NameQuote(u8),
     /// In the line that sets the delimiter.
     Delimiter,
     /// In a block with another delimiter, after so many bytes of a line like [`BLOCK_END`].
@@ -82,7 +82,7 @@ impl Lexer {
         match self.state {
             State::String(_) | State::Escape(_) if in_rows => Open::Value { table: self.statements.table() },
             State::String(_) | State::Escape(_) => Open::Text,
-            State::Name => Open::Name,
+            State::Name(_) => Open::Name,
             State::Delimiter | State::Block(_) => Open::Routine,
             _ if in_rows => Open::Rows { table: self.statements.table() },
             _ if !self.statements.is_between() || !self.word.is_empty() => Open::Statement,
@@ -210,16 +210,16 @@ impl Lexer {
             }
             (State::ConditionalStar, _) => return self.symbols(b"*"),
             (State::Escape(quote), _) => State::String(quote),
-            (State::Name, b'`') => State::NameQuote,
-            (State::Name, _) => {
+            (State::Name(quote), _) if byte == quote => State::NameQuote(quote),
+            (State::Name(quote), _) => {
                 self.letter(byte)?;
-                State::Name
+                State::Name(quote)
             }
-            (State::NameQuote, b'`') => {
+            (State::NameQuote(quote), _) if byte == quote => {
                 self.letter(byte)?;
-                State::Name
+                State::Name(quote)
             }
-            (State::NameQuote, _) => {
+            (State::NameQuote(_), _) => {
                 self.state = State::Code;
                 return self.end_name().map(|()| 0);
             }
@@ -251,11 +251,13 @@ impl Lexer {
                 }
             }
             0..=0x1f | 0x7f => return Err(Fault::Malformed),
+            // As dumps in ANSI mode write names, which are all that is quoted where a name may stand.
+            b'"' if self.statements.listens() && !self.conditional => self.state = State::Name(byte),
             b'\'' | b'"' => {
                 self.token(Token::Text)?;
                 self.state = State::String(byte);
             }
-            b'`' => self.state = State::Name,
+            b'`' => self.state = State::Name(byte),
             b'-' => self.state = State::Dash,
             b'/' => self.state = State::Slash,
             b'*' if self.conditional => self.state = State::ConditionalStar,

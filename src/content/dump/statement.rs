@@ -10,7 +10,7 @@ use super::tables::{TableName, Tables, checked};
 pub(super) enum Token<'a> {
     /// A keyword, a number or a name without quotes.
     Word(&'a [u8]),
-    /// A name in backquotes, without them.
+    /// A quoted name, without its quotes.
     Name(&'a [u8]),
     /// A string.
     Text,

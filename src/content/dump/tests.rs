@@ -48,6 +48,7 @@ fn rows_are_counted() {
             0,
         ),
         ("CREATE TABLE IF NOT EXISTS t;", 0),
+        ("CREATE TABLE \"t\" (a int);INSERT INTO \"t\" (\"a\") VALUES ('\"'),(2);", 2),
         ("CREATE OR REPLACE TABLE t (a int);INSERT INTO t SELECT 1;", 0),
     ] {
         assert_counts(text, &[("t", rows)]);
