@@ -7,6 +7,7 @@
 //! | [`ids`], [`limits`], [`event`], [`env`](mod@env) | names, bounds, facts, the world outside |
 //! | [`format`](mod@format) | bytes to values and back; `format-spec.md` in code |
 //! | [`crypto`] | keys, seals, hashes |
+//! | [`content`] | proofs of what streams hold: dumps, JSON, Zuul's keys |
 //! | [`chunk`] | cutting streams by content |
 //! | [`tar`] | folders as pax streams, and safely back |
 //! | [`backend`] | objects in, objects out |

@@ -10,7 +10,7 @@ use toml::Spanned;
 use self::values::{Command, Size, Span, parse_resource};
 use super::software_factory::Wishes;
 use super::{PlanError, Planned};
-use crate::content::Check;
+use crate::content::Expected;
 use crate::format::manifest::Proof;
 use crate::k8s::{PodChoice, PodPlace};
 use crate::pipeline::profile::Profile;
@@ -201,9 +201,9 @@ impl StreamTable {
         }
         let pod = self.pod(namespace)?;
         if let Some(command) = &self.command {
-            let unknown = |name: &String| format!("no check is called `{name}`; there are {}", Check::NAMES.join(", "));
-            let check = self.verify.as_ref().map(|name| Check::named(name).ok_or_else(|| unknown(name))).transpose()?;
-            return Ok(Take::Command(pod, command.clone().into(), check));
+            let unknown = |name: &String| format!("no check is called `{name}`; there are {}", Expected::NAMES.join(", "));
+            let expected = self.verify.as_ref().map(|name| Expected::named(name).ok_or_else(|| unknown(name))).transpose()?;
+            return Ok(Take::Command(pod, command.clone().into(), expected));
         }
         if let Some(path) = &self.path {
             return Ok(Take::Folder(pod, path.clone()));

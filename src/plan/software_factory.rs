@@ -3,7 +3,7 @@
 use super::custom_resource::CustomResource;
 use super::discovery::{Found, OWNER, software_factories};
 use super::{LeftOut, Plan, PlanError, Planned};
-use crate::content::Check;
+use crate::content::Expected;
 use crate::k8s::{PodChoice, PodPlace, Resource};
 use crate::pipeline::profile::Profile;
 use crate::source::cluster::Take;
@@ -225,7 +225,7 @@ fn services(found: &Found, wishes: &Wishes) -> Vec<Service> {
             ..service(
                 "nodepool",
                 "nodepool-builder",
-                Take::Command(builder(), shell("exec nodepool export-image-data /dev/stdout".to_owned()), Check::named("json")),
+                Take::Command(builder(), shell("exec nodepool export-image-data /dev/stdout".to_owned()), Some(Expected::Json)),
                 "which images nodepool has built and uploaded",
             )
         },

@@ -7,7 +7,7 @@ use super::objects::{self, Query};
 use super::pod::{self, Bounds, PodCommand, Run};
 use super::retry::retry;
 use super::{SourceError, Verdict, database, pod_folder, zuul_keys};
-use crate::content::Check;
+use crate::content::{Check, Expected, Facts};
 use crate::env::Env;
 use crate::format::manifest::{Origin, Proof};
 use crate::k8s::{Place, PodPlace};
@@ -19,7 +19,7 @@ pub enum Take {
     /// Objects.
     Objects(Query),
     /// The standard output of a command, which must look like this.
-    Command(PodPlace, PodCommand, Option<Check>),
+    Command(PodPlace, PodCommand, Option<Expected>),
     /// A folder, by its path.
     Folder(PodPlace, String),
     /// A database of MariaDB or MySQL, by its name.
@@ -101,7 +101,7 @@ fn attempt(stream: &ClusterStream, env: &Env, lanes: &mut Lanes) -> Result<Verdi
     let run = |pod, command| Run { place: &stream.place, pod, command, bounds: &stream.bounds, tolerated: &[] };
     match &stream.take {
         Take::Objects(query) => objects::take(&stream.place, query, lanes),
-        Take::Command(pod, command, check) => checked(&run(pod, command), check.clone(), &env.random(), lanes),
+        Take::Command(pod, command, expected) => checked(&run(pod, command), *expected, &env.random(), lanes),
         Take::Folder(pod, path) => pod_folder::take(&run(pod, &pod_folder::command(path)), &env.random(), lanes),
         Take::Database(pod, name) => {
             database::take(&run(pod, &database::command(name)), name, &mut || env.random(), lanes)
@@ -118,19 +118,23 @@ fn attempt(stream: &ClusterStream, env: &Env, lanes: &mut Lanes) -> Result<Verdi
 /// Takes what a command writes, as it is, and looks at it on the way.
 fn checked(
     run: &Run<'_>,
-    mut check: Option<Check>,
+    expected: Option<Expected>,
     random: &[u8; 48],
     lanes: &mut Lanes,
 ) -> Result<Verdict, SourceError> {
     let cancel = lanes.cancel().clone();
+    let mut check = expected.map(Expected::check);
     let ((), whole) = pod::run(run, random, &cancel, |arriving| {
         arriving.copy_to(|part| {
             check.iter_mut().for_each(|check| check.push(part));
             Ok(lanes.write(0, part)?)
         })
     })?;
-    let is_checked = check.is_some();
-    check.map_or(Ok(()), Check::finish).map_err(|error| SourceError::Content(Box::new(error)))?;
-    let proven = is_checked && whole.proof == Proof::P2;
-    Ok(Verdict::proven(if proven { Proof::P3 } else { whole.proof }))
+    let facts = check.map(Check::finish).transpose().map_err(|error| SourceError::Content(Box::new(error)))?;
+    let proven = facts.is_some() && whole.proof == Proof::P2;
+    let mut verdict = Verdict::proven(if proven { Proof::P3 } else { whole.proof });
+    if let Some(Facts::Dump(dump)) = &facts {
+        verdict.facts = database::rows(dump);
+    }
+    Ok(verdict)
 }

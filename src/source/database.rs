@@ -62,10 +62,14 @@ pub(super) fn take(
 }
 
 fn facts_of(dump: &DumpFacts, before: &Known) -> Vec<(String, String)> {
-    let rows = dump.tables.iter().map(|(table, rows)| (format!("rows/{table}"), rows.to_string()));
     let newest = before.newest.iter().map(|(of, uuid)| (format!("newest/{of}"), uuid.clone()));
     let server = dump.server.iter().map(|version| ("server".to_owned(), version.clone()));
-    rows.chain(newest).chain(server).collect()
+    rows(dump).into_iter().chain(newest).chain(server).collect()
+}
+
+/// How many rows of each table are in a dump.
+pub(super) fn rows(dump: &DumpFacts) -> Vec<(String, String)> {
+    dump.tables.iter().map(|(table, rows)| (format!("rows/{table}"), rows.to_string())).collect()
 }
 
 /// What the server said of its tables.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules from the bottom up; the table in src/lib.rs says what each is.
 const ORDER: &[&str] = &[
-    "ids", "limits", "event", "env", "format", "crypto", "chunk", "tar", "backend", "repo", "pipeline", "k8s",
+    "ids", "limits", "event", "env", "format", "crypto", "content", "chunk", "tar", "backend", "repo", "pipeline", "k8s",
     "source", "plan", "error", "engine", "testing", "cli",
 ];
 
