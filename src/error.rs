@@ -97,7 +97,9 @@ impl Error {
             Self::Repo(error) => repo_category(error),
             Self::Usage(_) => Category::Usage,
             Self::Restore { damaged: true, .. } => Category::Damaged,
-            Self::Refused(_) | Self::Restore { .. } | Self::Source { .. } | Self::Plan(_) | Self::Io { .. } => Category::Failed,
+            Self::Refused(_) | Self::Restore { .. } | Self::Source { .. } | Self::Plan(_) | Self::Io { .. } => {
+                Category::Failed
+            }
         }
     }
 }

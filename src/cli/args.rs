@@ -76,7 +76,9 @@ pub enum Command {
     )]
     Snapshot(Box<Snapshot>),
     /// Say what would be taken out of a cluster, from where, and why something is left out.
-    #[command(after_help = "Examples:\n  sfarc plan -n sf --cr my-sf.yaml\n  sfarc plan --config sfarc.toml --role | kubectl apply -f -")]
+    #[command(
+        after_help = "Examples:\n  sfarc plan -n sf --cr my-sf.yaml\n  sfarc plan --config sfarc.toml --role | kubectl apply -f -"
+    )]
     Plan(Box<ShowPlan>),
     /// Check everything that a snapshot out of a cluster needs, and say what to do about what is missing.
     #[command(after_help = "Example:\n  sfarc doctor -n sf --cr my-sf.yaml")]

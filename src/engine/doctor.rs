@@ -97,7 +97,8 @@ async fn permissions(cluster: &Cluster, plan: &Plan, look: &mut dyn FnMut(Look))
 }
 
 /// Asks for the programs that streams need; prints one line for each, and the time.
-const TOOLS: &str = r#"for tool in "$@"; do command -v "$tool" >/dev/null 2>&1 && echo "has $tool"; done; echo "time $(date +%s)""#;
+const TOOLS: &str =
+    r#"for tool in "$@"; do command -v "$tool" >/dev/null 2>&1 && echo "has $tool"; done; echo "time $(date +%s)""#;
 
 async fn containers(cluster: &Cluster, plan: &Plan, clock: &dyn Clock, look: &mut dyn FnMut(Look)) {
     let mut seen = BTreeSet::new();
@@ -157,8 +158,12 @@ async fn container(
     }
     match PROVING.iter().find(|tool| !has(tool)) {
         Some(tool) => {
-            let cure = "streams from here need a lower --min-proof; an image with the usual small tools gives full proof";
-            look(Look::bad(what.clone(), format!("the container has no `{tool}`: no digest proves its streams"), cure).poor());
+            let cure =
+                "streams from here need a lower --min-proof; an image with the usual small tools gives full proof";
+            look(
+                Look::bad(what.clone(), format!("the container has no `{tool}`: no digest proves its streams"), cure)
+                    .poor(),
+            );
         }
         None => look(Look::good(what.clone(), "a command ran there and its tools are present")),
     }

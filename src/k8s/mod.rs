@@ -34,7 +34,9 @@ pub enum ClusterError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The account lacks a permission.
-    #[error("cannot {doing}: not permitted; the account needs {permission} in the namespace {namespace} (deploy/rbac.yaml)")]
+    #[error(
+        "cannot {doing}: not permitted; the account needs {permission} in the namespace {namespace} (deploy/rbac.yaml)"
+    )]
     Forbidden {
         /// What was being done.
         doing: String,

@@ -74,7 +74,8 @@ impl CustomResource {
             }
         }
         let gateway = &spec["gateway"];
-        let config_maps = ["extraconfigurationconfigmap", "extrastaticfilesconfigmap"].map(|field| text(&gateway[field]));
+        let config_maps =
+            ["extraconfigurationconfigmap", "extrastaticfilesconfigmap"].map(|field| text(&gateway[field]));
         let inline = texts(&zuul["smtpconns"], "password").next().is_some();
         let in_url = texts(&zuul["elasticsearchconns"], "uri").any(|uri| uri.contains('@'));
         Self {
@@ -133,7 +134,10 @@ spec:
         let expected =
             ["gerrit-ssh", "gerrit-http", "github-conn", "gitlab-conn", "pagure-conn", "es-auth", "smtp-secret"];
         assert_eq!(names, expected);
-        assert_eq!((found.config_maps, found.holds_secret, &found.fqdn[..]), (vec!["httpd-extra".to_owned()], false, "sfop.example"));
+        assert_eq!(
+            (found.config_maps, found.holds_secret, &found.fqdn[..]),
+            (vec!["httpd-extra".to_owned()], false, "sfop.example")
+        );
         assert_eq!(found.file.as_deref(), Some(CR.as_bytes()));
     }
 

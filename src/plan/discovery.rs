@@ -36,8 +36,12 @@ pub fn discover(place: &Place, namespace: &str) -> Result<Found, PlanError> {
         let cluster = Cluster::connect(place).await?;
         let statefulsets = cluster.list(&Resource::of("apps", "v1", "statefulsets"), namespace, "").await?;
         let owner = cluster.get(&Resource::core("configmaps"), namespace, OWNER).await?;
-        let mut found =
-            Found { namespace: namespace.to_owned(), statefulsets: statefulsets.unwrap_or_default(), owner, ..Found::default() };
+        let mut found = Found {
+            namespace: namespace.to_owned(),
+            statefulsets: statefulsets.unwrap_or_default(),
+            owner,
+            ..Found::default()
+        };
         // Deployments work without the type, and without the right to list it.
         match cluster.list(&software_factories(), namespace, "").await {
             Ok(listed) => found.knows_custom_resource = listed.is_some(),

@@ -15,9 +15,9 @@ use crate::format::manifest::Proof;
 use crate::k8s::{PodChoice, PodPlace};
 use crate::pipeline::profile::Profile;
 use crate::source::cluster::Take;
+use crate::source::database;
 use crate::source::objects::{IfAbsent, Query, Wanted, Which};
 use crate::source::pod::Bounds;
-use crate::source::database;
 
 /// Longest file in bytes.
 const MOST: u64 = 1 << 20;
@@ -201,8 +201,10 @@ impl StreamTable {
         }
         let pod = self.pod(namespace)?;
         if let Some(command) = &self.command {
-            let unknown = |name: &String| format!("no check is called `{name}`; there are {}", Expected::NAMES.join(", "));
-            let expected = self.verify.as_ref().map(|name| Expected::named(name).ok_or_else(|| unknown(name))).transpose()?;
+            let unknown =
+                |name: &String| format!("no check is called `{name}`; there are {}", Expected::NAMES.join(", "));
+            let expected =
+                self.verify.as_ref().map(|name| Expected::named(name).ok_or_else(|| unknown(name))).transpose()?;
             return Ok(Take::Command(pod, command.clone().into(), expected));
         }
         if let Some(path) = &self.path {
@@ -210,7 +212,9 @@ impl StreamTable {
         }
         match &self.mariadb {
             Some(name) if database::is_name(name) => Ok(Take::Database(pod, name.clone())),
-            Some(name) => Err(format!("`{name}` cannot be the name of a database here: letters, digits, `_` and `-` only")),
+            Some(name) => {
+                Err(format!("`{name}` cannot be the name of a database here: letters, digits, `_` and `-` only"))
+            }
             None => Ok(Take::ZuulKeys(pod, None)),
         }
     }

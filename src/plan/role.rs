@@ -53,8 +53,7 @@ fn of_pod(pod: &PodPlace) -> Vec<Permission> {
         PodChoice::Workload { .. } | PodChoice::Labelled(_) => None,
     };
     // Servers before 1.35 want `get` for an exec session over WebSockets, those from then on `create`.
-    let mut needed: Vec<Permission> =
-        ["get", "create"].map(|verb| Permission::new(verb, "", "pods/exec", name)).into();
+    let mut needed: Vec<Permission> = ["get", "create"].map(|verb| Permission::new(verb, "", "pods/exec", name)).into();
     match &pod.pod {
         PodChoice::Named(_) => {}
         PodChoice::Labelled(_) => needed.push(Permission::new("list", "", "pods", None)),
@@ -89,7 +88,8 @@ pub fn role(namespace: &str, permissions: &BTreeSet<Permission>) -> String {
         "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata:\n  name: sfarc-backup\n  namespace: {namespace}\nrules:\n"
     );
     for ((group, resource, verbs, _), names) in merged {
-        let _ = write!(text, "- apiGroups: [\"{group}\"]\n  resources: [{resource}]\n  verbs: [{}]\n", verbs.join(", "));
+        let _ =
+            write!(text, "- apiGroups: [\"{group}\"]\n  resources: [{resource}]\n  verbs: [{}]\n", verbs.join(", "));
         if !names.is_empty() {
             let _ = writeln!(text, "  resourceNames: [{}]", names.join(", "));
         }

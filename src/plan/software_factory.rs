@@ -57,8 +57,14 @@ const NEVER: [(&str, &str); 5] = [
     ("Secret config-update-secrets", "the cluster makes it for one account; it is worth nothing anywhere else"),
     ("Secrets mariadb-config-secrets, mariadb-initdb-secrets, zuul-config", "the operator renders them at every run"),
     ("ConfigMap zs-internal-tenant-reconfigure", "a note of the operator about this one cluster"),
-    ("ConfigMaps zk-clients-need-refresh-config-map, zuul-needs-full-reconfigure-config-map", "marks for the operator's next run"),
-    ("volumes of zuul-scheduler, zuul-executor, zuul-merger, git-server, hound-search, logjuicer", "caches; everything in them is made again"),
+    (
+        "ConfigMaps zk-clients-need-refresh-config-map, zuul-needs-full-reconfigure-config-map",
+        "marks for the operator's next run",
+    ),
+    (
+        "volumes of zuul-scheduler, zuul-executor, zuul-merger, git-server, hound-search, logjuicer",
+        "caches; everything in them is made again",
+    ),
 ];
 
 /// What else a user wants.
@@ -164,7 +170,13 @@ impl Service {
             () if found.statefulset(self.workload).is_none() => format!("there is no StatefulSet {}", self.workload),
             () => {
                 let Self { take, bounds, profile, .. } = self;
-                plan.streams.push(Planned { name: self.name.to_owned(), take, bounds, profile, why: self.why.to_owned() });
+                plan.streams.push(Planned {
+                    name: self.name.to_owned(),
+                    take,
+                    bounds,
+                    profile,
+                    why: self.why.to_owned(),
+                });
                 return;
             }
         };
@@ -201,12 +213,22 @@ fn services(found: &Found, wishes: &Wishes) -> Vec<Service> {
     vec![
         Service {
             profile: Profile::Dump,
-            ..service("database", "mariadb", Take::Database(pod("mariadb", "mariadb"), "zuul".to_owned()), "Zuul's history of builds")
+            ..service(
+                "database",
+                "mariadb",
+                Take::Database(pod("mariadb", "mariadb"), "zuul".to_owned()),
+                "Zuul's history of builds",
+            )
         },
         Service {
             bounds: quick.clone(),
             profile: Profile::Dump,
-            ..service("keys", "zuul-scheduler", Take::ZuulKeys(scheduler, helper), "the private keys of projects and tenants")
+            ..service(
+                "keys",
+                "zuul-scheduler",
+                Take::ZuulKeys(scheduler, helper),
+                "the private keys of projects and tenants",
+            )
         },
         service(
             "zookeeper",
@@ -225,7 +247,11 @@ fn services(found: &Found, wishes: &Wishes) -> Vec<Service> {
             ..service(
                 "nodepool",
                 "nodepool-builder",
-                Take::Command(builder(), shell("exec nodepool export-image-data /dev/stdout".to_owned()), Some(Expected::Json)),
+                Take::Command(
+                    builder(),
+                    shell("exec nodepool export-image-data /dev/stdout".to_owned()),
+                    Some(Expected::Json),
+                ),
                 "which images nodepool has built and uploaded",
             )
         },
@@ -238,7 +264,10 @@ fn services(found: &Found, wishes: &Wishes) -> Vec<Service> {
         service(
             "logs",
             "logserver",
-            Take::Folder(pod("logserver", "logserver"), mount("logserver", "logserver", "logserver", "/var/www/html/logs")),
+            Take::Folder(
+                pod("logserver", "logserver"),
+                mount("logserver", "logserver", "logserver", "/var/www/html/logs"),
+            ),
             "build logs, often the largest of all, and purged by age",
         ),
     ]
@@ -259,7 +288,10 @@ const ZOOKEEPER_SNAPSHOT: [&str; 7] = [
 fn explain(found: &Found, cr: &CustomResource, wishes: &Wishes, plan: &mut Plan) {
     let mut out = |what: &str, why: &str| plan.left_out.push(LeftOut { what: what.to_owned(), why: why.to_owned() });
     if cr.file.is_none() {
-        out("the custom resource", "--cr does not name its file, and the cluster has no copy of it that could be deployed");
+        out(
+            "the custom resource",
+            "--cr does not name its file, and the cluster has no copy of it that could be deployed",
+        );
     }
     if !wishes.config_maps {
         out("generated ConfigMaps", "the operator renders them at every run; --configmaps takes them");

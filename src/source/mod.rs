@@ -82,7 +82,9 @@ pub enum SourceError {
         source: TrailerError,
     },
     /// A command in a container succeeded, but less is known of its output than was asked for.
-    #[error("the stream from {target} has proof {reached} only, not {wanted}: its container has no {lacks}; --min-proof {reached} would take it")]
+    #[error(
+        "the stream from {target} has proof {reached} only, not {wanted}: its container has no {lacks}; --min-proof {reached} would take it"
+    )]
     Unproven {
         /// Namespace, pod and container.
         target: String,

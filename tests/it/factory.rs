@@ -54,7 +54,10 @@ fn everything_is_taken_and_proven() {
         let place = place(&factory, "admin");
         let world = World::new(1);
         let repository = world.init().expect("a repository");
-        let wishes = Wishes { with: ["zookeeper-data", "nodepool", "known-hosts", "logs"].map(str::to_owned).into(), ..wishes() };
+        let wishes = Wishes {
+            with: ["zookeeper-data", "nodepool", "known-hosts", "logs"].map(str::to_owned).into(),
+            ..wishes()
+        };
         let taken = |factory: &Factory| {
             let plan = make_plan(&place, Some(&factory.cr_file()), &wishes).expect("a plan");
             take(&repository, &place, plan).expect("a snapshot")
@@ -70,7 +73,9 @@ fn everything_is_taken_and_proven() {
         assert_eq!(fact(stream(&first, "database"), "rows/zuul_build"), "200");
         assert_eq!(fact(stream(&first, "keys"), "keys"), if factory.has_real_keys() { "5" } else { "2" });
         let again = taken(&factory);
-        for (one, other) in first.manifest.streams.iter().zip(&again.manifest.streams) {
+        // ZooKeeper writes a line about each client that comes.
+        let streams = first.manifest.streams.iter().zip(&again.manifest.streams);
+        for (one, other) in streams.filter(|(one, _)| one.name != b"zookeeper-data") {
             assert_eq!(one.content.hash, other.content.hash, "{}", String::from_utf8_lossy(&one.name));
         }
         factory.add_builds(50);
@@ -80,6 +85,7 @@ fn everything_is_taken_and_proven() {
         assert_ne!(stream(&third, "keys").content.hash, stream(&first, "keys").content.hash);
         let kept = repository.read_snapshot(third.id.expect("an id")).expect("readable");
         let streams = read_streams(&repository, &kept).expect("restored");
-        assert!(streams["database"].ends_with(b"-- Dump completed\n"));
+        let dump = &streams["database"];
+        assert!(String::from_utf8_lossy(&dump[dump.len() - 60..]).contains("-- Dump completed"));
     }
 }

@@ -33,7 +33,10 @@ pub(super) fn inputs(args: &args::Snapshot, others: bool) -> Result<Vec<Input>, 
             let from = From::Cluster(ClusterStream { place: place.clone(), take, bounds });
             Input { name: planned.name.into_bytes(), from, profile: Some(planned.profile) }
         }));
-    } else if wanted.configmaps || wanted.helper_pod || [&wanted.with, &wanted.only, &wanted.skip].iter().any(|names| !names.is_empty()) {
+    } else if wanted.configmaps
+        || wanted.helper_pod
+        || [&wanted.with, &wanted.only, &wanted.skip].iter().any(|names| !names.is_empty())
+    {
         let text = "--configmaps, --with, --only and --skip are for the plan of a namespace: name one with -n";
         return Err(Error::Usage(text.to_owned()).into());
     }

@@ -4,11 +4,11 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::capture;
 use crate::cli::args::{self, Global};
 use crate::cli::exit::Exit;
 use crate::cli::output::{CliError, Output};
 use crate::cli::{access, json, text};
-use super::capture;
 use crate::engine::snapshot::{From, Input, Options, Profile, Report, snapshot};
 use crate::env::{Env, UnixNanos};
 use crate::error::Error;

@@ -33,7 +33,12 @@ pub(super) fn read_packs(
     packs.retain(|_| chosen(repository, read_data));
     packs.sort_by_key(|pack| pack.id);
     let total = packs.iter().map(|pack| u64::from(pack.len)).sum();
-    repository.env.tell(&Event::Begin { task: Task::ONLY, what: "reading data", total: Some(total), unit: Unit::Bytes });
+    repository.env.tell(&Event::Begin {
+        task: Task::ONLY,
+        what: "reading data",
+        total: Some(total),
+        unit: Unit::Bytes,
+    });
     let pool = Pool::new(repository.env.workers);
     let mut reading: VecDeque<Ticket<Result<PackFindings, RepoError>>> = VecDeque::new();
     let mut packs = packs.into_iter();

@@ -55,7 +55,12 @@ pub(super) fn walk_snapshots(
     report: &mut Report,
 ) -> Result<(), Error> {
     let ids = repository.snapshot_ids()?;
-    repository.env.tell(&Event::Begin { task: Task::ONLY, what: "checking snapshots", total: Some(ids.len() as u64), unit: Unit::Items });
+    repository.env.tell(&Event::Begin {
+        task: Task::ONLY,
+        what: "checking snapshots",
+        total: Some(ids.len() as u64),
+        unit: Unit::Items,
+    });
     let clean = vec![0; index.rows() as usize / 64 + 1];
     let mut walk = Walk { repository, index, cache: LoaderCache::default(), clean, lost, hits: Vec::new() };
     for id in ids {

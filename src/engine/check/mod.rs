@@ -183,7 +183,12 @@ fn check_packs(repository: &Repository, index: &mut Index, report: &mut Report) 
         }
         bad.insert(entry.id);
     }
-    repository.env.tell(&Event::Begin { task: Task::ONLY, what: "checking packs", total: Some(listed.len() as u64), unit: Unit::Items });
+    repository.env.tell(&Event::Begin {
+        task: Task::ONLY,
+        what: "checking packs",
+        total: Some(listed.len() as u64),
+        unit: Unit::Items,
+    });
     for (&id, &len) in &listed {
         repository.check_cancel()?;
         let opened = check_pack(repository, index, id, len, named.get(&id));

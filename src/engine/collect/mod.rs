@@ -73,7 +73,12 @@ pub fn collect(repository: &Repository, options: Options) -> Result<Report, Erro
         report.fenced = fence::fence_dead_sessions(repository, &mut log)?;
         report.swept = repository.backend.sweep().map_err(RepoError::from)? as u64;
     }
-    repository.env.tell(&Event::Begin { task: Task::ONLY, what: "finding what is in use", total: None, unit: Unit::Items });
+    repository.env.tell(&Event::Begin {
+        task: Task::ONLY,
+        what: "finding what is in use",
+        total: None,
+        unit: Unit::Items,
+    });
     // Packs are listed before sessions: a pack that is older than every live session is nobody's work in progress.
     let packs = repository.list(Kind::Packs)?;
     let oldest = fence::oldest_session(repository)?;

@@ -67,7 +67,12 @@ pub fn restore(repository: &Repository, snapshot: &Snapshot, options: &Options) 
     let mut restored = Vec::new();
     for (stream, part) in wanted {
         let name = name_of(stream);
-        repository.env.tell(&Event::Begin { task: Task::ONLY, what: &name, total: Some(stream.content.len), unit: Unit::Bytes });
+        repository.env.tell(&Event::Begin {
+            task: Task::ONLY,
+            what: &name,
+            total: Some(stream.content.len),
+            unit: Unit::Bytes,
+        });
         let file = file_name(&stream.name);
         let place = Place { staged: staging.path.join(&file), path: options.to.join(&file) };
         let staged = part.and_then(|part| stage(&mut egress, snapshot, stream, part, &place));

@@ -74,9 +74,13 @@ pub(super) fn parse_resource(text: &str) -> Result<(Resource, Option<String>), S
         _ if is_version(group) => (group, ""),
         _ => ("v1", group),
     };
-    let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte));
+    let is_plain = |text: &str| {
+        text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte))
+    };
     if plural.is_empty() || !is_plain(kind) {
-        return Err(format!("`{text}` is no type of objects such as `secrets`, `deployments.apps` or `configmaps/NAME`"));
+        return Err(format!(
+            "`{text}` is no type of objects such as `secrets`, `deployments.apps` or `configmaps/NAME`"
+        ));
     }
     Ok((Resource::of(group, version, plural), name))
 }

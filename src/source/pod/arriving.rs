@@ -55,7 +55,11 @@ impl<'a> Arriving<'a> {
     }
 
     /// Compares the trailer, and gives on what preceded it.
-    fn finish(&mut self, tail: Tail, give: &mut impl FnMut(&[u8]) -> Result<(), SourceError>) -> Result<(), SourceError> {
+    fn finish(
+        &mut self,
+        tail: Tail,
+        give: &mut impl FnMut(&[u8]) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError> {
         let (rest, end) = tail.finish(self.nonce);
         self.end = Some(end);
         give(&rest)

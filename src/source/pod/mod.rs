@@ -62,7 +62,11 @@ impl PodCommand {
 
 fn quoted(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(&byte);
-    if !word.is_empty() && word.bytes().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 /// How long, how much and how well.
@@ -149,8 +153,12 @@ pub fn run<T>(
 
 fn judge(run: &Run<'_>, ended: &Ended, end: Option<Result<End, TrailerError>>) -> Result<Whole, SourceError> {
     let target = || ended.target.to_string();
-    let failed = |how: String, received, killed| {
-        SourceError::Exec { target: target(), how, received, killed, stderr: ended.stderr.clone() }
+    let failed = |how: String, received, killed| SourceError::Exec {
+        target: target(),
+        how,
+        received,
+        killed,
+        stderr: ended.stderr.clone(),
     };
     if let Some(how) = describe(&ended.verdict) {
         return Err(failed(how, ended.received, is_kill(&ended.verdict)));

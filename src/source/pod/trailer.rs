@@ -201,12 +201,16 @@ mod tests {
     fn what_the_container_lacks_lowers_the_proof() {
         let tools = tempfile::tempdir().expect("a folder");
         let link = |tool: &str| {
-            let found = Command::new("sh").args(["-c", &format!("command -v {tool}")]).output().expect("a shell").stdout;
+            let found =
+                Command::new("sh").args(["-c", &format!("command -v {tool}")]).output().expect("a shell").stdout;
             let found = String::from_utf8(found).expect("a path");
             std::os::unix::fs::symlink(found.trim(), tools.path().join(tool)).expect("linked");
         };
         let taken = || {
-            let wrapper = Command::new("/bin/sh").args(["-c", WRAPPER, &nonce().0, "echo x; exit 3"]).env("PATH", tools.path()).output();
+            let wrapper = Command::new("/bin/sh")
+                .args(["-c", WRAPPER, &nonce().0, "echo x; exit 3"])
+                .env("PATH", tools.path())
+                .output();
             unwrapped(&wrapper.expect("there is a shell").stdout, 100)
         };
         let end = |proof| Ok(End { exit: 3, received: 2, proof });

@@ -7,7 +7,7 @@ INSERT IGNORE INTO zuul_buildset (id, pipeline, tenant, result, uuid, event_id, 
   first_build_start_time, last_build_end_time, updated)
 SELECT seq DIV 6 + 1, elt(1 + crc32(seq DIV 6) MOD 3, 'check', 'gate', 'post'), 'local', 'SUCCESS',
   md5(concat('buildset', seq DIV 6)), md5(concat('event', seq DIV 6)),
-  '2024-01-01' + INTERVAL (seq DIV 6) * 240 - 30 SECOND, '2024-01-01' + INTERVAL (seq DIV 6) * 240 SECOND,
+  '2024-01-01' + INTERVAL (seq DIV 6) * 240 + 30 SECOND, '2024-01-01' + INTERVAL (seq DIV 6) * 240 + 60 SECOND,
   '2024-01-01' + INTERVAL (seq DIV 6) * 240 + 900 SECOND, '2024-01-01' + INTERVAL (seq DIV 6) * 240 + 902 SECOND
 FROM seq_@FIRST@_to_@LAST@;
 INSERT IGNORE INTO zuul_buildset_ref (buildset_id, ref_id)

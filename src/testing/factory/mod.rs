@@ -63,7 +63,8 @@ impl Factory {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let certificates = Certificates::generate();
         let zuul = Zuul::installed().filter(|_| options.real);
-        let database = Database::start(folder.path(), options.builds, options.real && MariaDb::installed(), zuul.as_ref());
+        let database =
+            Database::start(folder.path(), options.builds, options.real && MariaDb::installed(), zuul.as_ref());
         let zookeeper = options.real && ZooKeeper::installed();
         let zookeeper = zookeeper.then(|| ZooKeeper::start(folder.path(), &certificates));
         let keys = Keys::start(folder.path(), zookeeper, zuul);

@@ -85,8 +85,18 @@ fn sets(logs: &Path, builder: &Path, zookeeper: &Path) -> Vec<Set> {
             vec![("zuul-scheduler", "1Gi", of("/var/lib/zuul"))],
             1,
         ),
-        set("zuul-executor", &[("zuul-executor", "zuul-executor:14.1.0")], vec![("zuul-executor", "10Gi", of("/var/lib/zuul"))], 2),
-        set("zuul-merger", &[("zuul-merger", "zuul-merger:14.1.0")], vec![("zuul-merger", "1Gi", of("/var/lib/zuul"))], 1),
+        set(
+            "zuul-executor",
+            &[("zuul-executor", "zuul-executor:14.1.0")],
+            vec![("zuul-executor", "10Gi", of("/var/lib/zuul"))],
+            2,
+        ),
+        set(
+            "zuul-merger",
+            &[("zuul-merger", "zuul-merger:14.1.0")],
+            vec![("zuul-merger", "1Gi", of("/var/lib/zuul"))],
+            1,
+        ),
         set(
             "nodepool-builder",
             &[("nodepool-builder", "nodepool-builder:11.0.0"), ("build-logs-httpd", "httpd-24:1")],

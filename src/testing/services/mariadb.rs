@@ -45,8 +45,7 @@ impl MariaDb {
         let mut ask = Command::new("mariadb");
         ask.args(["--no-defaults", "-u", "root", "-e", "SELECT 1"]).arg("-S").arg(&socket);
         ask.stdout(Stdio::null()).stderr(Stdio::null());
-        let server =
-            Server::start(command, &home.join("log"), || ask.status().is_ok_and(|status| status.success()));
+        let server = Server::start(command, &home.join("log"), || ask.status().is_ok_and(|status| status.success()));
         let mut secure = Command::new("mariadb");
         secure.args(["--no-defaults", "-u", "root"]).arg("-S").arg(&socket);
         run(secure, &format!("ALTER USER root@localhost IDENTIFIED BY '{PASSWORD}';"));

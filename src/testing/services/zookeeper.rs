@@ -43,7 +43,9 @@ impl ZooKeeper {
         let file = home.join("zoo.cfg");
         std::fs::File::create(&file).and_then(|mut file| file.write_all(options.as_bytes())).expect("written");
         let mut command = Command::new("java");
-        command.args(["-Xmx256m", "-cp", &format!("{JARS}/*")]).arg("org.apache.zookeeper.server.quorum.QuorumPeerMain");
+        command
+            .args(["-Xmx256m", "-cp", &format!("{JARS}/*")])
+            .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain");
         command.arg(file).current_dir(&home);
         let server = Server::start(command, &home.join("log"), || TcpStream::connect(("127.0.0.1", port)).is_ok());
         Self { port, tls, data, _server: server }
