@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -18,6 +19,10 @@ use crate::source::SourceError;
 
 /// Bytes that wait in memory.
 const MEMORY: usize = 4 << 20;
+
+/// Bytes that are worth waking a reader for; what is less waits for more, but not for long.
+const WAKE: usize = 256 << 10;
+const DOZE: Duration = Duration::from_millis(10);
 
 /// Length and tag of a piece in the file.
 const OVERHEAD: u64 = 4 + 16;
@@ -68,7 +73,9 @@ impl Spill {
         } else if (patient && !spilled) || !state.write_to_file(piece, self.limit)? {
             return Ok(false);
         }
-        self.filled.notify_one();
+        if state.in_memory >= WAKE {
+            self.filled.notify_one();
+        }
         Ok(true)
     }
 
@@ -82,13 +89,16 @@ impl Spill {
         let mut state = self.state();
         loop {
             if let Some(piece) = state.next()? {
-                self.drained.notify_one();
+                // A writer that waits has something to do when it is woken.
+                if state.in_memory <= MEMORY / 2 {
+                    self.drained.notify_one();
+                }
                 return Ok(Some(piece));
             }
             if state.ended {
                 return Ok(None);
             }
-            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.filled.wait_timeout(state, DOZE).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
