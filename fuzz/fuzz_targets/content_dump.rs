@@ -99,7 +99,9 @@ fn seeds() -> Vec<Vec<u8>> {
         b"",
     ];
     let framed = statements.iter().map(|text| [&[2, 5], *text].concat());
-    let spelled = (0..8)
-        .map(|seed: u8| (0..40).map(|place: u8| if place == 0 { 3 } else { (place * 7).wrapping_mul(seed) }).collect());
+    let spelled = (0..8u8).map(|seed| {
+        let bytes = (1..40u8).map(|place| place.wrapping_mul(7).wrapping_mul(seed));
+        [3].into_iter().chain(bytes).collect()
+    });
     framed.chain(spelled).chain([[&[0, 9], HEAD, END].concat()]).collect()
 }

@@ -1,5 +1,6 @@
 //! The lexical side: what is a string, a name, a comment.
 
+use super::opening::Opening;
 use super::rows::{Stop, StringEnd, skip_string};
 use super::statement::{Statements, Token};
 use super::{Fault, NAME_BYTES, Open};
@@ -54,6 +55,7 @@ pub(super) struct Lexer {
     conditional: bool,
     word: Vec<u8>,
     line: Vec<u8>,
+    opening: Opening,
     pub(super) server: Option<String>,
     pub(super) statements: Statements,
 }
@@ -103,8 +105,35 @@ impl Lexer {
             },
             State::Line => return self.line(bytes),
             State::Block(matched) => return Ok(self.block(bytes, matched)),
-            _ => return self.step(bytes[0]).map_err(|fault| (0, fault)),
+            State::Code if self.is_between() => match self.opening.of(bytes) {
+                Some(len) => {
+                    self.statements.repeat();
+                    len
+                }
+                None => return self.slowly(bytes[0]),
+            },
+            _ => return self.slowly(bytes[0]),
         };
+        Ok(taken)
+    }
+
+    /// True if the next byte begins a statement, if it begins anything.
+    fn is_between(&self) -> bool {
+        self.statements.is_between() && self.word.is_empty() && !self.conditional
+    }
+
+    fn slowly(&mut self, byte: u8) -> Result<usize, (usize, Fault)> {
+        match self.state {
+            State::Code if self.is_between() && !byte.is_ascii_whitespace() => self.opening.begin(),
+            State::Code | State::Name(_) | State::NameQuote(_) => {}
+            _ => self.opening.forget(),
+        }
+        let taken = self.step(byte).map_err(|fault| (0, fault))?;
+        if taken > 0 {
+            self.opening.push(byte);
+        } else if self.statements.in_rows() {
+            self.opening.end();
+        }
         Ok(taken)
     }
 

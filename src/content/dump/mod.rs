@@ -5,13 +5,15 @@
 //! ```text
 //! head.rs    the first lines: sandbox mode, the client's version
 //! lexer.rs   strings, names, comments, conditional comments, DELIMITER blocks
-//! statement.rs   INSERT, REPLACE, CREATE TABLE, USE; all else is passed over
+//! statement.rs  INSERT, REPLACE, CREATE TABLE, USE; all else is passed over
+//! opening.rs  statements that begin as the one before
 //! rows.rs    the lists of values: nearly all of a dump, so this part is fast
 //! tables.rs  the counts
 //! ```
 
 mod head;
 mod lexer;
+mod opening;
 mod rows;
 mod statement;
 mod tables;

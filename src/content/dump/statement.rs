@@ -53,7 +53,7 @@ enum Stage {
 pub(super) struct Statements {
     stage: Stage,
     begun: bool,
-    database: Vec<u8>,
+    database: Option<Vec<u8>>,
     name: TableName,
     pub(super) rows: Rows,
     pub(super) tables: Tables,
@@ -88,6 +88,12 @@ impl Statements {
     /// The table whose rows are being read.
     pub(super) fn table(&self) -> String {
         String::from_utf8_lossy(&self.name.table).into_owned()
+    }
+
+    /// A statement begins as the last one did: its rows come next.
+    pub(super) fn repeat(&mut self) {
+        self.rows = Rows::default();
+        self.stage = Stage::Rows;
     }
 
     /// The line after `DELIMITER` is over.
@@ -170,7 +176,7 @@ impl Statements {
             }
             Token::Symbol(b'(') => Ok(Stage::Columns(1)),
             Token::Word(word) if is_any(word, &["VALUES", "VALUE"]) => {
-                self.rows = Rows::default();
+                self.repeat();
                 Ok(Stage::Rows)
             }
             // INSERT ... SELECT, INSERT ... SET: what the tools do not use for the rows of a table.
@@ -199,13 +205,13 @@ impl Statements {
     }
 
     fn select(&mut self, token: Token<'_>) -> Result<Stage, Fault> {
-        self.database = name(token)?;
+        self.database = Some(name(token)?);
         Ok(Stage::Rest)
     }
 
     /// What looked like the table's name was that of its database.
     fn qualify(&mut self) {
-        self.name.database = std::mem::take(&mut self.name.table);
+        self.name.database = Some(std::mem::take(&mut self.name.table));
     }
 }
 

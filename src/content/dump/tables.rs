@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Fault, NAME_BYTES, NAME_CHARS, TABLES};
 
-/// A table: its database, empty where the dump names none, and its own name.
+/// A table: its database, if the dump names one, and its own name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TableName {
-    pub(super) database: Vec<u8>,
+    pub(super) database: Option<Vec<u8>>,
     pub(super) table: Vec<u8>,
 }
 
@@ -30,13 +30,12 @@ impl Tables {
 
     /// All counts, by the names that people use.
     pub(super) fn counts(&self) -> BTreeMap<String, u64> {
-        let databases: BTreeSet<&[u8]> = self.0.keys().map(|name| &name.database[..]).collect();
+        let databases: BTreeSet<Option<&[u8]>> = self.0.keys().map(|name| name.database.as_deref()).collect();
         let mut counts = BTreeMap::new();
         for (name, rows) in &self.0 {
-            let table = if databases.len() > 1 && !name.database.is_empty() {
-                format!("{}.{}", quoted(&name.database), quoted(&name.table))
-            } else {
-                String::from_utf8_lossy(&name.table).into_owned()
+            let table = match &name.database {
+                Some(database) if databases.len() > 1 => format!("{}.{}", quoted(database), quoted(&name.table)),
+                _ => String::from_utf8_lossy(&name.table).into_owned(),
             };
             *counts.entry(table).or_default() += rows;
         }
@@ -51,6 +50,9 @@ fn quoted(name: &[u8]) -> String {
 
 /// A name that a server would take.
 pub(super) fn checked(name: &[u8]) -> Result<Vec<u8>, Fault> {
+    if name.is_empty() {
+        return Err(Fault::Malformed);
+    }
     let chars = name.iter().filter(|&&byte| byte & 0xc0 != 0x80).count();
     if name.len() > NAME_BYTES || chars > NAME_CHARS {
         return Err(Fault::LongName);

@@ -47,6 +47,9 @@ fn rows_are_counted() {
             "CREATE TABLE `t` (\n  `a;b` int COMMENT 'it''s; INSERT INTO `x` VALUES (1)'\n) /*!50100 PARTITION BY x */;",
             0,
         ),
+        ("INSERT INTO `t` VALUES (1);\nINSERT INTO `t` VALUES (2);\nINSERT INTO `t` VALUES/**/(3),\n(4);", 4),
+        ("INSERT INTO t /* a */ VALUES (1);INSERT INTO t /* VALUES (2);*/ VALUES (3);", 2),
+        ("INSERT INTO t VALUES (1);INSERT INTO t VALUES_ (2);INSERT INTO t\nVALUES(3);", 2),
         ("CREATE TABLE IF NOT EXISTS t;", 0),
         ("CREATE TABLE \"t\" (a int);INSERT INTO \"t\" (\"a\") VALUES ('\"'),(2);", 2),
         ("CREATE OR REPLACE TABLE t (a int);INSERT INTO t SELECT 1;", 0),
@@ -77,6 +80,8 @@ fn what_is_no_table_is_passed_over() {
 fn tables_of_several_databases_are_told_apart() {
     let first = "USE `a`;CREATE TABLE `t` (a int);INSERT INTO `t` VALUES (1);";
     assert_counts(first, &[("t", 1)]);
+    let between = "INSERT INTO t VALUES (1);USE b;INSERT INTO t VALUES (2),(3);";
+    assert_counts(&format!("USE a;{between}USE a;{between}"), &[("a.t", 2), ("b.t", 4)]);
     let second = "USE `b.c`;INSERT INTO `t` VALUES (1),(2);INSERT INTO a.t VALUES (3);";
     assert_counts(&format!("{first}{second}"), &[("a.t", 2), ("`b.c`.t", 2)]);
 }
@@ -181,6 +186,7 @@ fn what_cannot_stand_somewhere_is_seen() {
         ("SET x", "\0"),
         ("", "("),
         ("`x`", ""),
+        ("USE ``", ";"),
     ] {
         let verdict = body(&format!("{before}{wrong}"));
         assert!(matches!(verdict, Err(DumpError::Malformed { .. })), "{before}{wrong}: {verdict:?}");

@@ -193,7 +193,7 @@ impl ZuulKeys {
 fn prove(key: &PrivateKey, password: &[u8]) -> Result<(), KeysError> {
     let (path, version) = (key.path.clone(), key.version);
     let failed = match Pem::parse(&key.pem).and_then(|pem| pem.open(password)) {
-        // Each of these checks that the numbers of the key belong together.
+        // Reading it includes the check that the numbers of the key belong together.
         Ok(der) if KeyPair::from_der(&der).is_ok() => return Ok(()),
         Ok(_) => KeysError::Inconsistent { path, version },
         Err(PemFault::Malformed) => KeysError::Pem { path, version },

@@ -108,9 +108,9 @@ fn damaged_keys_do_not_pass() {
     assert_eq!(proven(&mixed, PASSWORD), Err(KeysError::WrongPassword { path: path(), version: 4 }), "another's body");
     assert!(proven(&without(8), PASSWORD).is_err(), "a line is missing");
     // Every line of the body matters: with one bit changed anywhere, a key is none any more.
-    for line in 4..lines.len() - 1 {
-        let letter = if lines[line].starts_with('A') { "B" } else { "A" };
-        let changed = replaced(line, &format!("{letter}{}", &lines[line][1..]));
+    for (line, text) in lines.iter().enumerate().take(lines.len() - 1).skip(4) {
+        let letter = if text.starts_with('A') { "B" } else { "A" };
+        let changed = replaced(line, &format!("{letter}{}", &text[1..]));
         let verdict = proven(&changed, PASSWORD);
         let expected = [
             KeysError::WrongPassword { path: path(), version: 4 },
