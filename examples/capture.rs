@@ -153,7 +153,9 @@ fn compare(
         let (seconds, cores) = (median(costs, |cost| cost.seconds), median(costs, |cost| cost.core_seconds));
         let (speed, ratio) = (megabytes / seconds, reading / seconds);
         let peak = costs.iter().map(|cost| cost.mib).fold(0.0, f64::max);
-        println!("  {what:14} {seconds:.2} s  {speed:.0} MB/s  {ratio:.2} x of reading  {cores:.2} core-s  {peak:.0} MiB");
+        println!(
+            "  {what:14} {seconds:.2} s  {speed:.0} MB/s  {ratio:.2} x of reading  {cores:.2} core-s  {peak:.0} MiB"
+        );
     }
     Ok(())
 }

@@ -249,7 +249,7 @@ fn services(found: &Found, wishes: &Wishes) -> Vec<Service> {
                 "nodepool-builder",
                 Take::Command(
                     builder(),
-                    shell("exec nodepool export-image-data /dev/stdout".to_owned()),
+                    shell("nodepool export-image-data /dev/stdout".to_owned()),
                     Some(Expected::Json),
                 ),
                 "which images nodepool has built and uploaded",

@@ -26,7 +26,7 @@ pub const TIMEOUT: Duration = Duration::from_secs(180);
 /// The command that writes all keys to its standard output: nothing is left in the container. What the program logs
 /// goes to standard error.
 pub(super) fn command() -> PodCommand {
-    PodCommand::Shell("exec zuul-admin export-keys /dev/stdout".to_owned())
+    PodCommand::Shell("zuul-admin export-keys /dev/stdout".to_owned())
 }
 
 /// The name of the fact that says which version of the password belongs to a stream.

@@ -46,7 +46,9 @@ pub enum TrailerError {
         sent: u64,
     },
     /// Bytes got lost, were added or were changed.
-    #[error("{received} bytes arrived, and their digest is not that of what was sent: some are missing, added or changed")]
+    #[error(
+        "{received} bytes arrived, and their digest is not that of what was sent: some are missing, added or changed"
+    )]
     Digest {
         /// Bytes that arrived.
         received: u64,
