@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::env::{Clock, UnixNanos};
+use crate::format::manifest::Proof;
 use crate::k8s::exec::{self, Answer, Target, Verdict};
 use crate::k8s::{Cluster, ClusterError, Place, PodPlace};
-use crate::plan::{Plan, Planned};
+use crate::plan::{LeftOut, Plan, Planned};
 use crate::source::cluster::Take;
+use crate::source::pod::PodCommand;
 
 /// How long one look may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -67,15 +69,34 @@ pub fn examine(place: &Place, plan: &Plan, clock: &dyn Clock, look: &mut dyn FnM
         match cluster.version().await {
             Ok(version) => look(Look::good("connection", format!("the API server answers, version {version}"))),
             Err(error) => {
-                let cure = "check the address, the certificate and the token in the kubeconfig, and that the server can be reached";
-                look(Look::bad("connection", crate::event::chain(&error), cure));
+                look(Look::bad("connection", crate::event::chain(&error), cure(&error)));
                 return Ok(());
             }
         }
         permissions(&cluster, plan, look).await?;
+        plan.left_out.iter().filter(|left_out| left_out.forbidden).for_each(|left_out| look(forbidden(left_out)));
         containers(&cluster, plan, clock, look).await;
         Ok(())
     })
+}
+
+/// What to do about a cluster that does not do what is asked.
+pub fn cure(error: &ClusterError) -> &'static str {
+    match error {
+        ClusterError::Forbidden { .. } => GRANT,
+        ClusterError::Refused { code: 401, .. } => {
+            "the token is wrong or has expired: get a new one for the kubeconfig"
+        }
+        _ => "check the address, the certificate and the token in the kubeconfig, and that the server can be reached",
+    }
+}
+
+const GRANT: &str =
+    "grant it: deploy/rbac.yaml has a Role for backups, and `sfarc plan --role` prints the least one for this plan";
+
+/// A snapshot goes without what the account may not look at.
+fn forbidden(left_out: &LeftOut) -> Look {
+    Look::bad(format!("{} are left out", left_out.what), &left_out.why, GRANT).poor()
 }
 
 async fn permissions(cluster: &Cluster, plan: &Plan, look: &mut dyn FnMut(Look)) -> Result<(), ClusterError> {
@@ -85,8 +106,7 @@ async fn permissions(cluster: &Cluster, plan: &Plan, look: &mut dyn FnMut(Look))
             if cluster.may(permission, &namespace).await? {
                 granted += 1;
             } else {
-                let cure = "grant it: deploy/rbac.yaml has a Role for backups, and `sfarc plan --role` prints the least one for this plan";
-                look(Look::bad(format!("permission in {namespace}"), format!("the account lacks {permission}"), cure));
+                look(Look::bad(format!("permission in {namespace}"), format!("the account lacks {permission}"), GRANT));
             }
         }
         if granted == permissions.len() {
@@ -129,6 +149,7 @@ fn needs(planned: &Planned) -> Option<(&PodPlace, Vec<&'static [&'static str]>)>
     })
 }
 
+/// Programs that prove a stream; without the last one its bytes are counted all the same.
 const PROVING: [&str; 3] = ["tee", "wc", "sha256sum"];
 
 async fn container(
@@ -156,22 +177,23 @@ async fn container(
         let cure = "use an image that has it, or describe the stream in a sfarc.toml with a command that the image has";
         look(Look::bad(what.clone(), format!("the container has no `{}`", group.join("` or `")), cure));
     }
-    match PROVING.iter().find(|tool| !has(tool)) {
-        Some(tool) => {
-            let cure =
-                "streams from here need a lower --min-proof; an image with the usual small tools gives full proof";
-            look(
-                Look::bad(what.clone(), format!("the container has no `{tool}`: no digest proves its streams"), cure)
-                    .poor(),
-            );
-        }
-        None => look(Look::good(what.clone(), "a command ran there and its tools are present")),
-    }
+    look(match PROVING.iter().find(|tool| !has(tool)) {
+        Some(tool) => unproven(&what, tool, planned),
+        None => Look::good(what.clone(), "a command ran there and its tools are present"),
+    });
     let time = said.lines().find_map(|line| line.strip_prefix("time ")?.parse::<i64>().ok());
     if let Some(off) = time.and_then(|time| clock_off(time, before, clock.now())) {
         let cure = "set the clocks of this machine and of the cluster's nodes (NTP)";
         look(Look::bad(what, format!("the clock there differs by {off} s"), cure).poor());
     }
+}
+
+fn unproven(what: &str, tool: &str, planned: &Planned) -> Look {
+    let reached = if tool == PROVING[2] { Proof::P1 } else { Proof::P0 };
+    let seen = format!("the container has no `{tool}`: its streams can have proof {reached} only");
+    let cure = format!("use an image with the usual small tools, or say --min-proof {reached}");
+    let look = Look::bad(what, seen, cure);
+    if reached < planned.bounds.min_proof { look } else { look.poor() }
 }
 
 fn no_shell(what: &str, verdict: &Verdict, planned: &Planned) -> Look {
@@ -182,7 +204,8 @@ fn no_shell(what: &str, verdict: &Verdict, planned: &Planned) -> Look {
     };
     let cure = "without `sh` in the image only a program with its arguments can run, with --min-proof p0";
     let look = Look::bad(what, words, cure);
-    if planned.bounds.min_proof == crate::format::manifest::Proof::P0 { look.poor() } else { look }
+    let is_program = matches!(planned.take, Take::Command(_, PodCommand::Program(_), _));
+    if is_program && planned.bounds.min_proof == Proof::P0 { look.poor() } else { look }
 }
 
 /// How many seconds a clock is off that was read between two moments; nothing if that is little.

@@ -1,6 +1,7 @@
 //! The connection to an API server.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use kube::client::Client;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
@@ -57,8 +58,22 @@ fn config_error(error: impl std::error::Error + Send + Sync + 'static) -> Cluste
     ClusterError::Config(Box::new(error))
 }
 
+/// How long an answer may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Waits for an answer, but not for ever.
+pub(super) async fn in_time<T>(
+    doing: &str,
+    answer: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, ClusterError> {
+    match tokio::time::timeout(LIMIT, answer).await {
+        Ok(answer) => answer.map_err(|error| cluster_error(doing, error)),
+        Err(late) => Err(ClusterError::Connection { doing: doing.to_owned(), source: Box::new(late) }),
+    }
+}
+
 /// What kept a request from being answered with success.
-pub(super) fn cluster_error(doing: &str, error: kube::Error) -> ClusterError {
+fn cluster_error(doing: &str, error: kube::Error) -> ClusterError {
     let doing = doing.to_owned();
     match error {
         kube::Error::Api(status) => ClusterError::Refused { doing, code: status.code, message: status.message },

@@ -132,7 +132,7 @@ impl Session {
     pub async fn start(cluster: &Cluster, target: Target, argv: &[String]) -> Result<Self, ExecError> {
         let doing = format!("run a command in {target}");
         let request = request(&target, argv)?;
-        match cluster.client.connect(request).await.map_err(|error| client::cluster_error(&doing, error)) {
+        match client::in_time(&doing, cluster.client.connect(request)).await {
             Ok(connection) => Ok(Self { socket: Box::new(connection.into_stream()), target, received: 0 }),
             Err(error @ ClusterError::Refused { code: 403, .. }) => Err(explain(cluster, target, error).await.into()),
             Err(error) => Err(error.into()),

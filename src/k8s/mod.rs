@@ -83,6 +83,11 @@ impl ClusterError {
         }
     }
 
+    /// True if the cluster may have done what was asked for, although its answer is of no use.
+    pub fn may_be_done(&self) -> bool {
+        matches!(self, Self::Connection { .. } | Self::NoProtocol { .. })
+    }
+
     /// Names the permission that a refusal is about.
     fn needing(self, verb: &str, of: &Resource, namespace: &str, name: Option<&str>) -> Self {
         match self {

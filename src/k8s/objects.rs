@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::client::cluster_error;
+use super::client::in_time;
 use super::{Cluster, ClusterError, is_name};
 
 /// Objects of one list answer; longer lists come in several.
@@ -145,7 +145,7 @@ impl Cluster {
         }
         let body = body.map_or(Vec::new(), |body| body.to_string().into_bytes());
         let request = request.body(body).map_err(|_| ClusterError::Name(path.to_owned()))?;
-        self.client.request(request).await.map_err(|error| cluster_error(doing, error))
+        in_time(doing, self.client.request(request)).await
     }
 }
 

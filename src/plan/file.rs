@@ -111,7 +111,7 @@ impl FilePlan {
         }
         let text = std::fs::read_to_string(path).map_err(failed)?;
         let table: FileTable = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        let line = |at: usize| text[..at.min(text.len())].lines().count().max(1);
+        let line = |at: usize| text[..at].matches('\n').count() + 1;
         let software_factory = match &table.plan {
             None => false,
             Some(plan) if plan.get_ref() == "software-factory" => true,
@@ -120,6 +120,10 @@ impl FilePlan {
                 return Err(wrong(format!("line {at}: the only plan is `software-factory`, not `{}`", plan.get_ref())));
             }
         };
+        if !software_factory && (table.cr.is_some() || !table.with.is_empty() || table.configmaps || table.helper_pod) {
+            let why = "`cr`, `with`, `configmaps` and `helper-pod` say how to take a Software Factory: that needs `plan = \"software-factory\"`";
+            return Err(wrong(why.to_owned()));
+        }
         let usual = Bounds::default();
         let relative = |cr: PathBuf| path.parent().map_or(cr.clone(), |folder| folder.join(&cr));
         let bounds = Bounds {
@@ -134,7 +138,7 @@ impl FilePlan {
             software_factory,
             cr: table.cr.map(relative),
             wishes: Wishes { config_maps: table.configmaps, helper_pod: table.helper_pod, with: table.with, bounds },
-            streams: table.stream.into_iter().map(|stream| (line(stream.span().end), stream.into_inner())).collect(),
+            streams: table.stream.into_iter().map(|stream| (line(stream.span().start), stream.into_inner())).collect(),
             path: name,
         })
     }
@@ -144,7 +148,7 @@ impl FilePlan {
         let planned = |(line, table): &(usize, StreamTable)| {
             table.planned(namespace, &self.wishes.bounds).map_err(|why| PlanError::File {
                 path: self.path.clone(),
-                why: format!("stream `{}` (ends in line {line}): {why}", table.name),
+                why: format!("stream `{}` (line {line}): {why}", table.name),
             })
         };
         self.streams.iter().map(planned).collect()
@@ -201,6 +205,9 @@ impl StreamTable {
         }
         let pod = self.pod(namespace)?;
         if let Some(command) = &self.command {
+            if command.is_empty() {
+                return Err("its command is empty".to_owned());
+            }
             let unknown =
                 |name: &String| format!("no check is called `{name}`; there are {}", Expected::NAMES.join(", "));
             let expected =
@@ -208,6 +215,9 @@ impl StreamTable {
             return Ok(Take::Command(pod, command.clone().into(), expected));
         }
         if let Some(path) = &self.path {
+            if !path.starts_with('/') {
+                return Err(format!("`{path}` is no absolute path in the container"));
+            }
             return Ok(Take::Folder(pod, path.clone()));
         }
         match &self.mariadb {
@@ -233,6 +243,9 @@ impl StreamTable {
     fn query(&self, namespace: &str, objects: &[String]) -> Result<Query, String> {
         if self.pod.is_some() || self.workload.is_some() || self.container.is_some() {
             return Err("`objects` are not in a pod".to_owned());
+        }
+        if objects.is_empty() {
+            return Err("`objects` names none".to_owned());
         }
         let labels = self.selector.clone().unwrap_or_default();
         let wanted = |text: &String| {

@@ -35,6 +35,15 @@ pub struct LeftOut {
     pub what: String,
     /// Why it is not taken, and what would take it.
     pub why: String,
+    /// True if the account lacks a permission to look whether it is there.
+    pub forbidden: bool,
+}
+
+impl LeftOut {
+    /// Something that is left out because of what it is, or because nobody asked for it.
+    pub fn new(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { what: what.into(), why: why.into(), forbidden: false }
+    }
 }
 
 /// What is taken and what is not.
@@ -98,7 +107,7 @@ impl Plan {
         };
         for stream in std::mem::take(&mut self.streams) {
             match why(&stream.name) {
-                Some(why) => self.left_out.push(LeftOut { what: stream.name, why: why.to_owned() }),
+                Some(why) => self.left_out.push(LeftOut::new(stream.name, why)),
                 None => self.streams.push(stream),
             }
         }

@@ -85,13 +85,14 @@ pub fn role(namespace: &str, permissions: &BTreeSet<Permission>) -> String {
         names.extend(name);
     }
     let mut text = format!(
-        "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata:\n  name: sfarc-backup\n  namespace: {namespace}\nrules:\n"
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata:\n  name: sfarc-backup\n  namespace: \"{namespace}\"\nrules:\n"
     );
     for ((group, resource, verbs, _), names) in merged {
         let _ =
             write!(text, "- apiGroups: [\"{group}\"]\n  resources: [{resource}]\n  verbs: [{}]\n", verbs.join(", "));
         if !names.is_empty() {
-            let _ = writeln!(text, "  resourceNames: [{}]", names.join(", "));
+            // A name may look like a number or like `true`.
+            let _ = writeln!(text, "  resourceNames: [\"{}\"]", names.join("\", \""));
         }
     }
     text

@@ -180,7 +180,7 @@ impl Service {
                 return;
             }
         };
-        plan.left_out.push(LeftOut { what: self.name.to_owned(), why: why_not });
+        plan.left_out.push(LeftOut::new(self.name, why_not));
     }
 }
 
@@ -286,7 +286,7 @@ const ZOOKEEPER_SNAPSHOT: [&str; 7] = [
 
 /// Says what else is not taken.
 fn explain(found: &Found, cr: &CustomResource, wishes: &Wishes, plan: &mut Plan) {
-    let mut out = |what: &str, why: &str| plan.left_out.push(LeftOut { what: what.to_owned(), why: why.to_owned() });
+    let mut out = |what: &str, why: &str| plan.left_out.push(LeftOut::new(what, why));
     if cr.file.is_none() {
         out(
             "the custom resource",
@@ -296,9 +296,10 @@ fn explain(found: &Found, cr: &CustomResource, wishes: &Wishes, plan: &mut Plan)
     if !wishes.config_maps {
         out("generated ConfigMaps", "the operator renders them at every run; --configmaps takes them");
     }
-    if !found.knows_custom_resource {
-        let why = found.refused.first().map_or("the type is not installed in this cluster", |refused| refused);
-        out("SoftwareFactory objects", why);
+    if !found.knows_custom_resource && found.refused.is_empty() {
+        out("SoftwareFactory objects", "the type is not installed in this cluster");
     }
     NEVER.iter().for_each(|(what, why)| out(what, why));
+    let forbidden = |why: &String| LeftOut { forbidden: true, ..LeftOut::new("SoftwareFactory objects", why) };
+    plan.left_out.extend(found.refused.iter().map(forbidden));
 }

@@ -85,16 +85,15 @@ fn command_origin(pod: &PodPlace, command: String) -> Origin {
     Origin::Pod { namespace, pod: pod.pod.to_string(), container, command }
 }
 
-/// Takes a stream; tries again where the reason of a failure passes.
+/// Takes a stream; tries again where the reason of a failure passes. Nothing is taken that cannot be proven as well as
+/// is asked for.
 pub fn take(name: &str, stream: &ClusterStream, env: &Env, lanes: &mut Lanes) -> Result<Verdict, SourceError> {
-    let verdict = retry(name, stream.bounds.attempts, env, lanes, |lanes| attempt(stream, env, lanes))?;
-    let wanted = stream.bounds.min_proof;
-    if verdict.proof < wanted {
-        let lacks = "check of its content";
-        let target = stream.take.place();
-        return Err(SourceError::Unproven { target, reached: verdict.proof, wanted, lacks });
+    let (best, wanted) = (stream.take.best_proof(), stream.bounds.min_proof);
+    if best < wanted {
+        let (target, lacks) = (stream.take.place(), "nothing checks its content");
+        return Err(SourceError::Unproven { target, reached: best, wanted, lacks });
     }
-    Ok(verdict)
+    retry(name, stream.bounds.attempts, env, lanes, |lanes| attempt(stream, env, lanes))
 }
 
 fn attempt(stream: &ClusterStream, env: &Env, lanes: &mut Lanes) -> Result<Verdict, SourceError> {

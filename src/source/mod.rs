@@ -83,7 +83,7 @@ pub enum SourceError {
     },
     /// A command in a container succeeded, but less is known of its output than was asked for.
     #[error(
-        "the stream from {target} has proof {reached} only, not {wanted}: its container has no {lacks}; --min-proof {reached} would take it"
+        "the stream from {target} has proof {reached} only, not {wanted}: {lacks}; --min-proof {reached} would take it"
     )]
     Unproven {
         /// Namespace, pod and container.
@@ -92,7 +92,7 @@ pub enum SourceError {
         reached: Proof,
         /// The proof that was asked for.
         wanted: Proof,
-        /// Programs that a better proof needs.
+        /// Why there is no better one.
         lacks: &'static str,
     },
     /// A folder out of a container is no sound tar stream.

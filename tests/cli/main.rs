@@ -4,6 +4,9 @@
 #![allow(clippy::print_stdout)]
 
 mod basics;
+mod capture;
+mod config;
+mod doctor;
 mod faults;
 mod folders;
 mod help;
@@ -12,4 +15,5 @@ mod keys;
 mod peers;
 mod repo;
 mod restore_safety;
+mod site;
 mod snapshot_args;

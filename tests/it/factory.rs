@@ -37,12 +37,12 @@ pub(crate) fn take(repository: &Repository, place: &Place, plan: Plan) -> Result
     snapshot(repository, &options).map_err(|error| sfarc::error::chain(&error))
 }
 
-fn stream<'a>(report: &'a Report, name: &str) -> &'a StreamEntry {
+pub(crate) fn stream<'a>(report: &'a Report, name: &str) -> &'a StreamEntry {
     let found = report.manifest.streams.iter().find(|stream| stream.name == name.as_bytes());
     found.unwrap_or_else(|| panic!("there is no stream {name}"))
 }
 
-fn fact<'a>(stream: &'a StreamEntry, name: &str) -> &'a str {
+pub(crate) fn fact<'a>(stream: &'a StreamEntry, name: &str) -> &'a str {
     stream.facts.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
 }
 

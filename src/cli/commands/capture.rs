@@ -48,11 +48,16 @@ pub(super) fn plan(cluster: &args::Cluster, wanted: &args::Plan) -> Result<Plan,
     let file = wanted.config.as_deref().map(FilePlan::read).transpose()?;
     let mut file = file.unwrap_or_else(FilePlan::software_factory);
     adjust(&mut file.wishes, wanted);
+    let is_software_factory = file.software_factory || wanted.cr.is_some();
+    if !is_software_factory && (wanted.configmaps || wanted.helper_pod || !wanted.with.is_empty()) {
+        let text = "--configmaps, --helper-pod and --with are for a Software Factory, which the file does not ask for";
+        return Err(Error::Usage(text.to_owned()).into());
+    }
     let place = place(cluster);
     let namespace = namespace(cluster, file.namespace.as_deref(), &place)?;
     let cr = wanted.cr.as_ref().or(file.cr.as_ref());
     let mut plan = Plan::default();
-    if file.software_factory || wanted.cr.is_some() {
+    if is_software_factory {
         let cr = cr.map(|path| CustomResource::read(path)).transpose()?;
         plan = software_factory::plan(&discover(&place, &namespace)?, cr, &file.wishes)?;
     }
@@ -101,7 +106,8 @@ fn pods(args: &args::Snapshot) -> Result<Vec<Input>, CliError> {
     let input = |argument: &String| {
         let wrong = || Error::Usage(format!("--pod wants NAME=POD[/CONTAINER]:COMMAND, not `{argument}`"));
         let (name, rest) = argument.split_once('=').ok_or_else(wrong)?;
-        let (pod, command) = rest.split_once(':').ok_or_else(wrong)?;
+        let (pod, command) =
+            rest.split_once(':').filter(|(_, command)| !command.trim().is_empty()).ok_or_else(wrong)?;
         let (pod, container) = pod.split_once('/').map_or((pod, None), |(pod, c)| (pod, Some(c.to_owned())));
         let pod = PodPlace { namespace: namespace.clone(), pod: PodChoice::Named(pod.to_owned()), container };
         let take = Take::Command(pod, PodCommand::Shell(command.to_owned()), None);

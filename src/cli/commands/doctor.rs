@@ -5,9 +5,10 @@ use crate::cli::args::{self, Global};
 use crate::cli::exit::Exit;
 use crate::cli::output::{CliError, Output};
 use crate::cli::{access, json, text};
-use crate::engine::doctor::{Health, Look, examine};
+use crate::engine::doctor::{Health, Look, cure, examine};
 use crate::env::Env;
-use crate::error::chain;
+use crate::error::{Error, chain};
+use crate::plan::PlanError;
 
 pub(in crate::cli) fn run(
     args: &args::Doctor,
@@ -27,7 +28,10 @@ pub(in crate::cli) fn run(
             }
         }
         Err(error) => {
-            let cure = "without a plan nothing else can be looked at; `sfarc plan` says the same at more length";
+            let cure = match &error {
+                CliError::Operation(Error::Plan(PlanError::Cluster(error))) => cure(error),
+                _ => "see what the message names: without a plan nothing else can be looked at",
+            };
             looks.push(Look::bad("plan", chain(&error), cure));
         }
     }

@@ -88,5 +88,8 @@ fn tags(snapshot: &Snapshot) -> String {
     if !manifest.complete {
         words.push("(incomplete)".to_owned());
     }
+    if !manifest.findings.is_empty() {
+        words.push("(inconsistent)".to_owned());
+    }
     text::name(words.join(", ").as_bytes())
 }

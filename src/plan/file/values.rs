@@ -49,10 +49,20 @@ impl TryFrom<String> for Size {
 
 /// A command: a line for a shell, or a program and its arguments.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a command is a line for a shell, or a list of a program and its arguments")]
 pub(super) enum Command {
     Line(String),
     Words(Vec<String>),
+}
+
+impl Command {
+    /// True if it would run nothing, and so succeed.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Line(line) => line.trim().is_empty(),
+            Self::Words(words) => words.first().is_none_or(String::is_empty),
+        }
+    }
 }
 
 impl From<Command> for PodCommand {

@@ -137,7 +137,9 @@ pub fn run<T>(
             ended
         })?;
         let mut arriving = Arriving::new(&spill, &nonce, &plain);
-        let consumed = consume(&mut arriving).and_then(|value| arriving.drain().map(|()| value));
+        let consumed = consume(&mut arriving);
+        // What is wrong with the content may be so because bytes got lost: only the trailer tells.
+        let consumed = arriving.drain().and(consumed);
         spill.close();
         match (session.join().expect("sessions do not panic"), consumed) {
             // Nobody took what came: why is for the consumer to say.
@@ -173,7 +175,11 @@ fn judge(run: &Run<'_>, ended: &Ended, end: Option<Result<End, TrailerError>>) -
     }
     let wanted = run.bounds.min_proof.min(Proof::P2);
     if end.proof < wanted {
-        let lacks = if ended.wrapped { "`tee`, `wc` or `sha256sum`" } else { "`sh`" };
+        let lacks = match (ended.wrapped, end.proof) {
+            (false, _) => "its container has no `sh`",
+            (true, Proof::P0) => "its container lacks `tee` or `wc`",
+            (true, _) => "its container has no `sha256sum`",
+        };
         return Err(SourceError::Unproven { target: target(), reached: end.proof, wanted, lacks });
     }
     Ok(Whole { proof: end.proof, exit: end.exit, stderr: ended.stderr.clone() })

@@ -75,7 +75,13 @@ struct Running<'a> {
 
 impl Running<'_> {
     async fn to_the_end(&self, argv: &[String]) -> Result<Ended, SourceError> {
-        let mut session = Session::start(self.cluster, self.target.clone(), argv).await?;
+        let mut session = match Session::start(self.cluster, self.target.clone(), argv).await {
+            Err(ExecError::Cluster(error)) if error.may_be_done() => {
+                self.try_to_kill().await;
+                return Err(ExecError::from(error).into());
+            }
+            started => started?,
+        };
         let mut stderr = LastLines::default();
         let limit = self.run.bounds.timeout;
         let ended = tokio::select! {
@@ -89,8 +95,7 @@ impl Running<'_> {
                 Ok(Ended { target, verdict, stderr, received: session.received(), wrapped: true })
             }
             Err(error) => {
-                // Whoever cannot be reached any more ends by itself: its output has no reader.
-                let _ = tokio::time::timeout(KILL_WAIT, self.kill()).await;
+                self.try_to_kill().await;
                 Err(error)
             }
         }
@@ -125,6 +130,11 @@ impl Running<'_> {
                 wait = PING_EVERY;
             }
         }
+    }
+
+    /// Whoever cannot be reached any more ends by itself: its output has no reader.
+    async fn try_to_kill(&self) {
+        let _ = tokio::time::timeout(KILL_WAIT, self.kill()).await;
     }
 
     /// Ends a wrapper and everything that it started: it leads a process group, and its nonce is in its arguments.

@@ -1,0 +1,47 @@
+//! The main scenarios of a capture against a real cluster, and the same against the stand-in.
+//!
+//!     KUBECONFIG=... cargo test --all-features --test cluster -- --ignored
+//!
+//! runs them in the namespace of the current context, or in that of `SFARC_TEST_NAMESPACE`, where the account may create and
+//! delete pods, run commands in them, and read and write Secrets and ConfigMaps. Pods are made of `SFARC_TEST_IMAGE`, a small image with a
+//! shell. Everything is removed again.
+
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "whatever fails here, fails its test")]
+
+mod scenarios;
+mod site;
+
+use site::Site;
+
+macro_rules! scenarios {
+    ($($name:ident,)*) => {
+        mod stand_in {
+            $(#[test]
+            fn $name() {
+                crate::scenarios::$name(&crate::Site::stand_in());
+            })*
+        }
+
+        mod real {
+            $(#[test]
+            #[ignore = "needs a cluster: KUBECONFIG names it"]
+            fn $name() {
+                crate::scenarios::$name(&crate::Site::real());
+            })*
+        }
+    };
+}
+
+scenarios! {
+    a_command_is_taken_whole_and_proven,
+    a_command_without_a_shell_around_it_is_taken,
+    a_command_that_fails_is_no_stream,
+    a_command_that_is_killed_midway_is_no_stream,
+    a_pod_that_goes_midway_is_no_stream,
+    a_silent_command_is_ended,
+    a_folder_is_taken,
+    objects_are_taken,
+    a_pod_is_found_by_its_labels,
+    the_doctor_finds_everything_well,
+    the_doctor_finds_a_missing_pod,
+}
