@@ -50,7 +50,7 @@ fn write(cli: &Cli) -> Outcome<()> {
     let repository = Repository::init(backend, &credential, Env::system())?;
     let file = cli.dir.join("stream");
     std::fs::write(&file, "a small stream")?;
-    let input = Input { name: b"all.sql".to_vec(), from: From::File(file) };
+    let input = Input::new("all.sql", From::File(file));
     let options =
         Options { inputs: vec![input], host: "db1".to_owned(), tags: vec!["hourly".to_owned()], ..Default::default() };
     let first = snapshot(&repository, &options)?.manifest;
