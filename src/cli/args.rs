@@ -80,7 +80,7 @@ pub enum Command {
         after_help = "Examples:\n  sfarc plan -n sf --cr my-sf.yaml\n  sfarc plan --config sfarc.toml --role | kubectl apply -f -"
     )]
     Plan(Box<ShowPlan>),
-    /// Check everything that a snapshot out of a cluster needs, and say what to do about what is missing.
+    /// Check what a snapshot out of a cluster needs, and say what to do.
     #[command(after_help = "Example:\n  sfarc doctor -n sf --cr my-sf.yaml")]
     Doctor(Box<Doctor>),
     /// List snapshots, newest last.

@@ -10,6 +10,8 @@ const COMMANDS: &[&[&str]] = &[
     &[],
     &["init"],
     &["snapshot"],
+    &["plan"],
+    &["doctor"],
     &["list"],
     &["show"],
     &["ls"],
