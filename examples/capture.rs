@@ -5,6 +5,8 @@
 //! capture builds SFARC [BUILDS]      a Software Factory, and again after 500 more builds
 //! ```
 
+#![allow(clippy::print_stdout)]
+
 use std::error::Error;
 use std::fs::File;
 use std::io::Write;

@@ -35,7 +35,7 @@ pub enum Error {
         name: String,
         /// Why.
         #[source]
-        source: crate::source::SourceError,
+        source: Box<crate::source::SourceError>,
     },
     /// It cannot be said what is to be taken.
     #[error(transparent)]

@@ -149,8 +149,18 @@ fn needs(planned: &Planned) -> Option<(&PodPlace, Vec<&'static [&'static str]>)>
     })
 }
 
-/// Programs that prove a stream; without the last one its bytes are counted all the same.
-const PROVING: [&str; 3] = ["tee", "wc", "sha256sum"];
+/// Programs that prove a stream, in the order in which they are looked for.
+const PROVING: [&str; 4] = ["tee", "openssl", "sha256sum", "wc"];
+
+/// How well a stream can be proven by what a container has, and what is missing for the rest.
+fn provable(has: impl Fn(&str) -> bool) -> (Proof, &'static str) {
+    match () {
+        () if !has("tee") => (Proof::P0, "no `tee`"),
+        () if has("openssl") || has("sha256sum") => (Proof::P2, ""),
+        () if has("wc") => (Proof::P1, "neither `openssl` nor `sha256sum`"),
+        () => (Proof::P0, "none of `openssl`, `sha256sum` and `wc`"),
+    }
+}
 
 async fn container(
     cluster: &Cluster,
@@ -177,9 +187,9 @@ async fn container(
         let cure = "use an image that has it, or describe the stream in a sfarc.toml with a command that the image has";
         look(Look::bad(what.clone(), format!("the container has no `{}`", group.join("` or `")), cure));
     }
-    look(match PROVING.iter().find(|tool| !has(tool)) {
-        Some(tool) => unproven(&what, tool, planned),
-        None => Look::good(what.clone(), "a command ran there and its tools are present"),
+    look(match provable(has) {
+        (Proof::P2, _) => Look::good(what.clone(), "a command ran there and its tools are present"),
+        (reached, lacks) => unproven(&what, reached, lacks, planned),
     });
     let time = said.lines().find_map(|line| line.strip_prefix("time ")?.parse::<i64>().ok());
     if let Some(off) = time.and_then(|time| clock_off(time, before, clock.now())) {
@@ -188,9 +198,8 @@ async fn container(
     }
 }
 
-fn unproven(what: &str, tool: &str, planned: &Planned) -> Look {
-    let reached = if tool == PROVING[2] { Proof::P1 } else { Proof::P0 };
-    let seen = format!("the container has no `{tool}`: its streams can have proof {reached} only");
+fn unproven(what: &str, reached: Proof, lacks: &str, planned: &Planned) -> Look {
+    let seen = format!("the container has {lacks}: its streams can have proof {reached} only");
     let cure = format!("use an image with the usual small tools, or say --min-proof {reached}");
     let look = Look::bad(what, seen, cure);
     if reached < planned.bounds.min_proof { look } else { look.poor() }

@@ -219,7 +219,7 @@ fn take_streams(repository: &Repository, store: &mut ChunkStore, options: &Optio
         let jobs = numbers.iter().map(|&at| job(&repository.env, at, &options.inputs[at], options.profile)).collect();
         let taken = ingest(repository, store, jobs, side_by_side).map_err(|error| match error {
             IngestError::Source { job, error: source } => {
-                Error::Source { name: display_name(&options.inputs[numbers[job]]), source }
+                Error::Source { name: display_name(&options.inputs[numbers[job]]), source: Box::new(source) }
             }
             IngestError::Repo(error) => Error::Repo(error),
         })?;

@@ -203,7 +203,7 @@ async fn explain(cluster: &Cluster, target: Target, refused: ClusterError) -> Cl
     for verb in ["get", "create"] {
         let permission = Permission::new(verb, "", "pods/exec", Some(&target.pod));
         if let Ok(false) = cluster.may(&permission, &target.namespace).await {
-            let doing = format!("run a command in {target}");
+            let (doing, permission) = (format!("run a command in {target}"), Box::new(permission));
             return ClusterError::Forbidden { doing, permission, namespace: target.namespace };
         }
     }

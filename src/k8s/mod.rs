@@ -41,7 +41,7 @@ pub enum ClusterError {
         /// What was being done.
         doing: String,
         /// What is missing.
-        permission: Permission,
+        permission: Box<Permission>,
         /// Where.
         namespace: String,
     },
@@ -92,7 +92,7 @@ impl ClusterError {
     fn needing(self, verb: &str, of: &Resource, namespace: &str, name: Option<&str>) -> Self {
         match self {
             Self::Refused { doing, code: 403, .. } => {
-                let permission = Permission::new(verb, &of.group, &of.plural, name);
+                let permission = Box::new(Permission::new(verb, &of.group, &of.plural, name));
                 Self::Forbidden { doing, permission, namespace: namespace.to_owned() }
             }
             other => other,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::jobs::Work;
+use super::jobs::{Source, Work};
 use super::lanes::{Lanes, Piece};
 use crate::chunk::Chunker;
 use crate::chunk::segment::{ChunkSink, Joiner, Scanned, Segment, scan};
@@ -66,7 +66,7 @@ pub struct Job<'a, T, E> {
     /// How each of its streams is cut.
     pub sizings: Vec<Sizing<'a>>,
     /// Writes the streams, and gives the verdict on them: if it fails, whatever arrived before is worth nothing.
-    pub source: Box<dyn FnOnce(&mut Lanes) -> Result<T, E> + Send + 'a>,
+    pub source: Source<'a, T, E>,
 }
 
 /// What a source said of its streams, and the streams.

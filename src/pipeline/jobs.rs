@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::lanes::Lanes;
 use crate::env::Cancel;
 
-type Source<'a, T, E> = Box<dyn FnOnce(&mut Lanes) -> Result<T, E> + Send + 'a>;
+pub(super) type Source<'a, T, E> = Box<dyn FnOnce(&mut Lanes) -> Result<T, E> + Send + 'a>;
 
 /// Sources with their lanes, run by any number of threads.
 pub(super) struct Work<'a, T, E> {

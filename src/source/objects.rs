@@ -147,10 +147,10 @@ fn write(files: &BTreeMap<String, Vec<u8>>, lanes: &mut Lanes) -> Result<(), cra
     let mut folders = BTreeSet::new();
     members.append(&Entry { mode: 0o700, ..Entry::new(".", EntryKind::Dir) }, &mut std::io::empty())?;
     for (path, bytes) in files {
-        if let Some((folder, _)) = path.split_once('/') {
-            if folders.insert(folder) {
-                members.append(&Entry { mode: 0o700, ..Entry::new(folder, EntryKind::Dir) }, &mut std::io::empty())?;
-            }
+        if let Some((folder, _)) = path.split_once('/')
+            && folders.insert(folder)
+        {
+            members.append(&Entry { mode: 0o700, ..Entry::new(folder, EntryKind::Dir) }, &mut std::io::empty())?;
         }
         let len = bytes.len() as u64;
         let entry = Entry { mode: 0o600, size: len, stored: len, ..Entry::new(&path[..], EntryKind::File) };

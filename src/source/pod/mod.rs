@@ -177,8 +177,8 @@ fn judge(run: &Run<'_>, ended: &Ended, end: Option<Result<End, TrailerError>>) -
     if end.proof < wanted {
         let lacks = match (ended.wrapped, end.proof) {
             (false, _) => "its container has no `sh`",
-            (true, Proof::P0) => "its container lacks `tee` or `wc`",
-            (true, _) => "its container has no `sha256sum`",
+            (true, Proof::P0) => "its container has no `tee`, or nothing to count with such as `wc`",
+            (true, _) => "its container has neither `openssl` nor `sha256sum`",
         };
         return Err(SourceError::Unproven { target: target(), reached: end.proof, wanted, lacks });
     }

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use sfarc::engine::snapshot::Report;
@@ -41,6 +42,10 @@ struct Ground {
     victims: Vec<Victim>,
 }
 
+fn has_openssl() -> bool {
+    Command::new("openssl").arg("version").output().is_ok_and(|output| output.status.success())
+}
+
 /// A command, a database and Zuul's keys; undisturbed, each is proven.
 fn ground() -> Ground {
     let options = factory::Options { builds: 100, ..factory::Options::default() };
@@ -74,9 +79,10 @@ fn ground() -> Ground {
 }
 
 impl Victim {
-    /// Bytes on the wire: those of the command and the trailer.
+    /// Bytes on the wire: those of the command and the trailer, with the words of the digest tool that there is.
     fn total(&self) -> u64 {
-        let trailer = format!("\nsfarc end {:32} exit 0 bytes {} digest {:64} - .\n", "", self.wire, "");
+        let words = if has_openssl() { "*stdin" } else { "-" };
+        let trailer = format!("\nsfarc end {:32} exit 0 bytes - digest {:64} {words} .\n", "", "");
         self.wire + trailer.len() as u64
     }
 

@@ -8,16 +8,15 @@ use sfarc::testing::cluster::Container;
 
 use super::{Bare, kept, once, pod, shell, take_one, world};
 
-const COUNTING: [&str; 5] = ["sh", "seq", "tee", "wc", "cat"];
-
 fn bare() -> Bare {
     Bare::start(|setup, _| {
         for (name, tools) in [
-            ("whole", &[&COUNTING[..], &["sha256sum"]].concat()[..]),
-            ("no-digest", &COUNTING),
-            ("no-tee", &["sh", "seq", "wc"]),
-            ("no-wc", &["sh", "seq", "tee"]),
-            ("no-sh", &["seq"]),
+            ("whole", &["sh", "seq", "tee", "sha256sum"][..]),
+            ("other-digest", &["sh", "seq", "tee", "openssl"]),
+            ("no-digest", &["sh", "seq", "tee", "wc"]),
+            ("no-count", &["sh", "seq", "tee"]),
+            ("no-tee", &["sh", "seq", "wc", "sha256sum"]),
+            ("no-sh", &["seq", "tee", "wc", "sha256sum"]),
         ] {
             setup.pod("sf", name, [Container::new("c").tools(tools)]);
         }
@@ -35,9 +34,10 @@ fn the_tools_of_the_image_decide_and_what_is_missing_is_named() {
     let truth: Vec<u8> = (1..=20_000).flat_map(|number| format!("{number}\n").into_bytes()).collect();
     for (name, reached, lacks) in [
         ("whole", Proof::P2, ""),
-        ("no-digest", Proof::P1, "no `sha256sum`"),
-        ("no-tee", Proof::P0, "lacks `tee` or `wc`"),
-        ("no-wc", Proof::P0, "lacks `tee` or `wc`"),
+        ("other-digest", Proof::P2, ""),
+        ("no-digest", Proof::P1, "neither `openssl` nor `sha256sum`"),
+        ("no-count", Proof::P0, "no `tee`, or nothing to count with"),
+        ("no-tee", Proof::P0, "no `tee`, or nothing to count with"),
         ("no-sh", Proof::P0, "no `sh`"),
     ] {
         for wanted in [Proof::P0, Proof::P1, Proof::P2] {

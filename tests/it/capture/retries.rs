@@ -37,7 +37,7 @@ fn a_fault_that_passes_costs_an_attempt_and_no_space() {
     for (faults, says) in [
         (vec![Fault::CutThenSuccess(late)], "its end is missing"),
         (vec![Fault::CutWithoutStatus(late)], "without a word"),
-        (vec![Fault::Lose { after: late, bytes: 10 }], "bytes arrived of"),
+        (vec![Fault::Lose { after: late, bytes: 10 }], "is not whole"),
         (vec![Fault::Kill(late)], "exit code 137"),
         (vec![Fault::Disconnect(late), Fault::Refuse(429)], "429"),
         (vec![Fault::Stall(late)], "nothing came"),
