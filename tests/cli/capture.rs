@@ -2,6 +2,7 @@
 
 use sfarc::testing::cluster::Rule;
 
+use crate::json::assert_documented;
 use crate::site::Site;
 
 #[test]
@@ -26,6 +27,7 @@ fn the_plan_says_what_is_taken_and_why_the_rest_is_not() {
     let ran = site.run(["plan"]).ok();
     ran.says("sf/mariadb-0/mariadb").says("--cr does not name its file").says("--with logs takes it");
     let objects = site.run(["plan", "--json", "--only", "keys"]).ok().json();
+    objects.iter().for_each(|object| assert_documented("plan", object));
     let planned: Vec<_> = objects.iter().filter(|object| object["type"] == "planned").collect();
     assert!(planned.len() == 1 && planned[0]["name"] == "keys", "{objects:?}");
     let skipped = objects.iter().find(|object| object["what"] == "database").expect("left out");

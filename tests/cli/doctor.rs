@@ -2,6 +2,7 @@
 
 use sfarc::testing::cluster::{Container, Rule};
 
+use crate::json::assert_documented;
 use crate::repo::{Ran, sfarc};
 use crate::site::Site;
 
@@ -29,6 +30,7 @@ fn everything_is_well() {
     }
     assert_eq!(text.matches("a command ran there").count(), 5, "one for each container and its tools:\n{text}");
     let looks = site.run(["doctor", "--json"]).ok().json();
+    looks.iter().for_each(|look| assert_documented("doctor", look));
     assert!(looks.iter().all(|look| look["type"] == "look" && look["health"] == "good" && look["cure"] == ""));
 }
 

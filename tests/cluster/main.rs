@@ -2,11 +2,11 @@
 //!
 //!     KUBECONFIG=... cargo test --all-features --test cluster -- --ignored
 //!
-//! runs them in the namespace of the current context, or in that of `SFARC_TEST_NAMESPACE`, where the account may create and
-//! delete pods, run commands in them, and read and write Secrets and ConfigMaps. Pods are made of `SFARC_TEST_IMAGE`, a small image with a
-//! shell. Everything is removed again.
+//! runs them in the namespace of the current context, or in that of `SFARC_TEST_NAMESPACE`, where the account may create
+//! and delete pods, Secrets and ConfigMaps, read them, and run commands in pods. Pods are made of `SFARC_TEST_IMAGE`, a
+//! small image with a shell. Everything is removed again.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "whatever fails here, fails its test")]
+#![allow(clippy::unwrap_used, reason = "whatever fails here, fails its test")]
 
 mod scenarios;
 mod site;

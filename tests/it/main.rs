@@ -1,5 +1,8 @@
 //! Integration tests of the library, in one binary.
 
+// What became of each fault, and what was not there to test with, is worth reading: see `--nocapture`.
+#![allow(clippy::print_stdout)]
+
 mod bounds;
 mod capture;
 mod cluster;

@@ -134,8 +134,8 @@ impl Victim {
     }
 }
 
-/// Tries a fault at many points of all streams and prints what came of it. `is_whole` says for how many bytes on the
-/// wire, and with which fault at which point, a snapshot is fine.
+/// Tries a fault at many points of all streams and prints what came of it. `is_whole` says where a snapshot is fine, and
+/// errors say `says`.
 fn try_all(fault: impl Fn(u64) -> Fault + Sync, is_whole: impl Fn(&Victim, u64) -> Whole + Sync, says: &str) {
     let ground = ground();
     let (ground, fault, is_whole) = (&ground, &fault, &is_whole);
