@@ -116,9 +116,16 @@ async fn permissions(cluster: &Cluster, plan: &Plan, look: &mut dyn FnMut(Look))
     Ok(())
 }
 
-/// Asks for the programs that streams need; prints one line for each, and the time.
-const TOOLS: &str =
-    r#"for tool in "$@"; do command -v "$tool" >/dev/null 2>&1 && echo "has $tool"; done; echo "time $(date +%s)""#;
+/// Asks for programs, then behind `--` for those of which the version matters, and for the time. One line for each.
+const TOOLS: &str = r#"
+while [ "$1" != -- ]; do command -v "$1" >/dev/null 2>&1 && echo "has $1"; shift; done
+shift
+for tool in "$@"; do
+    command -v "$tool" >/dev/null 2>&1 || continue
+    echo "version $tool: $("$tool" --version 2>/dev/null </dev/null | { IFS= read -r line; echo "$line"; })"
+done
+echo "time $(date +%s)"
+"#;
 
 async fn containers(cluster: &Cluster, plan: &Plan, clock: &dyn Clock, look: &mut dyn FnMut(Look)) {
     let mut seen = BTreeSet::new();
@@ -171,8 +178,9 @@ async fn container(
     look: &mut dyn FnMut(Look),
 ) {
     let what = format!("stream {} in {target}", planned.name);
-    let argv = ["sh", "-c", TOOLS, "sh"].into_iter().chain(tools.iter().copied().flatten().copied()).chain(PROVING);
-    let argv: Vec<String> = argv.map(str::to_owned).collect();
+    let wanted: Vec<&str> = tools.iter().copied().flatten().copied().collect();
+    let argv = ["sh", "-c", TOOLS, "sh"].into_iter().chain(wanted.iter().copied()).chain(PROVING);
+    let argv: Vec<String> = argv.chain(["--"]).chain(wanted.iter().copied()).map(str::to_owned).collect();
     let (before, answer) = (clock.now(), exec::answer(cluster, target, &argv, MOST, LIMIT).await);
     let said = match answer {
         Ok(Answer { stdout, verdict: Verdict::Success, .. }) => String::from_utf8_lossy(&stdout).into_owned(),
@@ -188,7 +196,7 @@ async fn container(
         look(Look::bad(what.clone(), format!("the container has no `{}`", group.join("` or `")), cure));
     }
     look(match provable(has) {
-        (Proof::P2, _) => Look::good(what.clone(), "a command ran there and its tools are present"),
+        (Proof::P2, _) => Look::good(what.clone(), present(&said)),
         (reached, lacks) => unproven(&what, reached, lacks, planned),
     });
     let time = said.lines().find_map(|line| line.strip_prefix("time ")?.parse::<i64>().ok());
@@ -196,6 +204,14 @@ async fn container(
         let cure = "set the clocks of this machine and of the cluster's nodes (NTP)";
         look(Look::bad(what, format!("the clock there differs by {off} s"), cure).poor());
     }
+}
+
+/// That the tools are there, and the versions of those that say one.
+fn present(said: &str) -> String {
+    let versions = said.lines().filter_map(|line| line.strip_prefix("version ")).filter(|line| !line.ends_with(": "));
+    let versions: Vec<&str> = versions.collect();
+    let present = "a command ran there and its tools are present";
+    if versions.is_empty() { present.to_owned() } else { format!("{present} ({})", versions.join("; ")) }
 }
 
 fn unproven(what: &str, reached: Proof, lacks: &str, planned: &Planned) -> Look {

@@ -101,3 +101,19 @@ fn the_best_proof_is_for_what_has_a_check_of_its_own() {
     let cut = take("printf '{\"a\": [1, 2'", Some(Expected::Json));
     assert!(take_one(&repository, &bare.place, "s", cut, lesser).is_err(), "content is checked whatever is asked for");
 }
+
+#[test]
+fn images_with_the_older_names_of_the_database_tools_will_do() {
+    let dump = "printf '%s\\n' '-- MySQL dump 10.13' 'CREATE TABLE `a` (' ');' 'INSERT INTO `a` VALUES (1),(2);' '-- Dump completed'";
+    let counts = "case \"$*\" in *table_name*) echo a ;; *) cat >/dev/null; printf 'rows/a\\t2\\n' ;; esac";
+    let bare = Bare::start(|setup, _| {
+        let tools = Container::new("mariadb").tools(&["sh", "tee", "sha256sum", "cat"]);
+        setup.pod("sf", "db-0", [tools.program("mysqldump", dump).program("mysql", counts)]);
+    });
+    let repository = world().init().expect("a repository");
+    let take = Take::Database(pod("db-0", "mariadb"), "zuul".to_owned());
+    let report = take_one(&repository, &bare.place, "database", take, once()).expect("a snapshot");
+    let stream = &report.manifest.streams[0];
+    assert_eq!((stream.proof, report.manifest.findings.len()), (Proof::P3, 0));
+    assert!(stream.facts.contains(&("rows/a".to_owned(), "2".to_owned())), "{:?}", stream.facts);
+}
