@@ -126,13 +126,7 @@ impl FilePlan {
         }
         let usual = Bounds::default();
         let relative = |cr: PathBuf| path.parent().map_or(cr.clone(), |folder| folder.join(&cr));
-        let bounds = Bounds {
-            silence: table.silence.map_or(usual.silence, |span| span.0),
-            timeout: table.timeout.map_or(usual.timeout, |span| span.0),
-            attempts: table.attempts.unwrap_or(usual.attempts),
-            spill: table.spill.map_or(usual.spill, |size| size.0),
-            min_proof: table.min_proof.map_or(usual.min_proof, ProofName::proof),
-        };
+        let bounds = over(&usual, [table.silence, table.timeout], table.attempts, table.spill, table.min_proof);
         Ok(Self {
             namespace: table.namespace,
             software_factory,
@@ -155,6 +149,23 @@ impl FilePlan {
     }
 }
 
+/// Bounds as usual, but for what a table says.
+fn over(
+    usual: &Bounds,
+    [silence, timeout]: [Option<Span>; 2],
+    attempts: Option<u32>,
+    spill: Option<Size>,
+    min_proof: Option<ProofName>,
+) -> Bounds {
+    Bounds {
+        silence: silence.map_or(usual.silence, |span| span.0),
+        timeout: timeout.map_or(usual.timeout, |span| span.0),
+        attempts: attempts.unwrap_or(usual.attempts),
+        spill: spill.map_or(usual.spill, |size| size.0),
+        min_proof: min_proof.map_or(usual.min_proof, ProofName::proof),
+    }
+}
+
 impl ProofName {
     fn proof(self) -> Proof {
         match self {
@@ -169,13 +180,7 @@ impl ProofName {
 impl StreamTable {
     fn planned(&self, namespace: &str, usual: &Bounds) -> Result<Planned, String> {
         let namespace = self.namespace.as_deref().unwrap_or(namespace);
-        let bounds = Bounds {
-            silence: self.silence.map_or(usual.silence, |span| span.0),
-            timeout: self.timeout.map_or(usual.timeout, |span| span.0),
-            attempts: self.attempts.unwrap_or(usual.attempts),
-            spill: self.spill.map_or(usual.spill, |size| size.0),
-            min_proof: self.min_proof.map_or(usual.min_proof, ProofName::proof),
-        };
+        let bounds = over(usual, [self.silence, self.timeout], self.attempts, self.spill, self.min_proof);
         let profile = match self.profile {
             Some(ProfileName::Dump) => Profile::Dump,
             Some(ProfileName::Bulk) => Profile::Bulk,
