@@ -34,8 +34,6 @@ pub struct CustomResource {
     pub config_maps: Vec<String>,
     /// The namespace holds an executor of a deployment elsewhere, and nothing else.
     pub standalone_executor: bool,
-    /// It has a password in it.
-    pub holds_secret: bool,
     /// The domain of the deployment.
     pub fqdn: String,
 }
@@ -76,14 +74,11 @@ impl CustomResource {
         let gateway = &spec["gateway"];
         let config_maps =
             ["extraconfigurationconfigmap", "extrastaticfilesconfigmap"].map(|field| text(&gateway[field]));
-        let inline = texts(&zuul["smtpconns"], "password").next().is_some();
-        let in_url = texts(&zuul["elasticsearchconns"], "uri").any(|uri| uri.contains('@'));
         Self {
             file: None,
             secrets,
             config_maps: config_maps.into_iter().flatten().collect(),
             standalone_executor: zuul["executor"]["standalone"].as_object().is_some_and(|fields| !fields.is_empty()),
-            holds_secret: inline || in_url,
             fqdn: text(&spec["fqdn"]).unwrap_or_default(),
         }
     }
@@ -134,10 +129,7 @@ spec:
         let expected =
             ["gerrit-ssh", "gerrit-http", "github-conn", "gitlab-conn", "pagure-conn", "es-auth", "smtp-secret"];
         assert_eq!(names, expected);
-        assert_eq!(
-            (found.config_maps, found.holds_secret, &found.fqdn[..]),
-            (vec!["httpd-extra".to_owned()], false, "sfop.example")
-        );
+        assert_eq!((found.config_maps, &found.fqdn[..]), (vec!["httpd-extra".to_owned()], "sfop.example"));
         assert_eq!(found.file.as_deref(), Some(CR.as_bytes()));
     }
 

@@ -1,6 +1,6 @@
 //! What to take out of a cluster, from where, and why something is left out.
 //!
-//! A plan is made by discovery ([`software_factory`]) or read from a file ([`file`]). It asks nothing and takes nothing
+//! A plan is made by discovery ([`software_factory`]) or read from a file ([`mod@file`]). It asks nothing and takes nothing
 //! itself: `sfarc plan` prints it, `sfarc snapshot` follows it.
 
 pub mod custom_resource;

@@ -136,9 +136,11 @@ fn objects(found: &Found, cr: &CustomResource, wishes: &Wishes) -> Planned {
         wanted.push(Wanted { resource, which, if_absent: IfAbsent::Ignore });
     }
     let files = cr.file.iter().map(|file| ("cr.yaml".to_owned(), file.clone())).collect();
+    let facts = (!cr.fqdn.is_empty()).then(|| ("fqdn".to_owned(), cr.fqdn.clone())).into_iter().collect();
+    let query = Query { namespace: found.namespace.clone(), wanted, files, facts, workloads: true };
     Planned {
         name: "objects".to_owned(),
-        take: Take::Objects(Query { namespace: found.namespace.clone(), wanted, files, workloads: true }),
+        take: Take::Objects(query),
         bounds: wishes.bounds.clone(),
         profile: Profile::Dump,
         why: "Secrets, ConfigMaps and the custom resource; replicas, images and volumes of all workloads".to_owned(),

@@ -58,6 +58,8 @@ pub struct Query {
     pub wanted: Vec<Wanted>,
     /// Files that are stored beside them, as they are: name and content.
     pub files: Vec<(String, Vec<u8>)>,
+    /// What is known of the deployment, by name.
+    pub facts: Vec<(String, String)>,
     /// Also tells replicas, images and volumes of all workloads (`workloads.json`).
     pub workloads: bool,
 }
@@ -74,6 +76,7 @@ pub(super) fn take(place: &Place, query: &Query, lanes: &mut Lanes) -> Result<Ve
         return Err(SourceError::Absent(absent));
     }
     found.files.extend(query.files.iter().cloned());
+    found.facts.extend(query.facts.iter().cloned());
     write(&found.files, lanes).map_err(SourceError::Member)?;
     let proof = Proof::P3;
     let facts = found.counts.into_iter().map(|(of, count)| (of, count.to_string())).chain(found.facts).collect();

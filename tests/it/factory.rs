@@ -71,6 +71,7 @@ fn everything_is_taken_and_proven() {
             assert_eq!(stream(&first, name).proof, Proof::P2, "{name}");
         }
         assert_eq!(fact(stream(&first, "database"), "rows/zuul_build"), "200");
+        assert_eq!(fact(stream(&first, "objects"), "fqdn"), "sfop.example");
         assert_eq!(fact(stream(&first, "keys"), "keys"), if factory.has_real_keys() { "5" } else { "2" });
         let again = taken(&factory);
         // ZooKeeper writes a line about each client that comes.
