@@ -137,7 +137,9 @@ fn objects(found: &Found, cr: &CustomResource, wishes: &Wishes) -> Planned {
     }
     let files = cr.file.iter().map(|file| ("cr.yaml".to_owned(), file.clone())).collect();
     let facts = (!cr.fqdn.is_empty()).then(|| ("fqdn".to_owned(), cr.fqdn.clone())).into_iter().collect();
-    let query = Query { namespace: found.namespace.clone(), wanted, files, facts, workloads: true };
+    let no_file = "the custom resource is not in it: --cr names no file";
+    let notes = cr.file.is_none().then(|| no_file.to_owned()).into_iter().collect();
+    let query = Query { namespace: found.namespace.clone(), wanted, files, notes, facts, workloads: true };
     Planned {
         name: "objects".to_owned(),
         take: Take::Objects(query),

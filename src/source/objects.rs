@@ -58,6 +58,8 @@ pub struct Query {
     pub wanted: Vec<Wanted>,
     /// Files that are stored beside them, as they are: name and content.
     pub files: Vec<(String, Vec<u8>)>,
+    /// What is remarkable about the query itself, one sentence each.
+    pub notes: Vec<String>,
     /// What is known of the deployment, by name.
     pub facts: Vec<(String, String)>,
     /// Also tells replicas, images and volumes of all workloads (`workloads.json`).
@@ -77,6 +79,7 @@ pub(super) fn take(place: &Place, query: &Query, lanes: &mut Lanes) -> Result<Ve
     }
     found.files.extend(query.files.iter().cloned());
     found.facts.extend(query.facts.iter().cloned());
+    found.notes.extend(query.notes.iter().cloned());
     write(&found.files, lanes).map_err(SourceError::Member)?;
     let proof = Proof::P3;
     let facts = found.counts.into_iter().map(|(of, count)| (of, count.to_string())).chain(found.facts).collect();
@@ -101,7 +104,7 @@ impl Found {
             match &wanted.which {
                 Which::Named(name) => match cluster.get(resource, &query.namespace, name).await? {
                     Some(object) => self.take(wanted, &object),
-                    None => self.absent(wanted, &format!("{resource} {name}")),
+                    None => self.absent(wanted, &format!("{} {name}", canonical::kind(resource))),
                 },
                 Which::Labelled(labels) => match cluster.list(resource, &query.namespace, labels).await? {
                     Some(objects) => objects.iter().for_each(|object| self.take(wanted, object)),
@@ -120,7 +123,8 @@ impl Found {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let plural = wanted.resource.to_string();
         if wanted.if_absent == IfAbsent::Expected {
-            self.findings.push(format!("{plural} {name} exists: a change is half done"));
+            let kind = canonical::kind(&wanted.resource);
+            self.findings.push(format!("{kind} {name} exists: a change is half done"));
         }
         if plural == "secrets" && name == PASSWORD {
             let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();

@@ -70,7 +70,7 @@ fn password(run: &Run<'_>) -> Result<Password, SourceError> {
         let cluster = Cluster::connect(run.place).await?;
         cluster.get(&Resource::core("secrets"), namespace, PASSWORD).await
     })?;
-    let missing = || SourceError::Absent(format!("Secret {PASSWORD} in {namespace}, without which no key can be used"));
+    let missing = || SourceError::Absent(format!("Secret {PASSWORD} in {namespace} (without it no key can be used)"));
     read(&secret.map_err(ExecError::from)?.ok_or_else(missing)?).ok_or_else(missing)
 }
 

@@ -126,7 +126,7 @@ pub(crate) fn objects_are_taken(site: &Site) {
     let stream = &report.manifest.streams[0];
     assert_eq!(
         (stream.proof, &stream.problems[..]),
-        (Proof::P3, &["configmaps sfarc-test-none is not there".to_owned()][..])
+        (Proof::P3, &["ConfigMap sfarc-test-none is not there".to_owned()][..])
     );
     let text = String::from_utf8_lossy(&site.kept(&report)).into_owned();
     for says in [&secret, &map, "\"colour\": \"green\"", "bm90IGEgc2VjcmV0", &format!("pods/{}.json", site.pod)] {

@@ -33,6 +33,9 @@ pub(super) fn inputs(args: &args::Snapshot, others: bool) -> Result<Vec<Input>, 
             let from = From::Cluster(ClusterStream { place: place.clone(), take, bounds });
             Input { name: planned.name.into_bytes(), from, profile: Some(planned.profile) }
         }));
+    } else if cluster.namespace.is_some() && args.pod.is_empty() {
+        let text = "-n is for streams out of a cluster: with others beside it, --cr or --config takes its plan";
+        return Err(Error::Usage(text.to_owned()).into());
     } else if wanted.configmaps
         || wanted.helper_pod
         || [&wanted.with, &wanted.only, &wanted.skip].iter().any(|names| !names.is_empty())

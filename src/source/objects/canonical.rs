@@ -25,7 +25,7 @@ pub(super) fn object(object: &Value, of: &Resource) -> Value {
         // Items of lists come without them.
         let version = if of.group.is_empty() { of.version.clone() } else { format!("{}/{}", of.group, of.version) };
         fields.entry("apiVersion").or_insert_with(|| version.into());
-        if let Some(kind) = kind(&of.plural) {
+        if let Some(kind) = known_kind(&of.plural) {
             fields.entry("kind").or_insert_with(|| kind.into());
         }
     }
@@ -39,8 +39,13 @@ pub(super) fn object(object: &Value, of: &Resource) -> Value {
     object
 }
 
+/// The kind of objects of a type, where it is a usual one; else the type.
+pub(super) fn kind(of: &Resource) -> String {
+    known_kind(&of.plural).map_or_else(|| of.to_string(), str::to_owned)
+}
+
 /// The kind of objects that lists give without one.
-fn kind(plural: &str) -> Option<&'static str> {
+fn known_kind(plural: &str) -> Option<&'static str> {
     Some(match plural {
         "secrets" => "Secret",
         "configmaps" => "ConfigMap",

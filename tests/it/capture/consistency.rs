@@ -83,7 +83,7 @@ fn a_half_done_rotation_is_a_finding() {
     factory.set_secret("zuul-keystore-password-new", "zuul-keystore-password-new", "another");
     let repository = world().init().expect("a repository");
     let report = take_with(&factory, &repository, 1).expect("a snapshot");
-    let finding = "stream `objects`: secrets zuul-keystore-password-new exists: a change is half done";
+    let finding = "stream `objects`: Secret zuul-keystore-password-new exists: a change is half done";
     assert_eq!(report.manifest.findings, [finding]);
 }
 
