@@ -134,7 +134,7 @@ pub(crate) fn objects_are_taken(site: &Site) {
     }
     let gone = vec![named("secrets", "sfarc-test-none", IfAbsent::Fail)];
     let error = site.take(Take::Objects(Query { wanted: gone, ..query }), once()).unwrap_err();
-    assert!(error.contains("secrets sfarc-test-none is not there"), "{error}");
+    assert!(error.contains("Secret sfarc-test-none is not there"), "{error}");
 }
 
 pub(crate) fn a_pod_is_found_by_its_labels(site: &Site) {
