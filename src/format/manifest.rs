@@ -159,7 +159,7 @@ impl Record for Manifest {
     const VERSION: u16 = 2;
 
     fn decode_old(version: u16, fields: &[u8]) -> Option<Result<Self, FormatError>> {
-        (version == 1).then(|| record::fields::<v1::Manifest>(Self::WHAT, fields).map(Self::from))
+        (version == 1).then(|| record::fields::<v1::Manifest>(Self::WHAT, fields)?.into_current())
     }
 }
 

@@ -2,7 +2,8 @@
 
 use wincode::{SchemaRead, SchemaWrite};
 
-use super::{Content, Origin, Proof};
+use super::{Content, FormatError, Origin, Proof};
+use crate::format::record::Record;
 
 #[derive(SchemaRead, SchemaWrite)]
 pub(super) struct StreamEntry {
@@ -36,10 +37,21 @@ impl From<StreamEntry> for super::StreamEntry {
     }
 }
 
-impl From<Manifest> for super::Manifest {
-    fn from(old: Manifest) -> Self {
-        let Manifest { time, duration, host, tags, labels, program, session, added, complete, streams } = old;
+impl Manifest {
+    /// The same as a manifest of today; nothing of this version comes out of a cluster.
+    pub(super) fn into_current(self) -> Result<super::Manifest, FormatError> {
+        let Self { time, duration, host, tags, labels, program, session, added, complete, streams } = self;
+        let is_newer = |stream: &StreamEntry| {
+            matches!(stream.origin, Origin::Pod { .. } | Origin::PodFolder { .. } | Origin::Objects { .. })
+        };
+        if streams.iter().any(is_newer) {
+            return Err(FormatError::malformed(
+                super::Manifest::WHAT,
+                "it has an origin that its version does not know",
+            ));
+        }
         let streams = streams.into_iter().map(Into::into).collect();
-        Self { time, duration, host, tags, labels, program, session, added, complete, streams, findings: Vec::new() }
+        let findings = Vec::new();
+        Ok(super::Manifest { time, duration, host, tags, labels, program, session, added, complete, streams, findings })
     }
 }
