@@ -84,6 +84,32 @@ fn a_check_does_not_take_what_a_collector_moves_for_lost() {
     }
 }
 
+/// Lets a snapshot be taken, another forgotten, and what is left moved to a new pack, before every `number`th read of a
+/// pack, without end.
+fn keep_collecting(world: &Arc<World>, backend: &Arc<FaultyBackend>, number: usize, turn: u64) {
+    let (world, next) = (Arc::clone(world), Arc::clone(backend));
+    backend.ambush(nth(number, Operation::Get, Kind::Packs), move || {
+        let repository = world.open().expect("opens");
+        let before = repository.snapshot_ids().expect("snapshots");
+        let streams = one("db", stream(&[(1, 30 << 10), (100 + turn, 90 << 10)]));
+        world.take(&repository, &streams).expect("a snapshot");
+        repository.forget(&before).expect("forgotten");
+        collect_quietly(&repository, "in an ambush");
+        keep_collecting(&world, &next, number, turn + 1);
+    });
+}
+
+#[test]
+fn a_check_that_never_sees_an_index_stand_still_does_not_invent_damage() {
+    for number in 1..=12 {
+        let Scene { world, backend, watched, .. } = scene(7);
+        keep_collecting(&Arc::new(world), &backend, number, 0);
+        let report = check::check(&watched, check::ReadData::All);
+        let report = report.unwrap_or_else(|error| panic!("{number}: {}", sfarc::error::chain(&error)));
+        assert!(report.problems.is_empty() && report.hits.is_empty(), "{number}: {report:?}");
+    }
+}
+
 #[test]
 fn a_snapshot_keeps_what_a_collector_would_remove() {
     for (operation, kind) in [

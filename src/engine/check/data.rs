@@ -1,9 +1,10 @@
 //! Reading packs to their last byte.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{ReadData, Report};
+use super::packs::missing;
+use super::{Broken, ReadData, Report, is_gone};
 use crate::backend::{Cause, Key};
 use crate::error::Error;
 use crate::event::{Event, Task, Unit};
@@ -18,15 +19,20 @@ use crate::repo::{RepoError, Repository};
 /// Packs read at the same time; each is in memory as a whole.
 const PACKS_AHEAD: usize = 2;
 
-/// What reading one pack found: its damage, and the chunks that it hits.
-type PackFindings = (PackEntry, Vec<RepoError>, Vec<ChunkId>);
+/// What is wrong with a pack.
+#[derive(Debug, Default)]
+struct Findings {
+    errors: Vec<RepoError>,
+    /// The chunks that cannot be read because of it.
+    chunks: Vec<ChunkId>,
+}
 
-/// Reads packs and proves every chunk in them; adds what is broken to `lost`.
+/// Reads packs and proves every chunk in them; adds what does not open to `broken`.
 pub(super) fn read_packs(
     repository: &Repository,
     index: &Index,
     read_data: ReadData,
-    lost: &mut HashSet<ChunkId>,
+    broken: &mut Broken,
     report: &mut Report,
 ) -> Result<(), Error> {
     let mut packs: Vec<PackEntry> = index.packs().into_values().collect();
@@ -40,23 +46,29 @@ pub(super) fn read_packs(
         unit: Unit::Bytes,
     });
     let pool = Pool::new(repository.env.workers);
-    let mut reading: VecDeque<Ticket<Result<PackFindings, RepoError>>> = VecDeque::new();
+    let mut reading: VecDeque<(PackEntry, Ticket<Result<Findings, RepoError>>)> = VecDeque::new();
     let mut packs = packs.into_iter();
     loop {
         while reading.len() < PACKS_AHEAD
             && let Some(pack) = packs.next()
         {
             let repository = repository.clone();
-            reading.push_back(pool.submit(move || read_pack(&repository, pack)));
+            reading.push_back((pack, pool.submit(move || read_pack(&repository, pack))));
         }
-        let Some(ticket) = reading.pop_front() else { break };
+        let Some((pack, ticket)) = reading.pop_front() else { break };
         repository.check_cancel()?;
-        let (pack, errors, chunks) = match ticket.wait() {
-            Err(RepoError::Backend(error)) if error.is_not_found() => continue,
+        let found = match ticket.wait() {
+            // What was missing before is named already.
+            Err(error) if is_gone(&error) => {
+                if broken.packs.insert(pack.id) {
+                    missing(repository, pack.id, report)?;
+                }
+                continue;
+            }
             other => other?,
         };
-        errors.iter().for_each(|error| report.problem(Key::Pack(pack.id), error));
-        lost.extend(chunks);
+        found.errors.iter().for_each(|error| report.problem(Key::Pack(pack.id), error));
+        broken.chunks.extend(found.chunks.into_iter().map(|chunk| (pack.id, chunk)));
         report.packs_read += 1;
         report.bytes_read += u64::from(pack.len);
         repository.env.tell(&Event::Advance(Task::ONLY, u64::from(pack.len)));
@@ -73,30 +85,30 @@ fn chosen(repository: &Repository, read_data: ReadData) -> bool {
     }
 }
 
-fn read_pack(repository: &Repository, pack: PackEntry) -> Result<PackFindings, RepoError> {
+fn read_pack(repository: &Repository, pack: PackEntry) -> Result<Findings, RepoError> {
     let key = Key::Pack(pack.id);
     let object = match repository.backend.get(&key, None) {
         // Named by the check of structure already.
-        Err(error) if matches!(error.cause, Cause::TooLong) => return Ok((pack, Vec::new(), Vec::new())),
+        Err(error) if matches!(error.cause, Cause::TooLong) => return Ok(Findings::default()),
         other => other?,
     };
-    let (mut errors, mut chunks) = (Vec::new(), Vec::new());
+    let mut found = Findings::default();
     if let Err(error) = check_name(&key, &object) {
-        errors.push(error);
+        found.errors.push(error);
     }
     let reader = match PackReader::open(&*repository.backend, &repository.keys, pack) {
         Ok(reader) => Arc::new(reader),
         // Named by the check of structure already, with everything in it.
-        Err(error) if error.is_damage() => return Ok((pack, errors, chunks)),
+        Err(error) if error.is_damage() && !is_gone(&error) => return Ok(found),
         Err(error) => return Err(error),
     };
     for span in reader.spans() {
         let (from, to) = (span.offset as usize, span.offset as usize + span.row.stored_len as usize);
         let sealed = object.get(from..to).unwrap_or_default().to_vec();
         if let Err(error) = reader.open_block(&repository.keys, span, sealed) {
-            errors.push(error);
-            chunks.extend(reader.directory.chunks_of(span).iter().map(|chunk| chunk.id));
+            found.errors.push(error);
+            found.chunks.extend(reader.directory.chunks_of(span).iter().map(|chunk| chunk.id));
         }
     }
-    Ok((pack, errors, chunks))
+    Ok(found)
 }

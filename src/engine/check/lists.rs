@@ -1,8 +1,6 @@
 //! Walking the chunk lists of all snapshots: what they need is there, and where it is not.
 
-use std::collections::HashSet;
-
-use super::{Hit, Report};
+use super::{Broken, Hit, Report, is_gone};
 use crate::backend::Key;
 use crate::error::Error;
 use crate::event::{Event, Task, Unit};
@@ -15,43 +13,11 @@ use crate::repo::loader::{ChunkLoader, LoaderCache};
 use crate::repo::snapshots::Snapshot;
 use crate::repo::{RepoError, Repository};
 
-/// The chunks that lie in these packs and nowhere else.
-pub(super) fn chunks_lost_with(
-    repository: &Repository,
-    index: &mut Index,
-    bad: &HashSet<ObjectId>,
-) -> Result<HashSet<ChunkId>, RepoError> {
-    let mut candidates = HashSet::new();
-    if bad.is_empty() {
-        return Ok(candidates);
-    }
-    for run in index.runs() {
-        for page in 0..run.footer.pages() {
-            let Ok(rows) = run.read_page(&*repository.backend, page) else {
-                continue;
-            };
-            for place in 0..rows.len() / crate::format::index::ROW_LEN {
-                let row = crate::format::index::IndexRow::at(&rows, place);
-                let hit = row.and_then(|row| Some((row, run.pack_of(&row)?)));
-                candidates.extend(hit.filter(|(_, pack)| bad.contains(&pack.id)).map(|(row, _)| row.id));
-            }
-        }
-    }
-    let mut lost = HashSet::new();
-    for id in candidates {
-        let found = index.find_to_read(repository, &id)?;
-        if found.iter().all(|place| bad.contains(&place.pack.id)) {
-            lost.insert(id);
-        }
-    }
-    Ok(lost)
-}
-
 /// Walks every snapshot. Shared stretches of lists are walked once.
 pub(super) fn walk_snapshots(
     repository: &Repository,
     index: Index,
-    lost: &HashSet<ChunkId>,
+    broken: &Broken,
     report: &mut Report,
 ) -> Result<(), Error> {
     let ids = repository.snapshot_ids()?;
@@ -61,13 +27,16 @@ pub(super) fn walk_snapshots(
         total: Some(ids.len() as u64),
         unit: Unit::Items,
     });
-    let clean = vec![0; index.rows() as usize / 64 + 1];
-    let mut walk = Walk { repository, index, cache: LoaderCache::default(), clean, lost, hits: Vec::new() };
+    let whole = Whole::new(&index);
+    let mut walk = Walk { repository, index, cache: LoaderCache::default(), whole, broken, hits: Vec::new() };
     for id in ids {
         repository.check_cancel()?;
         match repository.read_snapshot(id) {
-            Ok(snapshot) => walk.snapshot(&snapshot, report)?,
-            Err(RepoError::Backend(error)) if error.is_not_found() => continue,
+            Ok(snapshot) => {
+                let hits = walk.snapshot(&snapshot, report)?;
+                report.hits.extend(hits);
+            }
+            Err(error) if is_gone(&error) => continue,
             Err(error) if error.is_damage() => report.problem(Key::Snapshot(id), &error),
             Err(error) => return Err(error.into()),
         }
@@ -75,17 +44,44 @@ pub(super) fn walk_snapshots(
         repository.env.tell(&Event::Advance(Task::ONLY, 1));
     }
     repository.env.tell(&Event::End(Task::ONLY));
-    report.hits.append(&mut walk.hits);
     Ok(())
+}
+
+/// How often a snapshot is walked again because the index changed under a walk that missed something.
+const ATTEMPTS: usize = 8;
+
+/// What was found whole, with all below it: a bit for each row of an index, until that is opened anew.
+struct Whole {
+    generation: u64,
+    bits: Vec<u64>,
+}
+
+impl Whole {
+    fn new(index: &Index) -> Self {
+        Self { generation: index.generation(), bits: vec![0; index.rows() as usize / 64 + 1] }
+    }
+
+    fn has(&mut self, index: &Index, row: u64) -> bool {
+        if self.generation != index.generation() {
+            *self = Self::new(index);
+        }
+        self.bits[row as usize / 64] >> (row % 64) & 1 == 1
+    }
+
+    fn add(&mut self, index: &Index, generation: u64, row: u64) {
+        // The last bit stands for packs that no run names: not one chunk.
+        if self.generation == generation && index.generation() == generation && row < index.rows() {
+            self.bits[row as usize / 64] |= 1 << (row % 64);
+        }
+    }
 }
 
 struct Walk<'a> {
     repository: &'a Repository,
     index: Index,
     cache: LoaderCache,
-    /// A bit for each index row whose chunk, with all below it, was found whole.
-    clean: Vec<u64>,
-    lost: &'a HashSet<ChunkId>,
+    whole: Whole,
+    broken: &'a Broken,
     hits: Vec<Hit>,
 }
 
@@ -96,22 +92,50 @@ struct Place<'a> {
 }
 
 impl Walk<'_> {
-    fn snapshot(&mut self, snapshot: &Snapshot, report: &mut Report) -> Result<(), RepoError> {
+    /// What of a snapshot cannot be restored. Nothing, if it was forgotten meanwhile.
+    fn snapshot(&mut self, snapshot: &Snapshot, report: &mut Report) -> Result<Vec<Hit>, RepoError> {
+        let mut contents: Vec<(Vec<u8>, &Content)> = Vec::new();
         for stream in &snapshot.manifest.streams {
-            let catalog = [&stream.name[..], b" (catalog)"].concat();
-            let parts = [(&stream.name, Some(&stream.content)), (&catalog, stream.catalog.as_ref())];
-            for (name, content) in parts.iter().filter_map(|(name, content)| Some((name, (*content)?))) {
-                self.content(&Place { snapshot: snapshot.id, stream: name }, content, report)?;
-            }
+            contents.push((stream.name.clone(), &stream.content));
+            contents
+                .extend(stream.catalog.as_ref().map(|catalog| ([&stream.name[..], b" (catalog)"].concat(), catalog)));
         }
-        Ok(())
+        contents.retain(|(_, content)| {
+            let walker = ListWalker::new(content.root, content.len);
+            walker.map_err(|error| report.problem(Key::Snapshot(snapshot.id), &error)).is_ok()
+        });
+        let hits = self.hits_of(snapshot.id, &contents)?;
+        if !hits.is_empty() && self.is_forgotten(snapshot.id)? {
+            return Ok(Vec::new());
+        }
+        Ok(hits)
     }
 
-    fn content(&mut self, place: &Place<'_>, content: &Content, report: &mut Report) -> Result<(), RepoError> {
-        if let Err(error) = ListWalker::new(content.root, content.len) {
-            report.problem(Key::Snapshot(place.snapshot), &error);
-            return Ok(());
+    fn is_forgotten(&self, id: ObjectId) -> Result<bool, RepoError> {
+        let dead = self.repository.gc_log_for_reading()?.is_dead(&id);
+        Ok(dead || self.repository.read_snapshot(id).as_ref().is_err_and(is_gone))
+    }
+
+    fn hits_of(&mut self, snapshot: ObjectId, contents: &[(Vec<u8>, &Content)]) -> Result<Vec<Hit>, RepoError> {
+        let mut attempts = ATTEMPTS;
+        loop {
+            let generation = self.index.generation();
+            for (name, content) in contents {
+                self.content(&Place { snapshot, stream: name }, content)?;
+            }
+            attempts -= 1;
+            if self.hits.is_empty() || attempts == 0 {
+                return Ok(std::mem::take(&mut self.hits));
+            }
+            self.index.refresh(self.repository)?;
+            if self.index.generation() == generation {
+                return Ok(std::mem::take(&mut self.hits));
+            }
+            self.hits.clear();
         }
+    }
+
+    fn content(&mut self, place: &Place<'_>, content: &Content) -> Result<(), RepoError> {
         let Some(root) = content.root else { return Ok(()) };
         let row = ListRow { id: ChunkId::new(root.id), len: content.len };
         self.visit(place, root.depth, row, 0).map(drop)
@@ -120,21 +144,17 @@ impl Walk<'_> {
     /// True if everything below the row is there.
     fn visit(&mut self, place: &Place<'_>, depth: u8, row: ListRow, offset: u64) -> Result<bool, RepoError> {
         let found = self.index.find_to_read(self.repository, &row.id)?;
-        let bit = found.first().map(|location| (location.row as usize / 64, location.row % 64));
-        if let Some((word, bit)) = bit
-            && self.clean[word] >> bit & 1 == 1
-        {
+        let (first, generation) = (found.first().map(|location| location.row), self.index.generation());
+        if first.is_some_and(|first| self.whole.has(&self.index, first)) {
             return Ok(true);
         }
-        let here = !found.is_empty() && !self.lost.contains(&row.id);
+        let here = found.iter().any(|location| !self.broken.is_hit(location, &row.id));
         let whole = here && (depth == 0 || self.visit_children(place, depth, row, offset)?);
         if !here {
             self.hit(place, row, offset);
         }
-        match bit {
-            // The last bit stands for packs that no run names: not one chunk.
-            Some((word, bit)) if whole && (word as u64 * 64 + bit) < self.index.rows() => self.clean[word] |= 1 << bit,
-            _ => {}
+        if let Some(first) = first.filter(|_| whole) {
+            self.whole.add(&self.index, generation, first);
         }
         Ok(whole)
     }

@@ -2,20 +2,17 @@
 
 mod data;
 mod lists;
+mod packs;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use crate::backend::{Key, Kind};
 use crate::error::{Error, chain};
-use crate::event::{Event, Task, Unit};
-use crate::format::index::PackEntry;
 use crate::format::manifest::SessionRecord;
 use crate::format::sealed::SealedKind;
 use crate::ids::{ChunkId, ObjectId};
-use crate::limits;
-use crate::repo::index::Index;
+use crate::repo::index::{Index, Location};
 use crate::repo::objects::check_name;
-use crate::repo::pack_reader::PackReader;
 use crate::repo::{RepoError, Repository};
 
 /// How much of the data is read.
@@ -89,61 +86,55 @@ impl Report {
     }
 }
 
-/// How often a check begins anew because others changed the index under it.
-const ATTEMPTS: usize = 5;
+/// What cannot be read: whole packs, and single chunks of others.
+#[derive(Debug, Default)]
+struct Broken {
+    packs: HashSet<ObjectId>,
+    chunks: HashSet<(ObjectId, ChunkId)>,
+}
+
+impl Broken {
+    /// True if this copy of a chunk cannot be read.
+    fn is_hit(&self, location: &Location, id: &ChunkId) -> bool {
+        self.packs.contains(&location.pack.id) || self.chunks.contains(&(location.pack.id, *id))
+    }
+}
 
 /// Checks the repository. Damage is in the report; an error means that the check itself could not go on.
 ///
-/// What collectors move while it runs can look like damage. So damage is only believed if the index stayed the same;
-/// otherwise the check begins anew.
+/// Others may write and collect while it runs, so what is not where it was is no damage yet: a run may have been merged,
+/// a pack condemned and deleted, a snapshot forgotten. Only what is missing in spite of a fresh look is damage.
 pub fn check(repository: &Repository, read_data: ReadData) -> Result<Report, Error> {
-    for _ in 1..ATTEMPTS {
-        let (runs, epoch) = (repository.list(Kind::Indexes)?, repository.gc_log_for_reading()?.epoch());
-        match check_once(repository, read_data) {
-            Ok(report) if report.problems.is_empty() && report.hits.is_empty() => return Ok(report),
-            Err(error) if error.category() != crate::Category::Damaged => return Err(error),
-            outcome => {
-                let same = repository.gc_log_for_reading()?.epoch() == epoch && repository.list(Kind::Indexes)? == runs;
-                if same {
-                    return outcome;
-                }
-            }
-        }
-    }
-    check_once(repository, read_data)
-}
-
-fn check_once(repository: &Repository, read_data: ReadData) -> Result<Report, Error> {
     let mut report = Report::default();
     check_small_objects(repository, &mut report)?;
     report.absorb("the gc log", repository.gc_log())?;
     let log = repository.gc_log_for_reading()?;
-    let mut broken_runs = Vec::new();
-    let mut index = Index::open_what_opens(repository, &log, |id, error| broken_runs.push((id, error)))?.pinned();
-    for (id, error) in &broken_runs {
-        report.problem(Key::Index(*id), error);
-    }
+    let mut index = Index::open_what_opens(repository, &log, |id, error| report.problem(Key::Index(id), &error))?;
     check_runs(repository, &index, &mut report)?;
-    let mut lost = check_packs(repository, &mut index, &mut report)?;
+    let mut broken = packs::check_packs(repository, &mut index, &mut report)?;
     if read_data != ReadData::None {
-        data::read_packs(repository, &index, read_data, &mut lost, &mut report)?;
+        data::read_packs(repository, &index, read_data, &mut broken, &mut report)?;
     }
-    lists::walk_snapshots(repository, index, &lost, &mut report)?;
+    lists::walk_snapshots(repository, index, &broken, &mut report)?;
     report.hits = join_hits(std::mem::take(&mut report.hits));
     Ok(report)
+}
+
+/// Something that was listed a moment ago is not there any more.
+fn is_gone(error: &RepoError) -> bool {
+    matches!(error, RepoError::Backend(error) if error.is_not_found())
 }
 
 /// Key slots and sessions.
 fn check_small_objects(repository: &Repository, report: &mut Report) -> Result<(), RepoError> {
     for listed in repository.list(Kind::Keys)? {
-        let read = repository.backend.get(&listed.key, None).map_err(RepoError::from);
-        report.absorb(listed.key, read.and_then(|object| check_name(&listed.key, &object)))?;
+        report.absorb(listed.key, check_object(repository, &listed.key))?;
     }
     report.absorb("the key slots", repository.slots())?;
     for listed in repository.list(Kind::Sessions)? {
         let Key::Session(id) = listed.key else { continue };
         let record = repository.read_record::<SessionRecord>(SealedKind::Session, &listed.key);
-        if matches!(&record, Err(RepoError::Backend(error)) if error.is_not_found()) {
+        if record.as_ref().is_err_and(is_gone) {
             continue;
         }
         if let Some(record) = report.absorb(listed.key, record)?
@@ -161,77 +152,17 @@ fn check_runs(repository: &Repository, index: &Index, report: &mut Report) -> Re
     for run in index.runs() {
         repository.check_cancel()?;
         let key = Key::Index(run.id);
-        let read = repository.backend.get(&key, None).map_err(RepoError::from);
-        report.absorb(key, read.and_then(|object| check_name(&key, &object)))?;
+        report.absorb(key, check_object(repository, &key))?;
     }
     Ok(())
 }
 
-/// Packs are there, open, and the index knows each of their chunks. Gives the chunks of those that do not.
-fn check_packs(repository: &Repository, index: &mut Index, report: &mut Report) -> Result<HashSet<ChunkId>, RepoError> {
-    let listed: BTreeMap<ObjectId, u64> = repository
-        .list(Kind::Packs)?
-        .into_iter()
-        .filter_map(|listed| if let Key::Pack(id) = listed.key { Some((id, listed.len)) } else { None })
-        .collect();
-    let named = index.packs();
-    let mut bad: HashSet<ObjectId> = HashSet::new();
-    for entry in named.values().filter(|entry| !listed.contains_key(&entry.id)) {
-        // A condemned pack may be gone while old rows still name it.
-        if !index.is_condemned(&entry.id) {
-            report.problems.push(Problem { object: Key::Pack(entry.id).to_string(), what: "it is missing".to_owned() });
-        }
-        bad.insert(entry.id);
+/// An object hashes to its name, or was removed since it was listed.
+fn check_object(repository: &Repository, key: &Key) -> Result<(), RepoError> {
+    match repository.backend.get(key, None).map_err(RepoError::from) {
+        Err(error) if is_gone(&error) => Ok(()),
+        read => check_name(key, &read?),
     }
-    repository.env.tell(&Event::Begin {
-        task: Task::ONLY,
-        what: "checking packs",
-        total: Some(listed.len() as u64),
-        unit: Unit::Items,
-    });
-    for (&id, &len) in &listed {
-        repository.check_cancel()?;
-        let opened = check_pack(repository, index, id, len, named.get(&id));
-        report.packs += 1;
-        if report.absorb(Key::Pack(id), opened)?.is_none() {
-            bad.insert(id);
-        }
-        repository.env.tell(&Event::Advance(Task::ONLY, 1));
-    }
-    repository.env.tell(&Event::End(Task::ONLY));
-    lists::chunks_lost_with(repository, index, &bad)
-}
-
-fn check_pack(
-    repository: &Repository,
-    index: &mut Index,
-    id: ObjectId,
-    len: u64,
-    named: Option<&PackEntry>,
-) -> Result<(), RepoError> {
-    let damaged = |why: &str| RepoError::Damaged { object: Key::Pack(id).to_string(), why: why.to_owned() };
-    if len > limits::PACK_MAX_BYTES as u64 {
-        return Err(damaged("it is too long"));
-    }
-    let Some(named) = named else {
-        // Of a writer at work, or left by one that died: no snapshot can need it yet.
-        return Ok(());
-    };
-    if u64::from(named.len) != len {
-        return Err(damaged("it is not as long as the index says"));
-    }
-    let reader = PackReader::open(&*repository.backend, &repository.keys, *named)?;
-    for (ordinal, chunk) in reader.directory.chunks().iter().enumerate() {
-        let found = index.find_all(repository, &chunk.id)?;
-        // Where a run is damaged, what it said is not missed: reading finds the chunks without it.
-        if index.is_incomplete() {
-            return Ok(());
-        }
-        if !found.iter().any(|place| place.pack.id == id && usize::from(place.ordinal) == ordinal) {
-            return Err(damaged("the index does not know all of its chunks"));
-        }
-    }
-    Ok(())
 }
 
 /// Joins neighbouring stretches of a stream.

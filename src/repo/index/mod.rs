@@ -4,7 +4,7 @@ pub mod build;
 pub mod merge;
 pub mod run;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use self::run::{PackTable, PageCache, Run};
 use super::gc_log::GcLog;
@@ -49,8 +49,21 @@ pub struct Index {
     broken: HashSet<usize>,
     /// True if some run could not be opened.
     incomplete: bool,
+    /// The runs that were listed when the index was opened, those that did not open included.
+    listed: BTreeSet<ObjectId>,
+    /// How often it was opened anew.
+    generation: u64,
     /// Rows of packs that no run names; filled only when a look-up would fail without them.
     adopted: Option<HashMap<ChunkId, (PackEntry, u16)>>,
+}
+
+/// The runs in the store, with their lengths in bytes.
+fn list_runs(repository: &Repository) -> Result<BTreeMap<ObjectId, u64>, RepoError> {
+    let run = |listed: crate::backend::Listed| match listed.key {
+        Key::Index(id) => Some((id, listed.len)),
+        _ => None,
+    };
+    Ok(repository.list(Kind::Indexes)?.into_iter().filter_map(run).collect())
 }
 
 impl Index {
@@ -68,11 +81,10 @@ impl Index {
 
     fn try_open(repository: &Repository, log: &GcLog) -> Result<Self, RepoError> {
         let mut index = Self::default();
-        for listed in repository.list(Kind::Indexes)? {
-            if let Key::Index(id) = listed.key {
-                let run = Run::open(&*repository.backend, &repository.keys, id, listed.len, &mut index.packs)?;
-                index.add(run);
-            }
+        for (id, len) in list_runs(repository)? {
+            let run = Run::open(&*repository.backend, &repository.keys, id, len, &mut index.packs)?;
+            index.listed.insert(id);
+            index.add(run);
         }
         index.condemn(log);
         index.bound_ranges();
@@ -87,9 +99,9 @@ impl Index {
         mut report: impl FnMut(ObjectId, RepoError),
     ) -> Result<Self, RepoError> {
         let mut index = Self { forgiving: true, ..Self::default() };
-        for listed in repository.list(Kind::Indexes)? {
-            let Key::Index(id) = listed.key else { continue };
-            match Run::open(&*repository.backend, &repository.keys, id, listed.len, &mut index.packs) {
+        for (id, len) in list_runs(repository)? {
+            index.listed.insert(id);
+            match Run::open(&*repository.backend, &repository.keys, id, len, &mut index.packs) {
                 Ok(run) => index.add(run),
                 // Merged into another since it was listed: whoever misses a chunk opens the index anew.
                 Err(RepoError::Backend(error)) if error.is_not_found() => {}
@@ -151,6 +163,7 @@ impl Index {
     pub fn add_written(&mut self, repository: &Repository, id: ObjectId, len: u64) -> Result<(), RepoError> {
         match Run::open(&*repository.backend, &repository.keys, id, len, &mut self.packs) {
             Ok(run) => {
+                self.listed.insert(id);
                 self.add(run);
                 Ok(())
             }
@@ -192,7 +205,7 @@ impl Index {
     }
 
     /// Like `find_all`, but opens the index anew where a run was merged into another since it was opened.
-    fn find_reopening(&mut self, repository: &Repository, id: &ChunkId) -> Result<Vec<Location>, RepoError> {
+    pub fn find_reopening(&mut self, repository: &Repository, id: &ChunkId) -> Result<Vec<Location>, RepoError> {
         for _ in 0..ATTEMPTS {
             match self.find_all(repository, id) {
                 Err(RepoError::Backend(error)) if error.is_not_found() && !self.pinned => self.reopen(repository)?,
@@ -209,9 +222,24 @@ impl Index {
         } else {
             Self::open(repository, &repository.gc_log()?)?
         };
-        let condemned = std::mem::replace(self, index).condemned;
-        self.condemned.extend(condemned);
+        let before = std::mem::replace(self, index);
+        self.condemned.extend(before.condemned);
+        self.generation = before.generation + 1;
         Ok(())
+    }
+
+    /// Opens the index anew if others added or removed runs since it was opened.
+    pub fn refresh(&mut self, repository: &Repository) -> Result<(), RepoError> {
+        if list_runs(repository)?.into_keys().eq(self.listed.iter().copied()) {
+            Ok(())
+        } else {
+            self.reopen(repository)
+        }
+    }
+
+    /// A number that changes whenever the index is opened anew, so that rows have other numbers.
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Where a chunk lies, in the order in which the places are to be tried: condemned packs last.
