@@ -3,6 +3,7 @@
 pub mod check;
 pub mod collect;
 mod consistency;
+pub mod deployment;
 pub mod diff;
 pub mod doctor;
 pub mod folder;
