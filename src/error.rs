@@ -53,6 +53,15 @@ pub enum Error {
         /// True if stored bytes are damaged.
         damaged: bool,
     },
+    /// Something could not be done in a cluster.
+    #[error("cannot {doing}")]
+    Target {
+        /// What was being done.
+        doing: String,
+        /// Why it failed.
+        #[source]
+        source: Box<crate::target::TargetError>,
+    },
     /// The file system or a pipe failed.
     #[error("cannot {action}")]
     Io {
@@ -77,6 +86,14 @@ impl Error {
         move |source| Self::Io { action, source }
     }
 
+    /// Something that could not be done in a cluster.
+    pub fn target(doing: impl Into<String>, source: crate::target::TargetError) -> Self {
+        match source {
+            crate::target::TargetError::Interrupted => Self::Repo(RepoError::Cancelled),
+            source => Self::Target { doing: doing.into(), source: Box::new(source) },
+        }
+    }
+
     /// A stream that could not be given back.
     pub fn restore<E>(snapshot: impl Into<String>, stream: impl Into<String>, error: EgressError<E>) -> Self
     where
@@ -97,9 +114,12 @@ impl Error {
             Self::Repo(error) => repo_category(error),
             Self::Usage(_) => Category::Usage,
             Self::Restore { damaged: true, .. } => Category::Damaged,
-            Self::Refused(_) | Self::Restore { .. } | Self::Source { .. } | Self::Plan(_) | Self::Io { .. } => {
-                Category::Failed
-            }
+            Self::Refused(_)
+            | Self::Restore { .. }
+            | Self::Source { .. }
+            | Self::Plan(_)
+            | Self::Target { .. }
+            | Self::Io { .. } => Category::Failed,
         }
     }
 }

@@ -37,6 +37,8 @@ pub enum Event<'a> {
     Advance(Task, u64),
     /// The step is over.
     End(Task),
+    /// What is being done or waited for, for people who look on.
+    Doing(&'a str),
     /// Something that the user should know, which does not stop the work.
     Warning(&'a str),
 }

@@ -15,6 +15,7 @@
 //! | [`pipeline`] | streams in and out, on several cores |
 //! | [`k8s`] | the cluster: connection, objects, commands in containers |
 //! | [`source`] | where streams come from |
+//! | [`target`] | where streams go to in a cluster |
 //! | [`plan`] | what to take out of a cluster |
 //! | [`engine`] | the verbs: snapshot, restore, check, prune ... |
 //! | [`cli`] | the command line: the only code that prints |
@@ -39,6 +40,7 @@ pub mod plan;
 pub mod repo;
 pub mod source;
 pub mod tar;
+pub mod target;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 

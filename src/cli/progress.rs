@@ -14,6 +14,7 @@ use crate::event::{Event, Observer, Task, Unit};
 #[derive(Debug)]
 pub(super) struct Terminal {
     draws: bool,
+    quiet: bool,
     screen: MultiProgress,
     bars: Mutex<HashMap<Task, ProgressBar>>,
 }
@@ -22,11 +23,17 @@ impl Terminal {
     /// Draws bars if that makes sense: on a terminal, and not if the user wants quiet.
     pub(super) fn new(quiet: bool) -> Self {
         let draws = !quiet && std::io::stderr().is_terminal();
-        Self { draws, screen: MultiProgress::new(), bars: Mutex::default() }
+        Self { draws, quiet, screen: MultiProgress::new(), bars: Mutex::default() }
     }
 
     fn bars(&self) -> MutexGuard<'_, HashMap<Task, ProgressBar>> {
         self.bars.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn say(&self, line: &str) {
+        // Nobody is left to tell if standard error is gone.
+        let say = || drop(writeln!(std::io::stderr(), "{line}"));
+        if self.draws { self.screen.suspend(say) } else { say() }
     }
 
     fn begin(&self, task: Task, what: &str, total: Option<u64>, unit: Unit) {
@@ -64,13 +71,9 @@ impl Observer for Terminal {
                     bar.finish_and_clear();
                 }
             }
-            Event::Warning(warning) => {
-                let warning = text::message(warning);
-                // Nobody is left to tell if standard error is gone.
-                let warn = || drop(writeln!(std::io::stderr(), "warning: {warning}"));
-                if self.draws { self.screen.suspend(warn) } else { warn() }
-            }
-            Event::Begin { .. } => {}
+            Event::Doing(what) if !self.quiet => self.say(&text::message(what)),
+            Event::Warning(warning) => self.say(&format!("warning: {}", text::message(warning))),
+            Event::Begin { .. } | Event::Doing(_) => {}
         }
     }
 }

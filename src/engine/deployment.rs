@@ -93,6 +93,14 @@ impl SavedObjects {
         })
     }
 
+    /// All objects: type, name, object.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &str, Value)> {
+        self.files.iter().filter_map(|(path, content)| {
+            let (plural, name) = path.split_once('/')?;
+            Some((plural, name.strip_suffix(".json")?, serde_json::from_slice(content).ok()?))
+        })
+    }
+
     /// Replicas, images and volumes of all workloads when the snapshot was taken; `null` if it does not say.
     pub fn workloads(&self) -> Value {
         self.file("workloads.json").and_then(|file| serde_json::from_slice(file).ok()).unwrap_or_default()

@@ -7,6 +7,7 @@ pub mod deployment;
 pub mod diff;
 pub mod doctor;
 pub mod folder;
+pub mod recovery;
 pub mod restore;
 pub mod snapshot;
 pub mod stats;

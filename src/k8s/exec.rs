@@ -3,16 +3,20 @@
 //! `kube`'s own `AttachedProcess` is not used: it copies every frame through pipes of 1 KiB, and a connection that
 //! ends without a status looks to its caller like success.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
 pub use super::status::Verdict;
 use super::{Cluster, ClusterError, Permission, client, is_name, status};
 
+const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
 const STATUS: u8 = 3;
@@ -82,6 +86,14 @@ pub enum ExecError {
         /// How much it may write, in bytes.
         limit: usize,
     },
+    /// Whoever had bytes for a command's input stopped before the end.
+    #[error("only {sent} of {len} bytes were there to be sent")]
+    Abandoned {
+        /// Bytes that were sent.
+        sent: u64,
+        /// Bytes that there should be.
+        len: u64,
+    },
     /// Nothing came for too long.
     #[error("nothing came from {target} for {} seconds, after {received} bytes", silence.as_secs())]
     Silent {
@@ -99,7 +111,7 @@ impl ExecError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Cluster(error) => error.is_transient(),
-            Self::TooMuch { .. } => false,
+            Self::TooMuch { .. } | Self::Abandoned { .. } => false,
             _ => true,
         }
     }
@@ -120,20 +132,68 @@ trait Socket: Stream<Item = Result<Message, SocketError>> + Sink<Message, Error 
 
 impl<T: Stream<Item = Result<Message, SocketError>> + Sink<Message, Error = SocketError> + Send + Unpin> Socket for T {}
 
+type Writer = Arc<Mutex<SplitSink<Box<dyn Socket>, Message>>>;
+
 /// A running command.
 pub struct Session {
-    socket: Box<dyn Socket>,
+    reader: SplitStream<Box<dyn Socket>>,
+    writer: Writer,
     target: Target,
     received: u64,
+}
+
+/// The standard input of a running command. Its end cannot be told to every server: whoever reads must know the length.
+pub struct Input {
+    writer: Writer,
+    target: Target,
+}
+
+impl Input {
+    /// Sends some bytes, at most a few hundred KiB. That they were sent does not mean that they arrived.
+    pub async fn send(&self, bytes: &[u8]) -> Result<(), ExecError> {
+        let mut frame = BytesMut::with_capacity(bytes.len() + 1);
+        frame.put_u8(STDIN);
+        frame.put_slice(bytes);
+        self.put(Message::Binary(frame.freeze())).await
+    }
+
+    /// Shows the servers in between that somebody is still there.
+    pub async fn ping(&self) -> Result<(), ExecError> {
+        self.put(Message::Ping(Bytes::new())).await
+    }
+
+    async fn put(&self, message: Message) -> Result<(), ExecError> {
+        let sent = self.writer.lock().await.send(message).await;
+        sent.map_err(|error| ExecError::Broken { target: self.target.clone(), received: 0, source: Box::new(error) })
+    }
 }
 
 impl Session {
     /// Starts a command, without standard input.
     pub async fn start(cluster: &Cluster, target: Target, argv: &[String]) -> Result<Self, ExecError> {
+        Self::begin(cluster, target, argv, false).await
+    }
+
+    /// Starts a command that reads its standard input.
+    pub async fn start_with_input(
+        cluster: &Cluster,
+        target: Target,
+        argv: &[String],
+    ) -> Result<(Self, Input), ExecError> {
+        let session = Self::begin(cluster, target, argv, true).await?;
+        let input = Input { writer: Arc::clone(&session.writer), target: session.target.clone() };
+        Ok((session, input))
+    }
+
+    async fn begin(cluster: &Cluster, target: Target, argv: &[String], stdin: bool) -> Result<Self, ExecError> {
         let doing = format!("run a command in {target}");
-        let request = request(&target, argv)?;
+        let request = request(&target, argv, stdin)?;
         match client::in_time(&doing, cluster.client.connect(request)).await {
-            Ok(connection) => Ok(Self { socket: Box::new(connection.into_stream()), target, received: 0 }),
+            Ok(connection) => {
+                let socket: Box<dyn Socket> = Box::new(connection.into_stream());
+                let (writer, reader) = socket.split();
+                Ok(Self { reader, writer: Arc::new(Mutex::new(writer)), target, received: 0 })
+            }
             Err(error @ ClusterError::Refused { code: 403, .. }) => Err(explain(cluster, target, error).await.into()),
             Err(error) => Err(error.into()),
         }
@@ -175,7 +235,7 @@ impl Session {
     /// The next frame: its channel and its bytes. Nothing at the end of the connection.
     async fn frame(&mut self) -> Result<Option<(u8, Bytes)>, ExecError> {
         loop {
-            match timeout(PING_EVERY, self.socket.next()).await {
+            match timeout(PING_EVERY, self.reader.next()).await {
                 Ok(Some(Ok(Message::Binary(frame)))) if !frame.is_empty() => {
                     return Ok(Some((frame[0], frame.slice(1..))));
                 }
@@ -188,9 +248,12 @@ impl Session {
         }
     }
 
-    /// Shows the servers in between that somebody is still there.
+    /// Shows the servers in between that somebody is still there. Whoever is sending shows it already.
     pub async fn ping(&mut self) -> Result<(), ExecError> {
-        self.socket.send(Message::Ping(Bytes::new())).await.map_err(|error| self.broken(error))
+        let Ok(mut writer) = self.writer.try_lock() else { return Ok(()) };
+        let sent = writer.send(Message::Ping(Bytes::new())).await;
+        drop(writer);
+        sent.map_err(|error| self.broken(error))
     }
 
     fn broken(&self, error: SocketError) -> ExecError {
@@ -247,7 +310,7 @@ pub async fn answer(
     timeout(limit, asking).await.map_err(too_long)?
 }
 
-fn request(target: &Target, argv: &[String]) -> Result<http::Request<Vec<u8>>, ClusterError> {
+fn request(target: &Target, argv: &[String], stdin: bool) -> Result<http::Request<Vec<u8>>, ClusterError> {
     let mut names = [&target.namespace, &target.pod].into_iter().chain(&target.container);
     if let Some(name) = names.find(|name| !is_name(name)) {
         return Err(ClusterError::Name(name.clone()));
@@ -255,6 +318,9 @@ fn request(target: &Target, argv: &[String]) -> Result<http::Request<Vec<u8>>, C
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(argv.iter().map(|argument| ("command", argument)));
     query.extend_pairs(target.container.iter().map(|container| ("container", container)));
+    if stdin {
+        query.append_pair("stdin", "true");
+    }
     query.append_pair("stdout", "true").append_pair("stderr", "true");
     let Target { namespace, pod, .. } = target;
     let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/exec?{}", query.finish());

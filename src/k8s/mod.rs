@@ -12,7 +12,7 @@ pub use k8s_openapi::ByteString;
 pub use access::Permission;
 pub use client::{Cluster, Place, default_namespace};
 pub use objects::Resource;
-pub use pods::{PodChoice, PodPlace, is_running};
+pub use pods::{PodChoice, PodPlace, is_running, labels_of};
 
 /// Why the cluster did not do what was asked.
 #[derive(Debug, thiserror::Error)]

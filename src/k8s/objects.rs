@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::in_time;
 use super::{Cluster, ClusterError, is_name};
@@ -101,12 +101,47 @@ impl Cluster {
         created.map_err(|error| error.needing("create", of, namespace, None))
     }
 
+    /// Replaces an object; its `resourceVersion`, if it has one, must still be the cluster's.
+    pub async fn replace(
+        &self,
+        of: &Resource,
+        namespace: &str,
+        name: &str,
+        object: &Value,
+    ) -> Result<Value, ClusterError> {
+        check_names([namespace, name])?;
+        let doing = format!("replace {of} {namespace}/{name}");
+        let replaced = self.ask("PUT", &of.path(namespace, Some(name)), Some(object), &doing).await;
+        replaced.map_err(|error| error.needing("update", of, namespace, Some(name)))
+    }
+
+    /// Sets how many pods a workload has.
+    pub async fn scale(&self, of: &Resource, namespace: &str, name: &str, replicas: u64) -> Result<(), ClusterError> {
+        check_names([namespace, name])?;
+        let doing = format!("set the replicas of {of} {namespace}/{name} to {replicas}");
+        let path = format!("{}/scale", of.path(namespace, Some(name)));
+        let patch = json!({ "spec": { "replicas": replicas } });
+        let scale = Resource { plural: format!("{}/scale", of.plural), ..of.clone() };
+        let scaled = self.ask("PATCH", &path, Some(&patch), &doing).await;
+        scaled.map(drop).map_err(|error| error.needing("patch", &scale, namespace, Some(name)))
+    }
+
+    /// Deletes an object in the time that it takes to end; fine if it is not there.
+    pub async fn delete_gently(&self, of: &Resource, namespace: &str, name: &str) -> Result<(), ClusterError> {
+        check_names([namespace, name])?;
+        self.delete_at(of, namespace, name, &of.path(namespace, Some(name))).await
+    }
+
     /// Deletes an object at once; fine if it is not there.
     pub async fn delete(&self, of: &Resource, namespace: &str, name: &str) -> Result<(), ClusterError> {
         check_names([namespace, name])?;
-        let doing = format!("delete {of} {namespace}/{name}");
         let path = format!("{}?gracePeriodSeconds=0", of.path(namespace, Some(name)));
-        match self.ask("DELETE", &path, None, &doing).await {
+        self.delete_at(of, namespace, name, &path).await
+    }
+
+    async fn delete_at(&self, of: &Resource, namespace: &str, name: &str, path: &str) -> Result<(), ClusterError> {
+        let doing = format!("delete {of} {namespace}/{name}");
+        match self.ask("DELETE", path, None, &doing).await {
             Ok(_) | Err(ClusterError::Refused { code: 404, .. }) => Ok(()),
             Err(error) => Err(error.needing("delete", of, namespace, Some(name))),
         }
@@ -141,7 +176,8 @@ impl Cluster {
     ) -> Result<Value, ClusterError> {
         let mut request = http::Request::builder().method(method).uri(path);
         if body.is_some() {
-            request = request.header(http::header::CONTENT_TYPE, "application/json");
+            let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+            request = request.header(http::header::CONTENT_TYPE, kind);
         }
         let body = body.map_or(Vec::new(), |body| body.to_string().into_bytes());
         let request = request.body(body).map_err(|_| ClusterError::Name(path.to_owned()))?;

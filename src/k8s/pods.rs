@@ -85,7 +85,8 @@ impl Cluster {
     }
 }
 
-fn labels_of(workload: &Value) -> String {
+/// The labels by which a workload knows its pods (`key=value,...`).
+pub fn labels_of(workload: &Value) -> String {
     let labels = workload["spec"]["selector"]["matchLabels"].as_object();
     let pairs = labels.into_iter().flatten().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
     pairs.collect::<Vec<_>>().join(",")

@@ -32,7 +32,7 @@ const SECRETS: [(&str, IfAbsent); 14] = [
 ];
 
 /// `ConfigMap`s that the operator renders at every run.
-const GENERATED: [&str; 17] = [
+pub const GENERATED: [&str; 17] = [
     "fluentbit-dib-cfg-config-map",
     "fluentbit-mariadb-cfg-config-map",
     "fluentbit-zk-cfg-config-map",

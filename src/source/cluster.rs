@@ -106,7 +106,8 @@ fn attempt(stream: &ClusterStream, env: &Env, lanes: &mut Lanes) -> Result<Verdi
             database::take(&run(pod, &database::command(name)), name, &mut || env.random(), lanes)
         }
         Take::ZuulKeys(pod, helper) => {
-            let helper = helper.as_ref().map(|spec| HelperPod::start(&stream.place, &pod.namespace, spec, env, lanes));
+            let helper =
+                helper.as_ref().map(|spec| HelperPod::start(&stream.place, &pod.namespace, spec, env, lanes.cancel()));
             let helper = helper.transpose()?;
             let pod = helper.as_ref().map_or(pod, |helper| &helper.pod);
             zuul_keys::take(&run(pod, &zuul_keys::command()), &env.random(), lanes)

@@ -32,6 +32,11 @@ pub(super) fn command(database: &str) -> PodCommand {
     script(DUMP, database)
 }
 
+/// The command that tells what is in a database; [`Known::parse`] reads what it prints.
+pub fn counting(database: &str) -> PodCommand {
+    script(COUNTS, database)
+}
+
 /// Takes a dump between two looks at the tables.
 pub(super) fn take(
     run: &Run<'_>,
@@ -40,7 +45,7 @@ pub(super) fn take(
     lanes: &mut Lanes,
 ) -> Result<Verdict, SourceError> {
     let cancel = lanes.cancel().clone();
-    let counting = script(COUNTS, database);
+    let counting = counting(database);
     let counting = Run { command: &counting, ..run.clone() };
     let before = Known::parse(&pod::ask(&counting, COUNT_LIMIT, &random(), &cancel)?);
     let mut newest = before.newest.iter().map(|(of, uuid)| Sought::new(of, uuid)).collect::<Vec<_>>();
@@ -74,14 +79,16 @@ pub(super) fn rows(dump: &DumpFacts) -> Vec<(String, String)> {
 
 /// What the server said of its tables.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Known {
-    rows: BTreeMap<String, u64>,
-    newest: BTreeMap<String, String>,
+pub struct Known {
+    /// Rows of each table.
+    pub rows: BTreeMap<String, u64>,
+    /// The `uuid` of the newest row of tables that have one.
+    pub newest: BTreeMap<String, String>,
 }
 
 impl Known {
     /// Reads lines of a name and a value, with a tab between; others say nothing.
-    fn parse(lines: &[u8]) -> Self {
+    pub fn parse(lines: &[u8]) -> Self {
         let mut known = Self::default();
         for line in String::from_utf8_lossy(lines).lines() {
             let Some((name, value)) = line.split_once('\t') else { continue };

@@ -8,11 +8,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{SourceError, block_on};
-use crate::env::Env;
+use crate::env::{Cancel, Env};
 use crate::event::{Event, chain};
 use crate::k8s::exec::ExecError;
 use crate::k8s::{Cluster, ClusterError, Place, PodChoice, PodPlace, Resource, is_running};
-use crate::pipeline::lanes::Lanes;
 
 /// How long the image may take to be there.
 const START_LIMIT: Duration = Duration::from_secs(300);
@@ -66,21 +65,22 @@ pub fn spec(scheduler: &Value) -> Value {
 }
 
 /// A running helper pod; its end removes it.
-pub(super) struct HelperPod<'a> {
+pub struct HelperPod<'a> {
     place: &'a Place,
     env: &'a Env,
     name: String,
-    pub(super) pod: PodPlace,
+    /// Where commands run in it.
+    pub pod: PodPlace,
 }
 
 impl<'a> HelperPod<'a> {
     /// Makes the pod and waits until commands can run in it.
-    pub(super) fn start(
+    pub fn start(
         place: &'a Place,
         namespace: &str,
         spec: &Value,
         env: &'a Env,
-        lanes: &Lanes,
+        cancel: &Cancel,
     ) -> Result<Self, SourceError> {
         let name = format!("sfarc-keys-{}", env.random::<5>().map(|byte| format!("{byte:02x}")).concat());
         let pod = PodPlace {
@@ -90,11 +90,11 @@ impl<'a> HelperPod<'a> {
         };
         // From here on it is removed, also if the answer to its creation gets lost.
         let helper = Self { place, env, name, pod };
-        block_on(helper.create(spec, lanes))??;
+        block_on(helper.create(spec, cancel))??;
         Ok(helper)
     }
 
-    async fn create(&self, spec: &Value, lanes: &Lanes) -> Result<(), SourceError> {
+    async fn create(&self, spec: &Value, cancel: &Cancel) -> Result<(), SourceError> {
         let failed = |error: ClusterError| SourceError::from(ExecError::from(error));
         let object = json!({
             "apiVersion": "v1",
@@ -112,7 +112,7 @@ impl<'a> HelperPod<'a> {
                     Some(pod) if pod["status"]["phase"] == "Failed" => {
                         return Err(SourceError::Moved(format!("the helper pod {} has failed", self.name)));
                     }
-                    _ if lanes.cancel().is_cancelled() => return Err(SourceError::Interrupted),
+                    _ if cancel.is_cancelled() => return Err(SourceError::Interrupted),
                     _ => tokio::time::sleep(POLL).await,
                 }
             }

@@ -7,13 +7,13 @@ const LINE_BYTES: usize = 4096;
 
 /// The last lines of what was pushed, long ones cut.
 #[derive(Debug, Default)]
-pub(super) struct LastLines {
+pub(crate) struct LastLines {
     lines: VecDeque<String>,
     open: Vec<u8>,
 }
 
 impl LastLines {
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         for line in bytes.split_inclusive(|&byte| byte == b'\n') {
             let room = LINE_BYTES.saturating_sub(self.open.len());
             self.open.extend_from_slice(&line[..line.len().min(room)]);
@@ -31,7 +31,7 @@ impl LastLines {
     }
 
     /// The lines, the last one even if it is not ended.
-    pub(super) fn finish(mut self) -> Vec<String> {
+    pub(crate) fn finish(mut self) -> Vec<String> {
         if !self.open.is_empty() {
             self.close();
         }

@@ -7,7 +7,7 @@ pub mod database;
 pub mod file;
 pub mod folder;
 pub mod helper_pod;
-mod last_lines;
+pub(crate) mod last_lines;
 mod members;
 pub mod objects;
 pub mod pod;

@@ -25,7 +25,7 @@ pub const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// The command that writes all keys to its standard output: nothing is left in the container. What the program logs
 /// goes to standard error.
-pub(super) fn command() -> PodCommand {
+pub fn command() -> PodCommand {
     PodCommand::Shell("zuul-admin export-keys /dev/stdout".to_owned())
 }
 

@@ -3,9 +3,11 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `export.rs` | what is in the file: one object, paths, versions |
+//! | `compare.rs` | what two exports have in common |
 //! | `value.rs` | JSON in memory that is wiped, written in one way only |
 //! | `pem.rs` | classic encrypted PEM (RFC 1421), as OpenSSL writes it |
 
+mod compare;
 mod export;
 mod pem;
 mod value;
@@ -18,6 +20,7 @@ use std::fmt;
 use aws_lc_rs::rsa::KeyPair;
 use zeroize::Zeroizing;
 
+pub use compare::Comparison;
 use export::PrivateKey;
 use pem::{Pem, PemFault};
 

@@ -225,6 +225,14 @@ fn stage_file(egress: &mut Egress<'_>, snapshot: &Snapshot, stream: &StreamEntry
     file.sync_all().map_err(failed)
 }
 
+/// How many bytes [`cat`] writes for this path of a stream.
+pub fn cat_len(repository: &Repository, snapshot: &Snapshot, stream: &StreamEntry, path: &[u8]) -> Result<u64, Error> {
+    if path.is_empty() {
+        return Ok(stream.content.len);
+    }
+    Ok(find_plain(&mut Egress::open(repository)?, snapshot, stream, path)?.entry.stored_len)
+}
+
 /// Writes one stream, or one file of a folder stream, to `sink`.
 pub fn cat(
     repository: &Repository,
@@ -238,18 +246,7 @@ pub fn cat(
     if path.is_empty() {
         return egress.write_all(&stream.content, sink).map_err(failed);
     }
-    let mut found = find_entry(&mut egress, snapshot, stream, path)?;
-    if let Some(located) = found.as_ref().filter(|located| located.entry.kind == CatalogKind::Hardlink) {
-        let first = located.entry.link.clone();
-        found = find_entry(&mut egress, snapshot, stream, &first)?;
-    }
-    let name = String::from_utf8_lossy(path).into_owned();
-    let found =
-        found.ok_or_else(|| Error::Usage(format!("stream `{}` holds no `{name}`; see `sfarc ls`", name_of(stream))))?;
-    if found.entry.kind != CatalogKind::File || found.entry.stored_len != found.entry.size {
-        let text = format!("`{name}` is not a plain file (or it is a sparse one); use `sfarc restore --path`");
-        return Err(Error::Usage(text));
-    }
+    let found = find_plain(&mut egress, snapshot, stream, path)?;
     let mut hash = blake3::Hasher::new();
     let written = egress.write_range(&stream.content, found.data, found.entry.stored_len, |bytes| {
         hash.update(bytes);
@@ -258,6 +255,28 @@ pub fn cat(
     written.map_err(failed)?;
     let right = *hash.finalize().as_bytes() == found.entry.hash;
     if right { Ok(()) } else { Err(wrong_hash(snapshot, stream, path)) }
+}
+
+/// A plain file of a folder stream.
+fn find_plain(
+    egress: &mut Egress<'_>,
+    snapshot: &Snapshot,
+    stream: &StreamEntry,
+    path: &[u8],
+) -> Result<Located, Error> {
+    let mut found = find_entry(egress, snapshot, stream, path)?;
+    if let Some(located) = found.as_ref().filter(|located| located.entry.kind == CatalogKind::Hardlink) {
+        let first = located.entry.link.clone();
+        found = find_entry(egress, snapshot, stream, &first)?;
+    }
+    let name = String::from_utf8_lossy(path).into_owned();
+    let found =
+        found.ok_or_else(|| Error::Usage(format!("stream `{}` holds no `{name}`; see `sfarc ls`", name_of(stream))))?;
+    if found.entry.kind != CatalogKind::File || found.entry.stored_len != found.entry.size {
+        let text = format!("`{name}` is not a plain file (or it is a sparse one); use `sfarc restore --path`");
+        return Err(Error::Usage(text));
+    }
+    Ok(found)
 }
 
 fn find_entry(

@@ -14,20 +14,21 @@ mod trailer;
 
 pub use arriving::Arriving;
 pub use trailer::TrailerError;
+pub(crate) use trailer::{KILLER, Nonce, Words};
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use self::session::Ended;
 use self::spill::Spill;
-use self::trailer::{End, Nonce};
+use self::trailer::End;
 use super::SourceError;
 use crate::env::Cancel;
 use crate::format::manifest::Proof;
 use crate::k8s::{Place, PodPlace, exec};
 
 /// Runs a command that writes little and takes its output, proven like any other.
-pub(super) fn ask(run: &Run<'_>, limit: Duration, random: &[u8; 48], cancel: &Cancel) -> Result<Vec<u8>, SourceError> {
+pub fn ask(run: &Run<'_>, limit: Duration, random: &[u8; 48], cancel: &Cancel) -> Result<Vec<u8>, SourceError> {
     use std::io::Read;
     /// What is asked for is some lines of text.
     const MOST: u64 = 16 << 20;
@@ -193,7 +194,7 @@ fn is_kill(verdict: &exec::Verdict) -> bool {
 }
 
 /// How a command did not end well.
-fn describe(verdict: &exec::Verdict) -> Option<String> {
+pub(crate) fn describe(verdict: &exec::Verdict) -> Option<String> {
     match verdict {
         exec::Verdict::Success => None,
         exec::Verdict::ExitCode(code) => Some(format!("was ended with exit code {code}")),

@@ -8,17 +8,17 @@ use crate::format::manifest::Proof;
 pub(super) const WRAPPER: &str = include_str!("wrapper.sh");
 
 /// Ends the process group of the wrapper that was started with the same nonce.
-pub(super) const KILLER: &str = include_str!("killer.sh");
+pub(crate) const KILLER: &str = include_str!("killer.sh");
 
 /// No trailer is longer, in bytes.
 const LONGEST: usize = 256;
 
 /// Made up for one run of the wrapper, so that nothing in a stream can be taken for its trailer.
 #[derive(Debug, Clone)]
-pub(super) struct Nonce(pub(super) String);
+pub(crate) struct Nonce(pub(crate) String);
 
 impl Nonce {
-    pub(super) fn new(random: [u8; 16]) -> Self {
+    pub(crate) fn new(random: [u8; 16]) -> Self {
         Self(random.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
@@ -119,11 +119,24 @@ fn compare(words: &Words, received: u64, digest: &[u8]) -> Result<End, TrailerEr
     Ok(End { exit: words.exit, received, proof })
 }
 
-struct Words {
-    exit: i32,
-    /// Nothing where nobody counted.
-    bytes: Option<u64>,
-    digest: Option<[u8; 32]>,
+/// What the container says of a command and of the bytes that passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Words {
+    /// The exit code of the command.
+    pub(crate) exit: i32,
+    /// Bytes that passed; nothing where nobody counted.
+    pub(crate) bytes: Option<u64>,
+    /// Their SHA-256; nothing where there is no tool for it.
+    pub(crate) digest: Option<[u8; 32]>,
+}
+
+impl Words {
+    /// Those at the end of a short output.
+    pub(crate) fn at_end(output: &[u8], nonce: &Nonce) -> Option<Self> {
+        let beginning = nonce.beginning();
+        let place = output.windows(beginning.len()).rposition(|window| window == beginning)?;
+        parse(&output[place + beginning.len()..])
+    }
 }
 
 /// Reads `exit E bytes N digest HEX [FILE] .`, the pairs in any order. The full stop shows that nothing was cut off.

@@ -1,0 +1,127 @@
+//! A dump into a database beside the live one, and then the swap.
+//!
+//! MariaDB cannot rename a database, but one `RENAME TABLE` moves all tables of one to another and those of a third to
+//! the first: for whoever reads there are the old tables, then the new ones, and nothing between. Views, triggers,
+//! routines and events have no such statement; `swap.sh` says what becomes of them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::TargetError;
+use super::feed::{Feed, FeedError, Sender, feed};
+use super::site::Site;
+use crate::k8s::PodPlace;
+use crate::source::database::{Known, counting};
+use crate::source::pod::{self, Bounds, PodCommand, Run};
+
+const CLIENT: &str = include_str!("client.sh");
+const LOOK: &str = include_str!("look.sh");
+const SCRATCH: &str = include_str!("scratch.sh");
+const SWAP: &str = include_str!("swap.sh");
+const DROP: &str = include_str!("drop.sh");
+
+/// The swap copies nothing, but it waits for whoever still reads.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// A database of a server in a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    /// Where its clients run.
+    pub pod: PodPlace,
+    /// Its name.
+    pub name: String,
+}
+
+/// What a dump must have become, from the manifest of its snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// Rows of each table.
+    pub rows: BTreeMap<String, u64>,
+    /// The newest entry of tables that have one, by its `uuid`.
+    pub newest: BTreeMap<String, String>,
+}
+
+impl Database {
+    /// The database that a dump is loaded into.
+    pub fn scratch(&self) -> String {
+        format!("{}_sfarc_new", self.name)
+    }
+
+    /// The name under which the database of before is kept; `stamp` tells one restore from another.
+    pub fn old(&self, stamp: &str) -> String {
+        format!("{}_sfarc_old_{stamp}", self.name)
+    }
+
+    /// Which databases of this one there are: itself, and those that restores have made.
+    pub fn look(&self, site: &Site<'_>) -> Result<Vec<String>, TargetError> {
+        let found = self.ask(site, LOOK, &[&self.name])?;
+        let name = |line: &str| line.strip_prefix("database\t").map(str::to_owned);
+        Ok(found.lines().filter_map(name).collect())
+    }
+
+    /// True for a name under which an old database is kept.
+    pub fn is_old(&self, name: &str) -> bool {
+        name.strip_prefix(&self.name).is_some_and(|rest| rest.starts_with("_sfarc_old_"))
+    }
+
+    /// Makes the empty scratch database. True if the client understands the line that sandboxes a dump.
+    pub fn make_scratch(&self, site: &Site<'_>) -> Result<bool, TargetError> {
+        Ok(self.ask(site, SCRATCH, &[&self.name, &self.scratch()])?.contains("sandbox\tyes"))
+    }
+
+    /// Loads a dump of `len` bytes into the scratch database.
+    pub fn load<E: Send>(
+        &self,
+        site: &Site<'_>,
+        len: u64,
+        limit: Duration,
+        give: impl FnOnce(&mut Sender) -> Result<(), E>,
+    ) -> Result<(), FeedError<E>> {
+        let line = format!("{CLIENT}\nexec \"$client\" {}", self.scratch());
+        let into = Feed { place: site.place, pod: &self.pod, line, len, limit };
+        feed(&into, site.env.random(), &site.env.cancel, give)
+    }
+
+    /// Compares a database with what its dump said.
+    pub fn compare(&self, site: &Site<'_>, name: &str, expected: &Expected) -> Result<(), TargetError> {
+        let known = Known::parse(self.run(site, &counting(name))?.as_bytes());
+        let wrong = |why: String| Err(TargetError::Wrong { what: format!("database {name}"), why });
+        for (table, rows) in &expected.rows {
+            match known.rows.get(table) {
+                Some(found) if found == rows => {}
+                Some(found) => return wrong(format!("table {table} has {found} rows, not {rows}")),
+                None => return wrong(format!("table {table} is missing")),
+            }
+        }
+        match expected.newest.iter().find(|(of, uuid)| known.newest.get(*of) != Some(uuid)) {
+            Some((of, _)) => wrong(format!("the newest row of {of} is another one")),
+            None => Ok(()),
+        }
+    }
+
+    /// Puts the scratch database in the place of the live one, which is kept as `old`. Once done, there is no scratch
+    /// database any more.
+    pub fn swap(&self, site: &Site<'_>, old: &str) -> Result<(), TargetError> {
+        self.ask(site, SWAP, &[&self.name, &self.scratch(), old]).map(drop)
+    }
+
+    /// Drops databases that restores have made or kept.
+    pub fn drop_made(&self, site: &Site<'_>, names: &[String]) -> Result<(), TargetError> {
+        let mut words = vec![&self.name[..]];
+        words.extend(names.iter().map(|name| &name[..]));
+        self.ask(site, DROP, &words).map(drop)
+    }
+
+    fn ask(&self, site: &Site<'_>, script: &str, arguments: &[&str]) -> Result<String, TargetError> {
+        let script = format!("{CLIENT}{script}");
+        let words = ["sh", "-c", &script, "sh"].into_iter().chain(arguments.iter().copied());
+        self.run(site, &PodCommand::Program(words.map(str::to_owned).collect()))
+    }
+
+    fn run(&self, site: &Site<'_>, command: &PodCommand) -> Result<String, TargetError> {
+        let bounds = Bounds::default();
+        let run = Run { place: site.place, pod: &self.pod, command, bounds: &bounds, tolerated: &[] };
+        let answer = pod::ask(&run, LIMIT, &site.env.random(), &site.env.cancel)?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+}

@@ -1,0 +1,240 @@
+//! Bytes into a command in a container.
+//!
+//! The length goes first, so that the end of the input needs no word of its own: servers that speak v4 of the protocol
+//! have none for it. The container counts or digests what the command got, and says so when the command has ended.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use super::TargetError;
+use crate::env::Cancel;
+use crate::k8s::exec::{ExecError, Input, Output, Session, Target, Verdict};
+use crate::k8s::{Cluster, Place, PodPlace};
+use crate::source::last_lines::LastLines;
+use crate::source::pod::{KILLER, Nonce, Words, describe};
+
+const RECEIVER: &str = include_str!("receiver.sh");
+
+/// Bytes of one frame.
+const FRAME: usize = 64 << 10;
+/// Frames that wait for the connection.
+const AHEAD: usize = 32;
+/// Bytes of output that are kept: it is the acknowledgement and little else.
+const MOST: usize = 64 << 10;
+const PING_EVERY: Duration = Duration::from_secs(20);
+const CANCEL_POLL: Duration = Duration::from_millis(50);
+const KILL_WAIT: Duration = Duration::from_secs(10);
+/// How long the end of a command is waited for whose input is closed.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// A command that takes a stream.
+#[derive(Debug, Clone)]
+pub struct Feed<'a> {
+    /// The cluster.
+    pub place: &'a Place,
+    /// Where in it.
+    pub pod: &'a PodPlace,
+    /// The command, for the container's shell; its input ends with the stream.
+    pub line: String,
+    /// Bytes of the stream.
+    pub len: u64,
+    /// How long the whole may take.
+    pub limit: Duration,
+}
+
+/// The command takes nothing any more; why is known when [`feed`] returns.
+#[derive(Debug, thiserror::Error)]
+#[error("the command takes no more")]
+pub struct Closed;
+
+/// Takes the bytes of the stream.
+pub struct Sender {
+    frames: mpsc::Sender<Bytes>,
+    digest: Context,
+    sent: u64,
+    closed: bool,
+}
+
+impl Sender {
+    /// Sends the next bytes.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), Closed> {
+        self.digest.update(bytes);
+        self.sent += bytes.len() as u64;
+        for frame in bytes.chunks(FRAME) {
+            if self.frames.blocking_send(Bytes::copy_from_slice(frame)).is_err() {
+                self.closed = true;
+                return Err(Closed);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why a stream did not get where it was to go.
+#[derive(Debug)]
+pub enum FeedError<E> {
+    /// Whoever gives the bytes failed.
+    Giver(E),
+    /// Whoever takes them did.
+    Taker(TargetError),
+}
+
+/// Starts a command and gives it what `give` sends. When this returns, the command has ended with success and has got
+/// every byte; or nothing of it runs any more.
+pub fn feed<E: Send>(
+    feed: &Feed<'_>,
+    random: [u8; 16],
+    cancel: &Cancel,
+    give: impl FnOnce(&mut Sender) -> Result<(), E>,
+) -> Result<(), FeedError<E>> {
+    let nonce = Nonce::new(random);
+    let (frames, queue) = mpsc::channel(AHEAD);
+    let mut sender = Sender { frames, digest: Context::new(&SHA256), sent: 0, closed: false };
+    let (given, sender, ended) = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("feed".to_owned());
+        let session = thread.spawn_scoped(scope, || run(feed, &nonce, queue, cancel));
+        let session = session.map_err(|error| FeedError::Taker(error.into()))?;
+        let given = give(&mut sender);
+        let Sender { frames, digest, sent, closed } = sender;
+        drop(frames);
+        let ended = session.join().expect("sessions do not panic");
+        Ok((given, (digest, sent, closed), ended))
+    })?;
+    let (digest, sent, closed) = sender;
+    match (given, ended) {
+        (Err(error), _) if !closed => Err(FeedError::Giver(error)),
+        (_, Err(error)) => Err(FeedError::Taker(error)),
+        (Err(error), Ok(_)) => Err(FeedError::Giver(error)),
+        (Ok(()), Ok(ended)) => judge(&ended, &nonce, sent, digest.finish().as_ref()).map_err(FeedError::Taker),
+    }
+}
+
+struct Ended {
+    target: Target,
+    verdict: Verdict,
+    stdout: Vec<u8>,
+    stderr: Vec<String>,
+}
+
+/// What the container says must be what was sent.
+fn judge(ended: &Ended, nonce: &Nonce, sent: u64, digest: &[u8]) -> Result<(), TargetError> {
+    let target = ended.target.to_string();
+    let failed = |how: String| TargetError::Failed { target: target.clone(), how, sent, stderr: ended.stderr.clone() };
+    let Some(words) = Words::at_end(&ended.stdout, nonce) else {
+        let how = describe(&ended.verdict);
+        return Err(failed(how.unwrap_or_else(|| "ended without a word on what it got".to_owned())));
+    };
+    if words.exit != 0 {
+        return Err(failed(format!("ended with exit code {}", words.exit)));
+    }
+    let why = match (words.bytes, words.digest) {
+        (_, Some(got)) if got[..] == *digest => return Ok(()),
+        (Some(got), None) if got == sent => return Ok(()),
+        (Some(got), None) => format!("{got} bytes of {sent}"),
+        _ => format!("the digest of what it got is not that of the {sent} bytes that were sent"),
+    };
+    Err(TargetError::NotWhole { target, why })
+}
+
+fn run(feed: &Feed<'_>, nonce: &Nonce, queue: mpsc::Receiver<Bytes>, cancel: &Cancel) -> Result<Ended, TargetError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let cluster = Cluster::connect(feed.place).await?;
+        let target = cluster.find(feed.pod).await?;
+        let len = feed.len.to_string();
+        let argv = ["sh", "-c", RECEIVER, &nonce.0, &feed.line, &len].map(str::to_owned);
+        let ended = match Session::start_with_input(&cluster, target.clone(), &argv).await {
+            Ok((session, input)) => {
+                tokio::select! {
+                    ended = pass_on(session, input, queue, feed) => ended,
+                    () = cancelled(cancel) => Err(TargetError::Interrupted),
+                }
+            }
+            Err(error) => Err(error.into()),
+        };
+        if ended.is_err() {
+            let _ = timeout(KILL_WAIT, kill(&cluster, &target, nonce)).await;
+        }
+        ended
+    })
+}
+
+async fn pass_on(
+    mut session: Session,
+    input: Input,
+    queue: mpsc::Receiver<Bytes>,
+    feed: &Feed<'_>,
+) -> Result<Ended, TargetError> {
+    let target = session.target().clone();
+    let (mut stdout, mut stderr) = (Vec::new(), LastLines::default());
+    let ended = {
+        let receiving = receive(&mut session, &mut stdout, &mut stderr, feed.limit);
+        let sending = send(&input, queue, feed.len);
+        tokio::pin!(receiving);
+        tokio::select! {
+            verdict = &mut receiving => verdict,
+            error = sending => timeout(LAST_WORDS, receiving).await.unwrap_or(Err(error)),
+            () = sleep(feed.limit) => Err(ExecError::TooLong { target: target.clone(), received: 0, limit: feed.limit }),
+        }
+    };
+    match ended {
+        Ok(verdict) => Ok(Ended { target, verdict, stdout, stderr: stderr.finish() }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Sends what comes, and shows then that somebody still waits. Ends only because of an error.
+async fn send(input: &Input, mut queue: mpsc::Receiver<Bytes>, len: u64) -> ExecError {
+    let mut sent = 0;
+    while let Some(frame) = queue.recv().await {
+        if let Err(error) = input.send(&frame).await {
+            return error;
+        }
+        sent += frame.len() as u64;
+    }
+    if sent < len {
+        return ExecError::Abandoned { sent, len };
+    }
+    loop {
+        sleep(PING_EVERY).await;
+        if let Err(error) = input.ping().await {
+            return error;
+        }
+    }
+}
+
+async fn receive(
+    session: &mut Session,
+    stdout: &mut Vec<u8>,
+    stderr: &mut LastLines,
+    limit: Duration,
+) -> Result<Verdict, ExecError> {
+    loop {
+        match session.next(limit).await? {
+            Output::Stdout(bytes) if stdout.len() + bytes.len() > MOST => {
+                return Err(ExecError::TooMuch { target: session.target().clone(), limit: MOST });
+            }
+            Output::Stdout(bytes) => stdout.extend_from_slice(&bytes),
+            Output::Stderr(bytes) => stderr.push(&bytes),
+            Output::Ended(verdict) => return Ok(verdict),
+        }
+    }
+}
+
+/// Ends the receiver and everything that it started.
+async fn kill(cluster: &Cluster, target: &Target, nonce: &Nonce) -> Result<(), ExecError> {
+    let argv = ["sh", "-c", KILLER, &nonce.0].map(str::to_owned);
+    let mut session = Session::start(cluster, target.clone(), &argv).await?;
+    while !matches!(session.next(KILL_WAIT).await?, Output::Ended(_)) {}
+    Ok(())
+}
+
+async fn cancelled(cancel: &Cancel) {
+    while !cancel.is_cancelled() {
+        sleep(CANCEL_POLL).await;
+    }
+}
