@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit;
-pub use cluster::{Cluster, Doctor, MinProof, Plan, ShowPlan};
+pub use cluster::{Cluster, Doctor, MinProof, Plan, RestoreCluster, ShowPlan};
 
 /// A deduplicating, encrypted archiver for streams: dumps, command output, files, folders.
 #[derive(Debug, Parser)]
@@ -92,11 +92,12 @@ pub enum Command {
     /// List what is inside folder streams.
     #[command(after_help = "Examples:\n  sfarc ls latest\n  sfarc ls latest:etc/nginx\n  sfarc ls -l 3f2a:etc")]
     Ls(Ls),
-    /// Restore streams into a folder; nothing is overwritten unless asked for.
+    /// Restore streams into a folder, or a deployment into a cluster; nothing is overwritten unless asked for.
     #[command(
-        after_help = "Examples:\n  sfarc restore latest --to /tmp/out\n  sfarc restore latest~2 --to /tmp/out --stream etc --path nginx/nginx.conf"
+        after_help = "Examples:\n  sfarc restore latest --to-cluster -n sf --dry-run\n  sfarc restore latest --to-cluster -n sf --only \
+secret/zuul-ssh-key --overwrite\n  sfarc restore latest --to /tmp/out\n  sfarc restore latest~2 --to /tmp/out --stream etc --path nginx/nginx.conf"
     )]
-    Restore(Restore),
+    Restore(Box<Restore>),
     /// Write one stream, or one file of a folder stream, to standard output.
     #[command(after_help = "Examples:\n  sfarc cat latest all.sql | mariadb\n  sfarc cat latest etc/hostname")]
     Cat(Cat),
@@ -238,17 +239,20 @@ pub struct Restore {
     #[arg(value_name = "ID")]
     pub id: String,
     /// The folder that receives the streams.
-    #[arg(long, value_name = "FOLDER")]
-    pub to: PathBuf,
+    #[arg(long, value_name = "FOLDER", required_unless_present = "to_cluster")]
+    pub to: Option<PathBuf>,
     /// Only this stream.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "to_cluster")]
     pub stream: Vec<OsString>,
     /// Only this file or folder, as `ls` prints it; without a stream's name, of every folder stream.
     #[arg(long, value_name = "PATH")]
     pub path: Vec<OsString>,
-    /// Replace what is in the way.
+    /// Replace what is in the way: files, or objects of a cluster.
     #[arg(long)]
     pub overwrite: bool,
+    /// Restore into a cluster.
+    #[command(flatten)]
+    pub cluster: RestoreCluster,
 }
 
 /// Options of `cat`.

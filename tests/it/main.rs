@@ -20,6 +20,7 @@ mod newer;
 mod old_repos;
 mod partial;
 mod races;
+mod recovery;
 mod slots;
 mod tidy;
 mod untrusted_store;

@@ -96,3 +96,39 @@ pub struct Doctor {
     #[command(flatten)]
     pub plan: Plan,
 }
+
+/// How a deployment is restored into a cluster.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Into a cluster")]
+pub struct RestoreCluster {
+    /// Bring the deployment back in its cluster: into an empty namespace or over a live one (docs/restore.md).
+    #[arg(long, conflicts_with = "to")]
+    pub to_cluster: bool,
+    /// Print what would be done, in order, and do nothing.
+    #[arg(long, requires = "to_cluster")]
+    pub dry_run: bool,
+    /// Do it without asking.
+    #[arg(long, short, requires = "to_cluster")]
+    pub yes: bool,
+    /// Only these: streams, objects, secrets, configmaps, secret/NAME, configmap/NAME.
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', requires = "to_cluster")]
+    pub only: Vec<String>,
+    /// Restore an optional stream, too: known-hosts, logs.
+    #[arg(long, value_name = "STREAM", value_delimiter = ',', requires = "to_cluster")]
+    pub with: Vec<String>,
+    /// Take no snapshot of what is about to be replaced.
+    #[arg(long, requires = "to_cluster")]
+    pub no_safety: bool,
+    /// Drop the databases and folders of before, once all is done; else they are kept under other names.
+    #[arg(long, requires = "to_cluster")]
+    pub drop_old: bool,
+    /// How long pods may take to end or to become ready, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..), requires = "to_cluster")]
+    pub wait: u64,
+    /// How long a stream may take, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400, value_parser = clap::value_parser!(u64).range(1..), requires = "to_cluster")]
+    pub timeout: u64,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: Cluster,
+}

@@ -13,6 +13,7 @@ pub(super) mod ls;
 pub(super) mod manual;
 pub(super) mod plan;
 pub(super) mod prune;
+mod recover;
 pub(super) mod restore;
 pub(super) mod show;
 pub(super) mod snapshot;

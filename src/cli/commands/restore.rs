@@ -4,6 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use serde_json::json;
 
+use super::recover;
 use crate::cli::args;
 use crate::cli::exit::Exit;
 use crate::cli::output::{CliError, Output};
@@ -18,10 +19,13 @@ pub(in crate::cli) fn run(
     repository: &Repository,
     output: &mut Output,
 ) -> Result<Exit, CliError> {
+    if args.cluster.to_cluster {
+        return recover::run(args, repository, output);
+    }
     let bytes = |names: &[std::ffi::OsString]| names.iter().map(|name| name.as_bytes().to_vec()).collect();
     let snapshot = repository.resolve(&args.id)?;
     let options = Options {
-        to: args.to.clone(),
+        to: args.to.clone().unwrap_or_default(),
         streams: bytes(&args.stream),
         paths: bytes(&args.path),
         overwrite: args.overwrite,

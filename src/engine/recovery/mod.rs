@@ -112,11 +112,12 @@ impl<'a> Recovery<'a> {
         }
     }
 
-    /// The present moment, as part of names: `20261231t235959`.
+    /// The present moment and something random, as part of names: `20261231t235959_c0ffee`.
     fn stamp(&self) -> String {
         let seconds = self.repository.env.clock.now() / 1_000_000_000;
         let time = jiff::Timestamp::from_second(seconds).unwrap_or_default();
-        time.strftime("%Y%m%dt%H%M%S").to_string()
+        let [a, b, c] = self.repository.env.random();
+        format!("{}_{a:02x}{b:02x}{c:02x}", time.strftime("%Y%m%dt%H%M%S"))
     }
 }
 

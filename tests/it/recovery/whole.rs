@@ -1,0 +1,26 @@
+//! The whole of a deployment, over a live one.
+
+use super::{Scene, assert_same, plan};
+use sfarc::testing::factory::Options;
+
+#[test]
+fn a_live_deployment_goes_back_to_its_snapshot_and_forward_again() {
+    let Some(mut scene) = Scene::start(Options { builds: 50, ..Options::default() }) else { return };
+    let (id, before) = scene.capture();
+    scene.factory.add_builds(7);
+    scene.factory.set_secret("zuul-ssh-key", "priv", "another-key-that-is-none");
+    let (_, after) = scene.capture();
+
+    let options = scene.options();
+    let planned = plan(&scene.repository, id, &options).expect("a plan");
+    planned.actions().iter().for_each(|action| println!("{:8} {}", action.verb, action.what));
+    let report = scene.restore(id, &options).expect("restored");
+    let (_, restored) = scene.capture();
+    assert_same(&before, &restored, "after the restore");
+
+    let safety = report.safety.expect("a safety snapshot");
+    let safety = scene.repository.resolve(&safety).expect("it is there").id;
+    scene.restore(safety, &options).expect("undone");
+    let (_, undone) = scene.capture();
+    assert_same(&after, &undone, "after the undo");
+}
