@@ -12,6 +12,7 @@ use sfarc::testing::world::World;
 
 use crate::factory::{make_plan, place, take, wishes};
 
+mod database;
 mod whole;
 
 pub(crate) const WAIT: Duration = Duration::from_secs(30);
