@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let cli = Cli::parse();
     let rules = Rule::from_role(ROLES, "sfarc-backup", NAMESPACE);
     let accounts = vec![("sf:sfarc-backup".to_owned(), rules)];
-    let options = Options { builds: cli.builds, real: !cli.scripts, accounts, custom_resource: false };
+    let options = Options { builds: cli.builds, real: !cli.scripts, accounts, ..Options::default() };
     let mut factory = Factory::start(options);
     std::fs::copy(factory.kubeconfig("sf:sfarc-backup"), &cli.kubeconfig)?;
     std::fs::copy(factory.cr_file(), &cli.cr)?;

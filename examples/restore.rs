@@ -32,7 +32,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let home = factory.folder().join("mysql");
     let dump = factory.folder().join("dump.sql");
-    shell(&home, &format!("mariadb-dump --single-transaction --order-by-primary --hex-blob zuul >'{}'", dump.display()))?;
+    shell(
+        &home,
+        &format!("mariadb-dump --single-transaction --order-by-primary --hex-blob zuul >'{}'", dump.display()),
+    )?;
     let megabytes = std::fs::metadata(&dump)?.len() as f64 / 1e6;
 
     let world = World::new(1);

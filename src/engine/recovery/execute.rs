@@ -38,6 +38,7 @@ impl Recovery<'_> {
             record.replicas.entry(workload.key()).or_insert(workload.replicas);
         }
         self.write(&mut record)?;
+        self.await_services(plan)?;
         self.save(plan, &mut record)?;
         for stream in plan.streams.iter().filter(|stream| stream.is_beside()) {
             self.doing(&format!("loading stream {} beside {}", stream.name, stream.aim));
@@ -69,6 +70,17 @@ impl Recovery<'_> {
 
     fn finish(&self, record: &mut Record, step: &str) -> Result<(), Error> {
         record.finish(&self.site, step).map_err(|error| Error::target("write down what is done", error))
+    }
+
+    /// What streams go into must answer: it may have been made a moment ago.
+    fn await_services(&self, plan: &Plan) -> Result<(), Error> {
+        for stream in plan.streams.iter().filter(|stream| !stream.is_later) {
+            for workload in self.view.needed_for(&stream.aim) {
+                let ready = workload.wait_ready(&self.site, workload.replicas.max(1), self.options.wait);
+                ready.map_err(|error| Error::target(format!("reach {}", workload.name), error))?;
+            }
+        }
+        Ok(())
     }
 
     fn save(&self, plan: &Plan, record: &mut Record) -> Result<(), Error> {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::aim::Aim;
 use super::record::Record;
 use super::workloads::Workload;
 use crate::k8s::{PodChoice, PodPlace, Resource, is_running};
@@ -56,16 +57,30 @@ impl View {
         containers.iter().find(|container| container["name"] == "zuul-scheduler")?["image"].as_str()
     }
 
-    /// The workload that a pod is of, if there is to be one; nothing if it cannot be said.
-    pub(super) fn is_missing(&self, place: &PodPlace) -> bool {
+    /// The workload that a pod is of, by its name: `Err` if that cannot be said.
+    fn workload_of(&self, place: &PodPlace) -> Result<Option<&Workload>, ()> {
         match &place.pod {
-            PodChoice::Workload { name, .. } => self.workload(name).is_none(),
+            PodChoice::Workload { name, .. } => Ok(self.workload(name)),
             // A pod of a StatefulSet is named after it.
             PodChoice::Named(name) => match name.rsplit_once('-') {
-                Some((set, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => self.workload(set).is_none(),
-                _ => false,
+                Some((set, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => Ok(self.workload(set)),
+                _ => Err(()),
             },
-            PodChoice::Labelled(_) => false,
+            PodChoice::Labelled(_) => Err(()),
+        }
+    }
+
+    /// True if what a pod belongs to is not there yet.
+    pub(super) fn is_missing(&self, place: &PodPlace) -> bool {
+        matches!(self.workload_of(place), Ok(None))
+    }
+
+    /// The workloads that must answer for a stream to be restored.
+    pub(super) fn needed_for(&self, aim: &Aim) -> Vec<&Workload> {
+        match aim {
+            // The scheduler is stopped for that, and a pod of its own does it.
+            Aim::Keys(_) => self.workload("zookeeper").into_iter().collect(),
+            aim => aim.pod().and_then(|pod| self.workload_of(pod).ok().flatten()).into_iter().collect(),
         }
     }
 }

@@ -40,17 +40,39 @@ struct Planned {
 
 /// The failures that are still to come.
 #[derive(Debug, Default)]
-pub(super) struct Failures(Mutex<Vec<Planned>>);
+pub(super) struct Failures {
+    planned: Mutex<Vec<Planned>>,
+    /// How many requests are answered before none is.
+    answered: Mutex<Option<u64>>,
+}
 
 impl Failures {
     pub(super) fn add(&self, method: &str, path: &str, fault: RequestFault, times: usize) {
         let planned = Planned { method: method.to_owned(), path: path.to_owned(), fault, left: times };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(planned);
+        self.planned.lock().unwrap_or_else(PoisonError::into_inner).push(planned);
+    }
+
+    /// Answers this many more requests, then none; or all again.
+    pub(super) fn stop_after(&self, requests: Option<u64>) {
+        *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = requests;
+    }
+
+    /// True if this request is not answered.
+    pub(super) fn is_stopped(&self) -> bool {
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *answered {
+            Some(0) => true,
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+            None => false,
+        }
     }
 
     /// The first failure for this request.
     pub(super) fn take(&self, method: &str, path: &str) -> Option<RequestFault> {
-        let mut plan = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut plan = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
         let is_for =
             |of: &&mut Planned| of.left > 0 && (of.method == "*" || of.method == method) && path.contains(&of.path);
         let planned = plan.iter_mut().find(is_for)?;

@@ -152,6 +152,16 @@ impl Cluster {
         self.state.journal.requests()
     }
 
+    /// Answers this many more requests, exec sessions among them, and then none, until [`Self::answer_again`].
+    pub fn stop_after(&self, requests: u64) {
+        self.state.failures.stop_after(Some(requests));
+    }
+
+    /// Answers all requests again.
+    pub fn answer_again(&self) {
+        self.state.failures.stop_after(None);
+    }
+
     /// Pods, containers and commands of the exec sessions up to now, also of those that a fault refused.
     pub fn sessions(&self) -> Vec<(String, String, Vec<String>)> {
         self.state.journal.sessions()

@@ -73,6 +73,9 @@ async fn answer(state: &Arc<State>, line: &OwnedFd, request: Request<Incoming>) 
 /// Notes a REST request down; gives what is to go wrong with it. Sessions have a journal and faults of their own.
 fn note(state: &State, request: &Request<Incoming>) -> Option<RequestFault> {
     let (method, uri) = (request.method().as_str(), request.uri());
+    if state.failures.is_stopped() {
+        return Some(RequestFault::Reset);
+    }
     if Target::parse(uri.path()).is_some_and(|target| target.is_exec()) {
         return None;
     }

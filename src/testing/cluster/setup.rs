@@ -79,6 +79,11 @@ impl Setup {
         }
     }
 
+    /// How a container of a pod runs, whenever there is a pod of this name.
+    pub fn container(&mut self, namespace: &str, pod: &str, container: Container) {
+        self.state.set_container(namespace, pod, container);
+    }
+
     /// What an image stands for: a pod that is created with it has containers like this one, with their own names
     /// and with the variables of the pod's specification.
     ///

@@ -33,18 +33,27 @@ const GENERATED: [&str; 5] = [
 
 const NOTES: [&str; 1] = ["zs-internal-tenant-reconfigure"];
 
+/// Those of the operator and those of the user.
 pub(super) fn all() -> Vec<Value> {
-    let map = |metadata: Value, data: Value| json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data });
-    let of_user = |name: &str| json!({ "name": name, "namespace": NAMESPACE });
-    let mut owner = of_user("sf-standalone-owner");
+    let map = |name: &str, data: Value| map(json!({ "name": name, "namespace": NAMESPACE }), data);
+    let of_user = [
+        map("corporate-ca-certs", json!({ "ca.crt": "not a certificate" })),
+        map("gateway-extra", json!({ "extra.conf": "# nothing" })),
+        map("kube-root-ca.crt", json!({ "ca.crt": "not a certificate" })),
+    ];
+    of_operator().into_iter().chain(of_user).collect()
+}
+
+fn map(metadata: Value, data: Value) -> Value {
+    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data })
+}
+
+/// The owner, the generated ones, and notes.
+pub(super) fn of_operator() -> Vec<Value> {
+    let mut owner = json!({ "name": "sf-standalone-owner", "namespace": NAMESPACE });
     owner["uid"] = OWNER_UID.into();
     owner["annotations"] = json!({ "sf-operator-version": "v0.0.68", "last-reconcile": "1781800000" });
-    let mut all = vec![
-        map(owner, json!({ "spec": SPEC })),
-        map(of_user("corporate-ca-certs"), json!({ "ca.crt": "not a certificate" })),
-        map(of_user("gateway-extra"), json!({ "extra.conf": "# nothing" })),
-        map(of_user("kube-root-ca.crt"), json!({ "ca.crt": "not a certificate" })),
-    ];
+    let mut all = vec![map(owner, json!({ "spec": SPEC }))];
     let names = GENERATED.iter().chain(&NOTES);
     all.extend(names.map(|name| map(owned(name), json!({ "content": format!("generated for {name}") }))));
     all

@@ -24,13 +24,15 @@ pub(super) enum Keys {
 
 impl Keys {
     /// Real ones if there is all that they need.
-    pub(super) fn start(folder: &Path, zookeeper: Option<ZooKeeper>, zuul: Option<Zuul>) -> Self {
+    pub(super) fn start(folder: &Path, zookeeper: Option<ZooKeeper>, zuul: Option<Zuul>, empty: bool) -> Self {
         match (zookeeper, zuul) {
             (Some(zookeeper), Some(zuul)) => {
                 let conf = folder.join("zuul.conf");
                 let text = format!("{}[keystore]\npassword={PASSWORD}\n", zookeeper.zuul_conf());
                 std::fs::write(&conf, text).expect("written");
-                zuul.make_keys(&conf, &OWNERS);
+                if !empty {
+                    zuul.make_keys(&conf, &OWNERS);
+                }
                 Self::Real { zuul, conf, zookeeper, added: 0 }
             }
             _ => {

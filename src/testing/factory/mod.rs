@@ -33,12 +33,14 @@ pub struct Options {
     pub accounts: Vec<(String, Vec<Rule>)>,
     /// The type SoftwareFactory is installed, and there is an object of it.
     pub custom_resource: bool,
+    /// The namespace is empty, and so are database and ZooKeeper, until [`Factory::deploy`].
+    pub empty: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let accounts = vec![("admin".to_owned(), vec![Rule::all()])];
-        Self { builds: 200, real: false, accounts, custom_resource: false }
+        Self { builds: 200, real: false, accounts, custom_resource: false, empty: false }
     }
 }
 
@@ -48,6 +50,7 @@ pub struct Factory {
     pub cluster: Cluster,
     database: Database,
     keys: Keys,
+    certificates: Certificates,
     /// Held for its end, after that of the services.
     folder: TempDir,
 }
@@ -67,7 +70,7 @@ impl Factory {
             Database::start(folder.path(), options.builds, options.real && MariaDb::installed(), zuul.as_ref());
         let zookeeper = options.real && ZooKeeper::installed();
         let zookeeper = zookeeper.then(|| ZooKeeper::start(folder.path(), &certificates));
-        let keys = Keys::start(folder.path(), zookeeper, zuul);
+        let keys = Keys::start(folder.path(), zookeeper, zuul, options.empty);
         std::fs::write(folder.path().join("cr.yaml"), CUSTOM_RESOURCE).expect("written");
         let cluster = Cluster::start(|setup| {
             setup.namespace(NAMESPACE);
@@ -81,12 +84,33 @@ impl Factory {
                     "status": { "ready": true },
                 }));
             }
-            config_maps::all().into_iter().for_each(|object| setup.object(object));
-            secrets::all(&certificates).into_iter().for_each(|object| setup.object(object));
-            workloads::add(setup, folder.path(), &database, &keys);
+            workloads::describe(setup, folder.path(), &database, &keys);
+            if !options.empty {
+                workloads::fill_volumes(folder.path());
+                let workloads = [workloads::all(folder.path(), &keys), workloads::pods(folder.path(), &keys)].concat();
+                let objects = [config_maps::all(), secrets::all(&certificates), workloads].concat();
+                objects.into_iter().for_each(|object| setup.object(object));
+            }
             more(setup);
         });
-        Self { cluster, database, keys, folder }
+        Self { cluster, database, keys, certificates, folder }
+    }
+
+    /// Does what the operator does: makes what is missing of its own, and lets be what there is. Nothing of the user's
+    /// is made.
+    pub fn deploy(&self) {
+        let made = [config_maps::of_operator(), secrets::of_operator(&self.certificates)].concat();
+        for mut object in made.into_iter().chain(workloads::all(self.folder.path(), &self.keys)) {
+            if self.cluster.object(&object).is_none() {
+                // What it generates is different each time.
+                if object["data"]["priv"].is_string() {
+                    object["data"]["priv"] = secrets::base64(b"made-by-another-deploy");
+                }
+                // What runs is for the cluster to say.
+                object.as_object_mut().map(|object| object.remove("status"));
+                self.cluster.put_object(object);
+            }
+        }
     }
 
     /// The file of the custom resource.

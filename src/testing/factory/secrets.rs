@@ -11,6 +11,21 @@ const KEY: &str = "not-a-real-key";
 const TOKEN: &str = "not-a-real-token";
 const UUID: &str = "00000000-0000-4000-8000-000000000001";
 
+/// As the operator renders it; in the middle is the keystore's password.
+const ZUUL_CONF: &str = "\
+[zookeeper]
+hosts=zookeeper:2281
+
+[keystore]
+password=00000000-0000-4000-8000-000000000000
+
+[auth zuul_client]
+secret=00000000-0000-4000-8000-000000000001
+
+[database]
+dburi=mysql+pymysql://zuul@mariadb/zuul
+";
+
 const OF_OPERATOR: [(&str, &[(&str, &str)]); 14] = [
     ("zuul-keystore-password", &[("zuul-keystore-password", PASSWORD)]),
     ("zuul-ssh-key", &[("priv", KEY), ("pub", KEY)]),
@@ -25,7 +40,7 @@ const OF_OPERATOR: [(&str, &[(&str, &str)]); 14] = [
     // Made again at every run: not worth keeping.
     ("mariadb-config-secrets", &[("my.cnf", "[client]")]),
     ("mariadb-initdb-secrets", &[("initfile.sql", "-- nothing")]),
-    ("zuul-config", &[("zuul.conf", "[zuul]")]),
+    ("zuul-config", &[("zuul.conf", ZUUL_CONF)]),
     ("config-update-secrets", &[("token", TOKEN), ("namespace", NAMESPACE)]),
 ];
 
@@ -41,7 +56,14 @@ const OF_USER: [(&str, &[(&str, &str)]); 8] = [
     ("nodepool-providers-secrets", &[("clouds.yaml", "clouds: {}")]),
 ];
 
+/// Those of the operator and those of the user.
 pub(super) fn all(certificates: &Certificates) -> Vec<Value> {
+    let of_user = OF_USER.iter().map(|(name, data)| secret(name, data));
+    of_operator(certificates).into_iter().chain(of_user).collect()
+}
+
+/// Those that the operator makes.
+pub(super) fn of_operator(certificates: &Certificates) -> Vec<Value> {
     let of_operator = OF_OPERATOR.iter().map(|(name, data)| {
         let mut object = secret(name, data);
         object["metadata"] = owned(name);
@@ -51,8 +73,7 @@ pub(super) fn all(certificates: &Certificates) -> Vec<Value> {
         }
         object
     });
-    let of_user = OF_USER.iter().map(|(name, data)| secret(name, data));
-    of_operator.chain(of_user).chain(tls(certificates)).collect()
+    of_operator.chain(tls(certificates)).collect()
 }
 
 /// The operator takes the pair only with exactly this annotation.

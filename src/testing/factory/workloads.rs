@@ -1,6 +1,6 @@
 //! Workloads with their pods, and what runs in the containers.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -19,37 +19,73 @@ struct Set {
     replicas: u64,
 }
 
-/// Adds all workloads; what runs in them keeps its files in this folder.
-pub(super) fn add(setup: &mut Setup, folder: &Path, database: &Database, keys: &Keys) {
-    let home = |name: &str| {
-        let home = folder.join(name);
-        std::fs::create_dir_all(&home).expect("a folder can be made");
-        home
-    };
-    let (logs, builder, zookeeper) = (home("logs"), home("nodepool"), home("zookeeper-data/version-2"));
-    fill(&logs, &builder);
-    std::fs::write(zookeeper.join("snapshot.0"), "not a real snapshot").expect("written");
-    let zookeeper = keys.data().map_or_else(|| folder.join("zookeeper-data"), Path::to_owned);
-    for set in sets(&logs, &builder, &zookeeper) {
-        setup.object(stateful_set(&set));
-        (0..set.replicas).for_each(|number| add_pod(setup, &set, number));
-        set.volumes.iter().for_each(|(volume, size, _)| {
-            (0..set.replicas).for_each(|number| setup.object(claim(&format!("{volume}-{}-{number}", set.name), size)));
-        });
-    }
-    for (name, container, image) in DEPLOYMENTS {
-        setup.object(deployment(name, container, image));
-    }
+/// Says what runs in the containers of all pods, and where it keeps its files.
+pub(super) fn describe(setup: &mut Setup, folder: &Path, database: &Database, keys: &Keys) {
     let at = |name: &str| format!("{name}-0");
+    let (homes, zookeeper) = (Homes::make(folder), zookeeper_data(folder, keys));
     let nodepool = Container::new("nodepool-builder")
-        .folder(&builder)
+        .folder(&homes.builder)
         .program("nodepool", "[ \"$1\" = export-image-data ] && echo '{\"builds\": {}}' >\"$2\"");
-    setup.pod(NAMESPACE, &at("mariadb"), [database.container()]);
-    setup.pod(NAMESPACE, &at("zuul-scheduler"), [keys.container()]);
-    setup.pod(NAMESPACE, &at("zookeeper"), [Container::new("zookeeper").folder(&zookeeper)]);
-    setup.pod(NAMESPACE, &at("logserver"), [Container::new("logserver").folder(&logs)]);
-    setup.pod(NAMESPACE, &at("nodepool-builder"), [nodepool]);
+    setup.container(NAMESPACE, &at("mariadb"), database.container());
+    setup.container(NAMESPACE, &at("zuul-scheduler"), keys.container());
+    setup.container(NAMESPACE, &at("zookeeper"), Container::new("zookeeper").folder(&zookeeper));
+    setup.container(NAMESPACE, &at("logserver"), Container::new("logserver").folder(&homes.logs));
+    setup.container(NAMESPACE, &at("nodepool-builder"), nodepool);
     setup.image(&format!("{REGISTRY}/zuul-scheduler:14.1.0"), keys.container());
+}
+
+/// All workloads with their claims.
+pub(super) fn all(folder: &Path, keys: &Keys) -> Vec<Value> {
+    let homes = Homes::make(folder);
+    let mut all = Vec::new();
+    for set in sets(&homes.logs, &homes.builder, &zookeeper_data(folder, keys)) {
+        for (volume, size, _) in &set.volumes {
+            all.extend((0..set.replicas).map(|number| claim(&format!("{volume}-{}-{number}", set.name), size)));
+        }
+        all.push(stateful_set(&set));
+    }
+    all.extend(DEPLOYMENTS.iter().map(|(name, container, image)| deployment(name, container, image)));
+    all
+}
+
+/// The pods of all StatefulSets, as they are when they run.
+pub(super) fn pods(folder: &Path, keys: &Keys) -> Vec<Value> {
+    let homes = Homes::make(folder);
+    let sets = sets(&homes.logs, &homes.builder, &zookeeper_data(folder, keys));
+    sets.iter().flat_map(|set| (0..set.replicas).map(|number| pod(set, number))).collect()
+}
+
+/// Fills the volumes, as a deployment does that has run for a while.
+pub(super) fn fill_volumes(folder: &Path) {
+    let homes = Homes::make(folder);
+    fill(&homes.logs, &homes.builder);
+}
+
+/// Where containers keep files.
+struct Homes {
+    logs: PathBuf,
+    builder: PathBuf,
+}
+
+impl Homes {
+    fn make(folder: &Path) -> Self {
+        let home = |name: &str| {
+            let home = folder.join(name);
+            std::fs::create_dir_all(&home).expect("a folder can be made");
+            home
+        };
+        Self { logs: home("logs"), builder: home("nodepool") }
+    }
+}
+
+fn zookeeper_data(folder: &Path, keys: &Keys) -> PathBuf {
+    if let Some(data) = keys.data() {
+        return data.to_owned();
+    }
+    let data = folder.join("zookeeper-data");
+    std::fs::create_dir_all(data.join("version-2")).expect("a folder can be made");
+    std::fs::write(data.join("version-2/snapshot.0"), "not a real snapshot").expect("written");
+    data
 }
 
 fn fill(logs: &Path, builder: &Path) {
@@ -158,9 +194,9 @@ fn stateful_set(set: &Set) -> Value {
     })
 }
 
-fn add_pod(setup: &mut Setup, set: &Set, number: u64) {
+fn pod(set: &Set, number: u64) -> Value {
     let ready = |(name, _): &(&str, &str)| json!({ "name": name, "ready": true, "restartCount": 0 });
-    setup.object(json!({
+    json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {
             "name": format!("{}-{number}", set.name), "namespace": NAMESPACE, "labels": labels(set.name),
@@ -172,7 +208,7 @@ fn add_pod(setup: &mut Setup, set: &Set, number: u64) {
             "conditions": [{ "type": "Ready", "status": "True" }],
             "containerStatuses": set.containers.iter().map(ready).collect::<Vec<_>>(),
         },
-    }));
+    })
 }
 
 fn claim(name: &str, size: &str) -> Value {

@@ -37,7 +37,9 @@ fn views_triggers_routines_events_and_foreign_keys_survive() {
     assert!(seen.lines().count() >= 10, "{seen}");
     let (id, _) = scene.capture();
 
-    scene.factory.sql("DROP TRIGGER child_named; DROP VIEW couples; DROP FUNCTION doubled; DELETE FROM parent WHERE id = 2;");
+    scene
+        .factory
+        .sql("DROP TRIGGER child_named; DROP VIEW couples; DROP FUNCTION doubled; DELETE FROM parent WHERE id = 2;");
     scene.factory.sql("CREATE TABLE later (id INT); CREATE VIEW newer AS SELECT id FROM later;");
     let options = scene.options();
     scene.restore(id, &options).expect("restored");
@@ -50,8 +52,14 @@ fn views_triggers_routines_events_and_foreign_keys_survive() {
     let old = scene.factory.sql("SHOW DATABASES LIKE 'zuul\\_sfarc\\_%'");
     assert!(old.starts_with("zuul_sfarc_old_") && old.lines().count() == 1, "{old}");
     let old = old.trim();
-    assert_eq!(scene.factory.sql(&format!("SELECT COUNT(*) FROM {old}.newer; SELECT COUNT(*) FROM {old}.parent")), "0\n1\n");
-    assert_eq!(scene.factory.sql(&format!("SELECT status FROM information_schema.events WHERE event_schema = '{old}'")), "DISABLED\n");
+    assert_eq!(
+        scene.factory.sql(&format!("SELECT COUNT(*) FROM {old}.newer; SELECT COUNT(*) FROM {old}.parent")),
+        "0\n1\n"
+    );
+    assert_eq!(
+        scene.factory.sql(&format!("SELECT status FROM information_schema.events WHERE event_schema = '{old}'")),
+        "DISABLED\n"
+    );
 
     let dropping = sfarc::engine::recovery::Options { drop_old: true, safety: false, ..options };
     scene.restore(id, &dropping).expect("restored again");

@@ -1,7 +1,7 @@
 //! The whole of a deployment, over a live one.
 
-use super::{Scene, assert_same, plan};
-use sfarc::testing::factory::Options;
+use super::{Scene, assert_same, capture, options, plan, restore};
+use sfarc::testing::factory::{Factory, Options};
 
 #[test]
 fn a_live_deployment_goes_back_to_its_snapshot_and_forward_again() {
@@ -23,4 +23,24 @@ fn a_live_deployment_goes_back_to_its_snapshot_and_forward_again() {
     scene.restore(safety, &options).expect("undone");
     let (_, undone) = scene.capture();
     assert_same(&after, &undone, "after the undo");
+}
+
+#[test]
+fn an_empty_namespace_becomes_the_same_deployment() {
+    let Some(scene) = Scene::start(Options { builds: 30, ..Options::default() }) else { return };
+    let (id, before) = scene.capture();
+    let target = Factory::start(Options { real: true, empty: true, builds: 0, ..Options::default() });
+    let options = options(&target);
+
+    let first = restore(&scene.repository, id, &options).expect("the objects are restored");
+    assert!(first.is_open && first.safety.is_none(), "{first:?}");
+    target.deploy();
+    let second = restore(&scene.repository, id, &options).expect("the rest is restored");
+    assert!(!second.is_open, "{second:?}");
+
+    let (_, after) = capture(&scene.repository, &target);
+    assert_same(&before, &after, "the other cluster");
+    let again = plan(&scene.repository, id, &super::Options { only: vec!["objects".into(), "keys".into()], ..options });
+    let again = again.expect("a plan");
+    assert!(again.is_empty(), "nothing is left to do: {:?}", again.actions());
 }

@@ -40,6 +40,12 @@ pub enum Fault {
     },
     /// After this many bytes of standard input the rest of it is lost; its end is not.
     LoseStdin(u64),
+    /// After this many bytes of standard input the connection is gone, without a word. The process hears an end of its
+    /// input.
+    DisconnectInput(u64),
+    /// After this many bytes of standard input the process and all that it started are killed, and the connection is
+    /// gone.
+    KillInput(u64),
     /// The session is refused with this HTTP code: 403, 429, and 500 for all others.
     Refuse(u16),
 }

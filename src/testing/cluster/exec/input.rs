@@ -19,12 +19,18 @@ pub(super) struct Input {
     protocol: Protocol,
     /// How many bytes pass before the rest is lost.
     left: Option<u64>,
+    /// The session ends when no more bytes pass.
+    ends: bool,
 }
 
 impl Input {
     pub(super) fn new(stdin: Option<ChildStdin>, protocol: Protocol, fault: Option<Fault>) -> Self {
-        let left = if let Some(Fault::LoseStdin(bytes)) = fault { Some(bytes) } else { None };
-        Self { stdin, protocol, left }
+        let (left, ends) = match fault {
+            Some(Fault::LoseStdin(bytes)) => (Some(bytes), false),
+            Some(Fault::DisconnectInput(bytes) | Fault::KillInput(bytes)) => (Some(bytes), true),
+            _ => (None, false),
+        };
+        Self { stdin, protocol, left, ends }
     }
 
     /// Reads until the client closes or is gone. It goes on when the process listens no more: a connection that ends
@@ -36,6 +42,9 @@ impl Input {
                 Message::Text(text) => self.take(text.as_bytes()).await,
                 // The other side answers pings and closing frames by itself.
                 _ => {}
+            }
+            if self.ends && self.left == Some(0) {
+                return;
             }
         }
     }

@@ -100,6 +100,7 @@ impl Session {
                 process.kill();
                 finish(output, Some(&self.protocol.exit(KILLED, &self.options.command)), input).await;
             }
+            (Next::Gone, Some(Fault::KillInput(_))) => process.kill(),
             (Next::Strike, Some(Fault::Stall(_))) => {
                 let _ = input.await;
                 abandon(process, output).await;
