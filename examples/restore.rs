@@ -18,6 +18,7 @@ use sfarc::engine::snapshot::{From, Input, Options, snapshot};
 use sfarc::k8s::{Place, PodChoice, PodPlace};
 use sfarc::pipeline::egress::Egress;
 use sfarc::target::database::Database;
+use sfarc::target::feed::Patience;
 use sfarc::target::site::Site;
 use sfarc::testing::factory::{self, Factory, NAMESPACE};
 use sfarc::testing::world::World;
@@ -52,6 +53,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         container: Some("mariadb".to_owned()),
     };
     let database = Database { pod, name: "zuul".to_owned() };
+    let hour = Duration::from_secs(3600);
+    let patience = Patience { silence: hour, limit: hour };
     let (mut own, mut ours) = (Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
         shell(&home, "mariadb -e 'DROP DATABASE IF EXISTS own; CREATE DATABASE own CHARACTER SET utf8mb3'")?;
@@ -61,9 +64,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         database.make_scratch(&site)?;
         let started = Instant::now();
         let mut egress = Egress::open(&repository)?;
-        let loaded = database.load(&site, content.len, Duration::from_secs(3600), |sender| {
-            egress.write_all(&content, |bytes| sender.send(bytes))
-        });
+        let loaded = database
+            .load(&site, content.len, patience, |sender| egress.write_all(&content, |bytes| sender.send(bytes)));
         let by_us = started.elapsed().as_secs_f64();
         loaded.map_err(|error| format!("{error:?}"))?;
         // The first round warms caches.

@@ -98,6 +98,9 @@ pub enum Command {
 secret/zuul-ssh-key --overwrite\n  sfarc restore latest --to /tmp/out\n  sfarc restore latest~2 --to /tmp/out --stream etc --path nginx/nginx.conf"
     )]
     Restore(Box<Restore>),
+    /// Prove what can be proven of a snapshot without a cluster: every byte, every key, every dump.
+    #[command(after_help = "Example:\n  sfarc verify latest")]
+    Verify(One),
     /// Write one stream, or one file of a folder stream, to standard output.
     #[command(after_help = "Examples:\n  sfarc cat latest all.sql | mariadb\n  sfarc cat latest etc/hostname")]
     Cat(Cat),

@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`dump`] | that a database dump is whole, and how many rows its tables have |
 //! | [`json`] | that a stream is one JSON value |
+//! | [`sought`] | that a stream holds a text |
 //! | [`zuul_keys`] | that an export of Zuul's keys is whole, and opens with its password |
 //!
 //! Nothing here does input or output, and no error quotes the data.
 
 pub mod dump;
 pub mod json;
+pub mod sought;
 pub mod zuul_keys;
 
 use dump::{DumpCheck, DumpError, DumpFacts};

@@ -101,6 +101,14 @@ impl SavedObjects {
         })
     }
 
+    /// Paths of objects that are not JSON.
+    pub fn unreadable(&self) -> impl Iterator<Item = &str> {
+        let is_broken = |(path, content): &(&String, &Zeroizing<Vec<u8>>)| {
+            path.ends_with(".json") && serde_json::from_slice::<Value>(content).is_err()
+        };
+        self.files.iter().filter(is_broken).map(|(path, _)| &path[..])
+    }
+
     /// Replicas, images and volumes of all workloads when the snapshot was taken; `null` if it does not say.
     pub fn workloads(&self) -> Value {
         self.file("workloads.json").and_then(|file| serde_json::from_slice(file).ok()).unwrap_or_default()

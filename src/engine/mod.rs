@@ -11,6 +11,7 @@ pub mod recovery;
 pub mod restore;
 pub mod snapshot;
 pub mod stats;
+pub mod verify;
 
 use crate::error::Error;
 use crate::format::manifest::StreamEntry;

@@ -31,6 +31,12 @@ const SECRETS: [(&str, IfAbsent); 14] = [
     ("zuul-keystore-password-new", IfAbsent::Expected),
 ];
 
+/// The Secrets of the operator that every deployment has.
+pub fn usual_secrets() -> impl Iterator<Item = &'static str> {
+    let is_usual = |if_absent: &IfAbsent| matches!(if_absent, IfAbsent::Fail | IfAbsent::Tell);
+    SECRETS.iter().filter(move |(_, if_absent)| is_usual(if_absent)).map(|(name, _)| *name)
+}
+
 /// `ConfigMap`s that the operator renders at every run.
 pub const GENERATED: [&str; 17] = [
     "fluentbit-dib-cfg-config-map",

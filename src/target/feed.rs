@@ -23,8 +23,10 @@ const RECEIVER: &str = include_str!("receiver.sh");
 const FRAME: usize = 64 << 10;
 /// Frames that wait for the connection.
 const AHEAD: usize = 32;
-/// Bytes of output that are kept: it is the acknowledgement and little else.
-const MOST: usize = 64 << 10;
+/// Bytes that the container acknowledges by one dot.
+const BLOCK: u64 = 4 << 20;
+/// Bytes of output that are kept: its end is the last acknowledgement.
+const MOST: usize = 4 << 10;
 const PING_EVERY: Duration = Duration::from_secs(20);
 const CANCEL_POLL: Duration = Duration::from_millis(50);
 const KILL_WAIT: Duration = Duration::from_secs(10);
@@ -42,6 +44,15 @@ pub struct Feed<'a> {
     pub line: String,
     /// Bytes of the stream.
     pub len: u64,
+    /// How long it may take.
+    pub patience: Patience,
+}
+
+/// How long is waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// How long the container may not acknowledge anything, while there is something to acknowledge.
+    pub silence: Duration,
     /// How long the whole may take.
     pub limit: Duration,
 }
@@ -145,8 +156,8 @@ fn run(feed: &Feed<'_>, nonce: &Nonce, queue: mpsc::Receiver<Bytes>, cancel: &Ca
     runtime.block_on(async {
         let cluster = Cluster::connect(feed.place).await?;
         let target = cluster.find(feed.pod).await?;
-        let len = feed.len.to_string();
-        let argv = ["sh", "-c", RECEIVER, &nonce.0, &feed.line, &len].map(str::to_owned);
+        let (len, block) = (feed.len.to_string(), BLOCK.to_string());
+        let argv = ["sh", "-c", RECEIVER, &nonce.0, &feed.line, &len, &block].map(str::to_owned);
         let ended = match Session::start_with_input(&cluster, target.clone(), &argv).await {
             Ok((session, input)) => {
                 tokio::select! {
@@ -172,13 +183,13 @@ async fn pass_on(
     let target = session.target().clone();
     let (mut stdout, mut stderr) = (Vec::new(), LastLines::default());
     let ended = {
-        let receiving = receive(&mut session, &mut stdout, &mut stderr, feed.limit);
+        let receiving = receive(&mut session, &mut stdout, &mut stderr, feed);
         let sending = send(&input, queue, feed.len);
         tokio::pin!(receiving);
         tokio::select! {
             verdict = &mut receiving => verdict,
             error = sending => timeout(LAST_WORDS, receiving).await.unwrap_or(Err(error)),
-            () = sleep(feed.limit) => Err(ExecError::TooLong { target: target.clone(), received: 0, limit: feed.limit }),
+            () = sleep(feed.patience.limit) => Err(ExecError::TooLong { target: target.clone(), received: 0, limit: feed.patience.limit }),
         }
     };
     match ended {
@@ -211,14 +222,19 @@ async fn receive(
     session: &mut Session,
     stdout: &mut Vec<u8>,
     stderr: &mut LastLines,
-    limit: Duration,
+    feed: &Feed<'_>,
 ) -> Result<Verdict, ExecError> {
+    let mut blocks = feed.len.div_ceil(BLOCK);
     loop {
-        match session.next(limit).await? {
-            Output::Stdout(bytes) if stdout.len() + bytes.len() > MOST => {
-                return Err(ExecError::TooMuch { target: session.target().clone(), limit: MOST });
+        // When all has passed, the command may take its time to end.
+        let patience = if blocks > 0 { feed.patience.silence.min(feed.patience.limit) } else { feed.patience.limit };
+        match session.next(patience).await? {
+            Output::Stdout(bytes) => {
+                let dots = bytes.iter().take_while(|&&byte| byte == b'.').count();
+                blocks = blocks.saturating_sub(dots as u64);
+                stdout.extend_from_slice(&bytes[dots..]);
+                stdout.drain(..stdout.len().saturating_sub(MOST));
             }
-            Output::Stdout(bytes) => stdout.extend_from_slice(&bytes),
             Output::Stderr(bytes) => stderr.push(&bytes),
             Output::Ended(verdict) => return Ok(verdict),
         }

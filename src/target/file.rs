@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::TargetError;
-use super::feed::{Feed, FeedError, Sender, feed};
+use super::feed::{Feed, FeedError, Patience, Sender, feed};
 use super::site::Site;
 use crate::k8s::PodPlace;
 use crate::source::pod::{self, Bounds, PodCommand, Run};
@@ -29,10 +29,10 @@ impl PodFile {
         &self,
         site: &Site<'_>,
         len: u64,
-        limit: Duration,
+        patience: Patience,
         give: impl FnOnce(&mut Sender) -> Result<(), E>,
     ) -> Result<(), FeedError<E>> {
-        let into = Feed { place: site.place, pod: &self.pod, line: self.command(WRITE).line(), len, limit };
+        let into = Feed { place: site.place, pod: &self.pod, line: self.command(WRITE).line(), len, patience };
         feed(&into, site.env.random(), &site.env.cancel, give)?;
         self.rename(site).map_err(FeedError::Taker)
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::TargetError;
-use super::feed::{Feed, FeedError, Sender, feed};
+use super::feed::{Feed, FeedError, Patience, Sender, feed};
 use super::site::Site;
 use crate::k8s::PodPlace;
 use crate::source::pod::{self, Bounds, PodCommand, Run};
@@ -31,11 +31,16 @@ impl PodFolder {
         site: &Site<'_>,
         stamp: &str,
         len: u64,
-        limit: Duration,
+        patience: Patience,
         give: impl FnOnce(&mut Sender) -> Result<(), E>,
     ) -> Result<(), FeedError<E>> {
         let line = self.command(LOAD, stamp).line();
-        feed(&Feed { place: site.place, pod: &self.pod, line, len, limit }, site.env.random(), &site.env.cancel, give)
+        feed(
+            &Feed { place: site.place, pod: &self.pod, line, len, patience },
+            site.env.random(),
+            &site.env.cancel,
+            give,
+        )
     }
 
     /// Puts what was unpacked in its place; what was there is kept beside it.

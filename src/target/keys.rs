@@ -3,7 +3,7 @@
 //! `zuul-admin import-keys` may stop half way and still succeed, so its word is not taken. It never removes keys.
 
 use super::TargetError;
-use super::feed::{Feed, FeedError, feed};
+use super::feed::{Feed, FeedError, Patience, feed};
 use super::site::Site;
 use crate::content::zuul_keys::ZuulKeys;
 use crate::k8s::PodPlace;
@@ -30,7 +30,8 @@ pub fn export(site: &Site<'_>, pod: &PodPlace) -> Result<ZuulKeys, TargetError> 
 pub fn import(site: &Site<'_>, pod: &PodPlace, keys: &ZuulKeys) -> Result<(), TargetError> {
     let line = "exec zuul-admin import-keys --force /dev/stdin".to_owned();
     let len = keys.canonical().len() as u64;
-    let into = Feed { place: site.place, pod, line, len, limit: TIMEOUT };
+    let patience = Patience { silence: TIMEOUT, limit: TIMEOUT };
+    let into = Feed { place: site.place, pod, line, len, patience };
     match feed(&into, site.env.random(), &site.env.cancel, |sender| sender.send(keys.canonical())) {
         Ok(()) => Ok(()),
         Err(FeedError::Giver(_)) => Err(TargetError::Interrupted),

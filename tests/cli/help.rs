@@ -16,6 +16,7 @@ const COMMANDS: &[&[&str]] = &[
     &["show"],
     &["ls"],
     &["restore"],
+    &["verify"],
     &["cat"],
     &["diff"],
     &["check"],

@@ -125,6 +125,9 @@ pub struct RestoreCluster {
     /// How long pods may take to end or to become ready, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..), requires = "to_cluster")]
     pub wait: u64,
+    /// How long a container may not acknowledge what is sent to it, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..), requires = "to_cluster")]
+    pub silence: u64,
     /// How long a stream may take, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400, value_parser = clap::value_parser!(u64).range(1..), requires = "to_cluster")]
     pub timeout: u64,

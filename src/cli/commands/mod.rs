@@ -18,3 +18,4 @@ pub(super) mod restore;
 pub(super) mod show;
 pub(super) mod snapshot;
 pub(super) mod stats;
+pub(super) mod verify;

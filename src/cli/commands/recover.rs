@@ -11,7 +11,7 @@ use crate::cli::args;
 use crate::cli::exit::Exit;
 use crate::cli::output::{CliError, Output};
 use crate::cli::text;
-use crate::engine::recovery::{Options, Plan, Recovery, Report};
+use crate::engine::recovery::{Options, Patience, Plan, Recovery, Report};
 use crate::error::Error;
 use crate::repo::Repository;
 use crate::repo::session::host_name;
@@ -63,7 +63,7 @@ fn options(args: &args::Restore) -> Result<Options, CliError> {
         safety: !wanted.no_safety,
         drop_old: wanted.drop_old,
         wait: Duration::from_secs(wanted.wait),
-        timeout: Duration::from_secs(wanted.timeout),
+        patience: Patience { silence: Duration::from_secs(wanted.silence), limit: Duration::from_secs(wanted.timeout) },
         host: host_name(),
     })
 }

@@ -194,7 +194,7 @@ impl Recovery<'_> {
     fn end(&self, plan: &Plan, record: &Record) -> Result<Report, Error> {
         let mut report = Report { safety: record.safety.clone(), ..Report::default() };
         report.is_open = plan.streams.iter().any(|stream| stream.is_later);
-        for stream in plan.streams.iter().filter(|stream| !stream.is_later) {
+        for stream in plan.done.iter().chain(&plan.streams).filter(|stream| !stream.is_later) {
             report.kept.extend(self.kept(stream, &record.stamp)?);
         }
         if !report.is_open {

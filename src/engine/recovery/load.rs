@@ -64,7 +64,7 @@ impl Recovery<'_> {
         let mut egress = Egress::open(self.repository)?;
         let skip = if understands_sandbox { 0 } else { self.sandbox_line(&mut egress, &stream.entry)? };
         let len = stream.entry.content.len - skip;
-        let loaded = database.load(&self.site, len, self.options.timeout, |sender| {
+        let loaded = database.load(&self.site, len, self.options.patience, |sender| {
             let mut left = usize::try_from(skip).unwrap_or(usize::MAX);
             self.give(&mut egress, stream, |bytes| {
                 let cut = left.min(bytes.len());
@@ -92,7 +92,7 @@ impl Recovery<'_> {
     fn load_folder(&self, stream: &PlannedStream, folder: &PodFolder, stamp: &str) -> Result<(), Error> {
         let mut egress = Egress::open(self.repository)?;
         let len = stream.entry.content.len;
-        let loaded = folder.load(&self.site, stamp, len, self.options.timeout, |sender| {
+        let loaded = folder.load(&self.site, stamp, len, self.options.patience, |sender| {
             self.give(&mut egress, stream, |bytes| sender.send(bytes))
         });
         self.ended(loaded, stream)
@@ -102,7 +102,7 @@ impl Recovery<'_> {
         let Aim::File(file) = &stream.aim else { return Ok(()) };
         let path = stream.path.as_deref().unwrap_or_default();
         let len = cat_len(self.repository, self.snapshot, &stream.entry, path)?;
-        let written = file.write(&self.site, len, self.options.timeout, |sender| {
+        let written = file.write(&self.site, len, self.options.patience, |sender| {
             cat(self.repository, self.snapshot, &stream.entry, path, |bytes| {
                 sender.send(bytes).map_err(std::io::Error::other)
             })

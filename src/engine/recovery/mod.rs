@@ -41,6 +41,7 @@ use crate::pipeline::egress::Egress;
 use crate::repo::Repository;
 use crate::repo::snapshots::Snapshot;
 use crate::target::TargetError;
+pub use crate::target::feed::Patience;
 use crate::target::site::Site;
 use record::Record;
 use view::View;
@@ -67,7 +68,7 @@ pub struct Options {
     /// How long pods may take to end or to become ready.
     pub wait: Duration,
     /// How long a stream may take.
-    pub timeout: Duration,
+    pub patience: Patience,
     /// The host that the safety snapshot is marked with.
     pub host: String,
 }

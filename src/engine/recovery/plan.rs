@@ -31,6 +31,8 @@ pub struct Plan {
     pub objects: Vec<PlannedObject>,
     /// Streams.
     pub streams: Vec<PlannedStream>,
+    /// Streams that an earlier attempt has restored already.
+    pub done: Vec<PlannedStream>,
     /// What is taken into a safety snapshot, in words.
     pub safety: Vec<String>,
     /// Workloads that must not run meanwhile, in the order in which they are started again.

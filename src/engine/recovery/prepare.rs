@@ -86,11 +86,11 @@ impl Recovery<'_> {
             let aim = aim(entry, &self.options.namespace);
             match (self.is_wanted(&name), aim) {
                 (_, Some(Aim::Objects)) => {}
-                (true, Some(_)) if self.is_done(&name) => {}
                 (true, Some(aim)) => {
                     let is_later = aim.pod().is_some_and(|pod| self.view.is_missing(pod));
                     let (aim, path) = self.narrowed(aim)?;
-                    plan.streams.push(PlannedStream { entry: entry.clone(), name, aim, is_later, path });
+                    let streams = if self.is_done(&name) { &mut plan.done } else { &mut plan.streams };
+                    streams.push(PlannedStream { entry: entry.clone(), name, aim, is_later, path });
                 }
                 (true, None) => plan.left_out.push(format!(
                     "stream {name}: nobody but you can know how it is to be put back; `sfarc cat` and `sfarc restore --to` \

@@ -56,7 +56,7 @@ impl Recovery<'_> {
     }
 
     fn safety_inputs(&self, plan: &Plan) -> Result<Vec<Input>, Error> {
-        let bounds = Bounds { timeout: self.options.timeout, ..Bounds::default() };
+        let bounds = Bounds { timeout: self.options.patience.limit, ..Bounds::default() };
         let quick = Bounds { timeout: TIMEOUT, ..bounds.clone() };
         let input = |name: &str, take, bounds| {
             let stream = ClusterStream { place: self.options.place.clone(), take, bounds };

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::TargetError;
-use super::feed::{Feed, FeedError, Sender, feed};
+use super::feed::{Feed, FeedError, Patience, Sender, feed};
 use super::site::Site;
 use crate::k8s::PodPlace;
 use crate::source::database::{Known, counting};
@@ -74,11 +74,11 @@ impl Database {
         &self,
         site: &Site<'_>,
         len: u64,
-        limit: Duration,
+        patience: Patience,
         give: impl FnOnce(&mut Sender) -> Result<(), E>,
     ) -> Result<(), FeedError<E>> {
         let line = format!("{CLIENT}\nexec \"$client\" {}", self.scratch());
-        let into = Feed { place: site.place, pod: &self.pod, line, len, limit };
+        let into = Feed { place: site.place, pod: &self.pod, line, len, patience };
         feed(&into, site.env.random(), &site.env.cancel, give)
     }
 

@@ -29,6 +29,8 @@ impl MariaDb {
         std::fs::create_dir_all(&home).expect("a folder can be made");
         let (data, socket) = (home.join("data"), home.join("socket"));
         let made = Command::new("mariadb-install-db")
+            // Servers that begin at the same time choose the same names for temporary tables.
+            .env("TMPDIR", &home)
             .args(["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal"])
             .arg(format!("--user={}", user()))
             .arg(format!("--datadir={}", data.display()))
@@ -37,6 +39,7 @@ impl MariaDb {
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let mut command = Command::new(program("mariadbd").expect("MariaDB is installed"));
         command
+            .env("TMPDIR", &home)
             .args(["--no-defaults", "--skip-networking", "--innodb-flush-log-at-trx-commit=0"])
             .arg(format!("--user={}", user()))
             .arg(format!("--datadir={}", data.display()))
@@ -63,6 +66,13 @@ impl MariaDb {
     pub fn uri(&self, database: &str) -> String {
         let socket = self.home.join("socket");
         format!("mysql+pymysql://root:{PASSWORD}@localhost/{database}?unix_socket={}", socket.display())
+    }
+
+    /// All rows of a database, in the order of their keys.
+    pub fn dump(&self, database: &str) -> String {
+        let mut dump = Command::new("mariadb-dump");
+        dump.env("HOME", &self.home).args(["--skip-dump-date", "--order-by-primary", database]);
+        run(dump, "")
     }
 
     /// Runs SQL in a database and gives what it printed, without headings.

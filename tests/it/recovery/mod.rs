@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sfarc::engine::recovery::{Options, Plan, Recovery, Report};
+use sfarc::engine::recovery::{Options, Patience, Plan, RECORD, Recovery, Report};
 use sfarc::error::chain;
 use sfarc::format::manifest::Manifest;
 use sfarc::ids::ObjectId;
@@ -12,6 +12,7 @@ use sfarc::testing::world::World;
 
 use crate::factory::{make_plan, place, take, wishes};
 
+mod crash;
 mod database;
 mod whole;
 
@@ -69,7 +70,7 @@ pub(crate) fn options(factory: &Factory) -> Options {
         safety: true,
         drop_old: false,
         wait: WAIT,
-        timeout: Duration::from_secs(600),
+        patience: Patience { silence: Duration::from_secs(3), limit: Duration::from_secs(120) },
         host: "test".to_owned(),
     }
 }
