@@ -92,13 +92,13 @@ pub enum Command {
     /// List what is inside folder streams.
     #[command(after_help = "Examples:\n  sfarc ls latest\n  sfarc ls latest:etc/nginx\n  sfarc ls -l 3f2a:etc")]
     Ls(Ls),
-    /// Restore streams into a folder, or a deployment into a cluster; nothing is overwritten unless asked for.
+    /// Restore streams into a folder, or a deployment into a cluster.
     #[command(
         after_help = "Examples:\n  sfarc restore latest --to-cluster -n sf --dry-run\n  sfarc restore latest --to-cluster -n sf --only \
 secret/zuul-ssh-key --overwrite\n  sfarc restore latest --to /tmp/out\n  sfarc restore latest~2 --to /tmp/out --stream etc --path nginx/nginx.conf"
     )]
     Restore(Box<Restore>),
-    /// Prove what can be proven of a snapshot without a cluster: every byte, every key, every dump.
+    /// Prove what can be proven of a snapshot without a cluster.
     #[command(after_help = "Example:\n  sfarc verify latest")]
     Verify(One),
     /// Write one stream, or one file of a folder stream, to standard output.

@@ -13,6 +13,7 @@ mod help;
 mod json;
 mod keys;
 mod peers;
+mod recover;
 mod repo;
 mod restore_safety;
 mod site;

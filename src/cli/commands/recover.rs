@@ -72,7 +72,7 @@ fn say(output: &mut Output, kind: &str, text: &str) -> Result<(), CliError> {
     if output.is_json() {
         return output.object(&json!({ "type": kind, "text": text }));
     }
-    output.line(format_args!("{kind}: {}", text::message(text)))
+    output.line(format_args!("{}: {}", kind.replace('_', " "), text::message(text)))
 }
 
 fn print(plan: &Plan, output: &mut Output) -> Result<(), CliError> {
@@ -85,7 +85,7 @@ fn print(plan: &Plan, output: &mut Output) -> Result<(), CliError> {
         }
     }
     let left_out: Vec<String> = plan.left_out.iter().cloned().chain(plan.left_objects()).collect();
-    left_out.iter().try_for_each(|left| say(output, "left out", left))
+    left_out.iter().try_for_each(|left| say(output, "left_out", left))
 }
 
 /// Asks on the terminal; without one, nobody can have agreed.

@@ -25,7 +25,7 @@ impl Recovery<'_> {
         let mut words = Vec::new();
         let replaced = plan.objects.iter().filter(|object| object.change == Change::Replace).count();
         if replaced > 0 {
-            words.push(format!("{replaced} objects"));
+            words.push(if replaced == 1 { "an object".to_owned() } else { format!("{replaced} objects") });
         }
         let now = plan.streams.iter().filter(|stream| !stream.is_later);
         words.extend(now.filter(|stream| is_saved(&stream.aim)).map(|stream| stream.name.clone()));
