@@ -75,6 +75,9 @@ pub enum Command {
 --cr my-sf.yaml\n  sfarc snapshot --command 'all.sql=mariadb-dump --all-databases' --dir /etc --tag nightly\n  sfarc snapshot --file db.sql=/tmp/dump.sql --dry-run"
     )]
     Snapshot(Box<Snapshot>),
+    /// Take a backup folder of sf-operator as a snapshot with its own date.
+    #[command(after_help = "Example:\n  sfarc import /srv/old-backup -n sf")]
+    Import(Import),
     /// Say what would be taken out of a cluster, from where, and why something is left out.
     #[command(
         after_help = "Examples:\n  sfarc plan -n sf --cr my-sf.yaml\n  sfarc plan --config sfarc.toml --role | kubectl apply -f -"
@@ -95,7 +98,7 @@ pub enum Command {
     /// Restore streams into a folder, or a deployment into a cluster.
     #[command(
         after_help = "Examples:\n  sfarc restore latest --to-cluster -n sf --dry-run\n  sfarc restore latest --to-cluster -n sf --only \
-secret/zuul-ssh-key --overwrite\n  sfarc restore latest --to /tmp/out\n  sfarc restore latest~2 --to /tmp/out --stream etc --path nginx/nginx.conf"
+secret/zuul-ssh-key --overwrite\n  sfarc restore latest --to /srv/sf --layout sf-operator\n  sfarc restore latest --to /tmp/out\n  sfarc restore latest~2 --to /tmp/out --stream etc --path nginx/nginx.conf"
     )]
     Restore(Box<Restore>),
     /// Prove what can be proven of a snapshot without a cluster.
@@ -253,9 +256,45 @@ pub struct Restore {
     /// Replace what is in the way: files, or objects of a cluster.
     #[arg(long)]
     pub overwrite: bool,
+    /// Write the folder as another tool reads it.
+    #[arg(long, value_enum, requires = "to", conflicts_with_all = ["stream", "path"])]
+    pub layout: Option<Layout>,
+    /// Name another storage class in the custom resource that is written with --layout.
+    #[arg(long, value_name = "OLD=NEW", requires = "layout")]
+    pub map_storage_class: Vec<String>,
     /// Restore into a cluster.
     #[command(flatten)]
     pub cluster: RestoreCluster,
+}
+
+/// How another tool lays out its backups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Layout {
+    /// As `sf-operator SF restore --backup_dir` reads it.
+    SfOperator,
+}
+
+/// Options of `import`.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The folder that `sf-operator SF backup --backup_dir` wrote.
+    #[arg(value_name = "FOLDER")]
+    pub folder: PathBuf,
+    /// The namespace of the deployment, where the folder does not say it (before v0.0.65).
+    #[arg(short, long)]
+    pub namespace: Option<String>,
+    /// A word to find the snapshot by.
+    #[arg(long)]
+    pub tag: Vec<String>,
+    /// A key and value to find the snapshot by.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub label: Vec<String>,
+    /// The host whose data it is [default: this machine's name].
+    #[arg(long)]
+    pub host: Option<String>,
+    /// The moment that the snapshot shows [default: that of the newest file].
+    #[arg(long)]
+    pub time: Option<String>,
 }
 
 /// Options of `cat`.

@@ -75,6 +75,7 @@ fn dispatch(cli: &Cli, env: &Env, output: &mut Output) -> Result<Exit, CliError>
     match &cli.command {
         Command::Init => commands::init::run(global, env, output),
         Command::Snapshot(args) => commands::snapshot::run(args, global, env, output),
+        Command::Import(args) => commands::import::run(args, global, env, output),
         Command::Plan(args) => commands::plan::run(args, output),
         Command::Doctor(args) => commands::doctor::run(args, global, env, output),
         Command::List(args) => commands::list::run(args, open, output),

@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod folder;
 pub mod recovery;
 pub mod restore;
+pub mod sf_operator;
 pub mod snapshot;
 pub mod stats;
 pub mod verify;

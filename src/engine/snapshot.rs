@@ -19,6 +19,7 @@ use crate::repo::pool::Pool;
 use crate::repo::session::Session;
 use crate::repo::store::{ChunkStore, StoreCounts};
 use crate::source::cluster::{self, ClusterStream};
+use crate::source::prepared::Prepared;
 use crate::source::{SourceError, Verdict, command, file, folder};
 
 /// One stream to take.
@@ -59,6 +60,8 @@ pub enum From {
     Command(String),
     /// Something in a cluster.
     Cluster(ClusterStream),
+    /// Something that is made up from something else.
+    Prepared(Prepared),
 }
 
 impl From {
@@ -70,6 +73,7 @@ impl From {
             Self::Folder { path, .. } => Origin::Folder(path.as_os_str().as_bytes().to_vec()),
             Self::Command(command) => Origin::Command(command.clone()),
             Self::Cluster(stream) => stream.take.origin(),
+            Self::Prepared(stream) => stream.origin.clone(),
         }
     }
 
@@ -81,6 +85,7 @@ impl From {
         match self {
             Self::Folder { .. } => 2,
             Self::Cluster(stream) if stream.take.is_folder() => 2,
+            Self::Prepared(stream) if stream.is_folder => 2,
             _ => 1,
         }
     }
@@ -261,6 +266,7 @@ fn read(env: &Env, name: &str, from: &From, lanes: &mut Lanes) -> Result<Verdict
         From::Folder { path, exclude, one_file_system } => folder::read_folder(path, exclude, *one_file_system, lanes),
         From::Command(command) => command::run(command, lanes, &cancel),
         From::Cluster(stream) => cluster::take(name, stream, env, lanes),
+        From::Prepared(stream) => stream.take(lanes),
     }
 }
 

@@ -73,7 +73,7 @@ fn facts_of(dump: &DumpFacts, before: &Known) -> Vec<(String, String)> {
 }
 
 /// How many rows of each table are in a dump.
-pub(super) fn rows(dump: &DumpFacts) -> Vec<(String, String)> {
+pub(crate) fn rows(dump: &DumpFacts) -> Vec<(String, String)> {
     dump.tables.iter().map(|(table, rows)| (format!("rows/{table}"), rows.to_string())).collect()
 }
 

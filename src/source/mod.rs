@@ -12,6 +12,7 @@ mod members;
 pub mod objects;
 pub mod pod;
 mod pod_folder;
+pub mod prepared;
 mod retry;
 pub mod zuul_keys;
 

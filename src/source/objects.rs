@@ -1,6 +1,6 @@
 //! Objects of the cluster: one file each, in a form in which an unchanged object is an unchanged byte.
 
-mod canonical;
+pub(crate) mod canonical;
 mod workloads;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -149,7 +149,7 @@ impl Found {
 }
 
 /// Writes files as a folder stream that depends on nothing but their names and contents.
-fn write(files: &BTreeMap<String, Vec<u8>>, lanes: &mut Lanes) -> Result<(), crate::tar::WriteError> {
+pub(crate) fn write(files: &BTreeMap<String, Vec<u8>>, lanes: &mut Lanes) -> Result<(), crate::tar::WriteError> {
     let mut members = Members::new(lanes);
     let mut folders = BTreeSet::new();
     members.append(&Entry { mode: 0o700, ..Entry::new(".", EntryKind::Dir) }, &mut std::io::empty())?;

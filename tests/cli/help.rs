@@ -10,6 +10,7 @@ const COMMANDS: &[&[&str]] = &[
     &[],
     &["init"],
     &["snapshot"],
+    &["import"],
     &["plan"],
     &["doctor"],
     &["list"],

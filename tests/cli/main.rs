@@ -16,5 +16,6 @@ mod peers;
 mod recover;
 mod repo;
 mod restore_safety;
+mod sf_operator;
 mod site;
 mod snapshot_args;

@@ -6,6 +6,7 @@ pub(super) mod check;
 pub(super) mod diff;
 pub(super) mod doctor;
 pub(super) mod forget;
+pub(super) mod import;
 pub(super) mod init;
 pub(super) mod key;
 pub(super) mod list;

@@ -10,7 +10,8 @@ use crate::cli::exit::Exit;
 use crate::cli::output::{CliError, Output};
 use crate::cli::{json, text};
 use crate::engine::restore::{Options, Restored, restore};
-use crate::error::{Category, chain};
+use crate::engine::sf_operator::{self, LayoutOptions};
+use crate::error::{Category, Error, chain};
 use crate::event::Event;
 use crate::repo::Repository;
 
@@ -21,6 +22,9 @@ pub(in crate::cli) fn run(
 ) -> Result<Exit, CliError> {
     if args.cluster.to_cluster {
         return recover::run(args, repository, output);
+    }
+    if args.layout == Some(args::Layout::SfOperator) {
+        return write_layout(args, repository, output);
     }
     let bytes = |names: &[std::ffi::OsString]| names.iter().map(|name| name.as_bytes().to_vec()).collect();
     let snapshot = repository.resolve(&args.id)?;
@@ -38,6 +42,37 @@ pub(in crate::cli) fn run(
         }
     }
     Ok(exit(&restored))
+}
+
+/// The folder of another tool.
+fn write_layout(args: &args::Restore, repository: &Repository, output: &mut Output) -> Result<Exit, CliError> {
+    let class = |pair: &String| {
+        let wrong = || Error::Usage(format!("--map-storage-class wants OLD=NEW, not `{pair}`"));
+        pair.split_once('=').map(|(old, new)| (old.to_owned(), new.to_owned())).ok_or_else(wrong)
+    };
+    let classes = args.map_storage_class.iter().map(class).collect::<Result<_, _>>()?;
+    let options = LayoutOptions { to: args.to.clone().unwrap_or_default(), overwrite: args.overwrite, classes };
+    let snapshot = repository.resolve(&args.id)?;
+    let written = sf_operator::write(repository, &snapshot, &options)?;
+    if output.is_json() {
+        return output
+            .object(&json!({
+                "type": "layout",
+                "path": json::bytes(options.to.as_os_str().as_bytes()),
+                "secrets": written.secrets,
+                "more": written.more,
+                "custom_resource": written.custom_resource,
+            }))
+            .map(|()| Exit::Done);
+    }
+    let path = text::name(options.to.as_os_str().as_bytes());
+    output.summary(format_args!("{path}: {} Secrets, the keys and the database for sf-operator", written.secrets))?;
+    if written.more > 0 {
+        let more = written.more;
+        output
+            .summary(format_args!("it does not know {more} more objects: `kubectl apply -f {path}/more` before it"))?;
+    }
+    Ok(Exit::Done)
 }
 
 fn exit(restored: &[Restored]) -> Exit {

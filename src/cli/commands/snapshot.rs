@@ -63,7 +63,7 @@ fn options(args: &args::Snapshot, env: &Env) -> Result<Options, CliError> {
 }
 
 /// The moment that a snapshot shows: one far ahead would be `latest` until then.
-fn shown_time(text: &str, env: &Env) -> Result<UnixNanos, Error> {
+pub(super) fn shown_time(text: &str, env: &Env) -> Result<UnixNanos, Error> {
     let time = text::parse_time(text)?;
     if time > env.clock.now().saturating_add(AHEAD) {
         return Err(Error::Usage(format!(
@@ -128,7 +128,7 @@ fn named_path(argument: &OsStr) -> Result<(Vec<u8>, PathBuf), Error> {
     Ok((name.ok_or_else(unnamed)?.as_bytes().to_vec(), whole.to_owned()))
 }
 
-fn print(report: &Report, output: &mut Output) -> Result<(), CliError> {
+pub(super) fn print(report: &Report, output: &mut Output) -> Result<(), CliError> {
     let manifest = &report.manifest;
     let mut table = text::table(&["stream", "size", "new", "proof"], &[1, 2]);
     for stream in &manifest.streams {

@@ -59,7 +59,7 @@ fn known_kind(plural: &str) -> Option<&'static str> {
 }
 
 /// JSON for people and for `kubectl`: keys in order, two spaces a level.
-pub(super) fn bytes(value: &Value) -> Vec<u8> {
+pub(crate) fn bytes(value: &Value) -> Vec<u8> {
     let mut bytes = serde_json::to_vec_pretty(value).expect("JSON values can be written");
     bytes.push(b'\n');
     bytes
