@@ -104,6 +104,9 @@ secret/zuul-ssh-key --overwrite\n  sfarc restore latest --to /srv/sf --layout sf
     /// Prove what can be proven of a snapshot without a cluster.
     #[command(after_help = "Example:\n  sfarc verify latest")]
     Verify(One),
+    /// Restore a snapshot into a scratch server, prove it, remove it, and record that.
+    #[command(after_help = "Example:\n  sfarc drill latest")]
+    Drill(One),
     /// Write one stream, or one file of a folder stream, to standard output.
     #[command(after_help = "Examples:\n  sfarc cat latest all.sql | mariadb\n  sfarc cat latest etc/hostname")]
     Cat(Cat),

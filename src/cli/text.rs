@@ -34,6 +34,14 @@ fn timestamp(time: UnixNanos) -> jiff::Timestamp {
     jiff::Timestamp::from_nanosecond(i128::from(time)).unwrap_or_default()
 }
 
+/// A span of time, in its largest unit.
+pub(super) fn age(nanos: i64) -> String {
+    let seconds = nanos.max(0) / 1_000_000_000;
+    let units = [(86_400, "days"), (3600, "hours"), (60, "minutes")];
+    let unit = units.into_iter().find(|(length, _)| seconds >= 2 * length);
+    unit.map_or_else(|| format!("{seconds} seconds"), |(length, unit)| format!("{} {unit}", seconds / length))
+}
+
 /// A moment in the local time zone, to the second.
 pub(super) fn local_time(time: UnixNanos) -> String {
     timestamp(time).to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()

@@ -6,6 +6,7 @@ mod consistency;
 pub mod deployment;
 pub mod diff;
 pub mod doctor;
+pub mod drill;
 pub mod folder;
 pub mod recovery;
 pub mod restore;

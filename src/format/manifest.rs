@@ -154,6 +154,21 @@ pub struct Manifest {
     pub findings: Vec<String>,
 }
 
+/// Labels with this prefix mark snapshots that the program has taken for its own purposes.
+pub const OWN_LABEL: &str = "sfarc/";
+
+impl Manifest {
+    /// True for a snapshot that nobody has asked for: one before a restore, or the record of a drill.
+    pub fn is_own(&self) -> bool {
+        self.labels.iter().any(|(key, _)| key.starts_with(OWN_LABEL))
+    }
+
+    /// The value of a label.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.iter().find(|(known, _)| known == key).map(|(_, value)| &value[..])
+    }
+}
+
 impl Record for Manifest {
     const WHAT: &'static str = "snapshot manifest";
     const VERSION: u16 = 2;

@@ -119,6 +119,8 @@ impl Repository {
             RepoError::NoSuchSnapshot(format!("`{text}` names no snapshot; write `latest` or `latest~2`"))
         })?;
         let mut listing = self.snapshots()?;
+        // Safety snapshots and records of drills are taken beside those that people take and count.
+        listing.snapshots.retain(|snapshot| !snapshot.manifest.is_own());
         let count = listing.snapshots.len();
         let missing = || match count {
             0 => RepoError::NoSuchSnapshot("the repository has no snapshot yet".to_owned()),

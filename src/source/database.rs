@@ -11,7 +11,8 @@ use crate::format::manifest::Proof;
 use crate::pipeline::lanes::Lanes;
 
 const DUMP: &str = include_str!("database.sh");
-const COUNTS: &str = include_str!("database_counts.sh");
+/// Tells what is in the database `$1`; [`Known::parse`] reads what it prints.
+pub const COUNTS: &str = include_str!("database_counts.sh");
 
 /// Counting takes a while where tables are large.
 const COUNT_LIMIT: Duration = Duration::from_secs(600);

@@ -18,6 +18,7 @@ const COMMANDS: &[&[&str]] = &[
     &["ls"],
     &["restore"],
     &["verify"],
+    &["drill"],
     &["cat"],
     &["diff"],
     &["check"],

@@ -134,3 +134,18 @@ fn verify_names_what_is_wrong_with_a_snapshot() {
     site.repo.take("notes", b"some notes");
     site.repo.run(["verify", "latest"]).ok().says("ok   notes: all 10 bytes");
 }
+
+#[test]
+fn a_drill_is_recorded_and_its_age_is_shown() {
+    if !sfarc::testing::services::MariaDb::installed() {
+        println!("MariaDB is not installed: not tested");
+        return;
+    }
+    let site = Site::start();
+    site.run(["snapshot", "--only", "objects,keys"]).ok();
+    site.repo.run(["list"]).ok().says("no drill has proven a snapshot yet");
+    let drilled = site.repo.run(["drill", "latest", "--json"]).ok().json();
+    drilled.iter().for_each(|object| assert_documented("drill", object));
+    site.repo.run(["list"]).ok().says("last proven drill: ");
+    site.repo.run(["drill", "latest"]).ok().says("restored into a scratch and proven");
+}

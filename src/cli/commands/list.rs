@@ -6,6 +6,8 @@ use crate::cli::args::List;
 use crate::cli::exit::Exit;
 use crate::cli::output::{CliError, Output};
 use crate::cli::{json, text};
+use crate::engine::deployment::objects_stream;
+use crate::engine::drill::last_proven;
 use crate::error::Error;
 use crate::event::Event;
 use crate::ids::ObjectId;
@@ -21,6 +23,8 @@ pub(in crate::cli) fn run(
     let repository = open()?;
     let listing = repository.snapshots()?;
     let mut snapshots = listing.snapshots;
+    let drilled = last_proven(snapshots.iter().map(|snapshot| &snapshot.manifest));
+    let drilled = drilled.map(|(time, id)| (time, id.get(..8).unwrap_or(id).to_owned()));
     snapshots.retain(|snapshot| matches(args, &labels, snapshot));
     if let Some(latest) = args.latest {
         snapshots.drain(..snapshots.len().saturating_sub(latest));
@@ -31,6 +35,12 @@ pub(in crate::cli) fn run(
         output.summary("no snapshots")?;
     } else {
         print(&snapshots, output)?;
+        let now = repository.env.clock.now();
+        if let Some((time, id)) = drilled {
+            output.summary(format_args!("last proven drill: {} ago, of snapshot {id}", text::age(now - time)))?;
+        } else if snapshots.iter().any(|snapshot| objects_stream(snapshot).is_some()) {
+            output.summary("no drill has proven a snapshot yet; `sfarc drill latest` tries")?;
+        }
     }
     for (id, error) in &listing.unreadable {
         let text = format!("snapshot {} cannot be read: {}", id.short(), crate::error::chain(error));

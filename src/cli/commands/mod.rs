@@ -5,6 +5,7 @@ pub(super) mod cat;
 pub(super) mod check;
 pub(super) mod diff;
 pub(super) mod doctor;
+pub(super) mod drill;
 pub(super) mod forget;
 pub(super) mod import;
 pub(super) mod init;

@@ -19,7 +19,7 @@ pub(in crate::cli) fn run(id: &str, repository: &Repository, output: &mut Output
     Ok(if report.is_bad() { Exit::Damaged } else { Exit::Done })
 }
 
-fn print(check: &Check, output: &mut Output) -> Result<(), CliError> {
+pub(super) fn print(check: &Check, output: &mut Output) -> Result<(), CliError> {
     let (word, why) = match &check.outcome {
         Outcome::Good => ("ok", ""),
         Outcome::Bad(why) => ("BAD", &why[..]),

@@ -44,7 +44,7 @@ impl Recovery<'_> {
                 if there.contains(&database.scratch()) {
                     database.swap(&self.site, &old).map_err(failed)?;
                 }
-                database.compare(&self.site, &database.name, &expected(&stream.entry)).map_err(failed)
+                database.compare(&self.site, &database.name, &Expected::of(&stream.entry.facts)).map_err(failed)
             }
             Aim::Folder(folder) => folder.swap(&self.site, stamp).map_err(failed),
             Aim::File(_) => self.write_file(stream),
@@ -73,7 +73,7 @@ impl Recovery<'_> {
             })
         });
         self.ended(loaded, stream)?;
-        database.compare(&self.site, &database.scratch(), &expected(&stream.entry)).map_err(failed)
+        database.compare(&self.site, &database.scratch(), &Expected::of(&stream.entry.facts)).map_err(failed)
     }
 
     /// Bytes of the line at the beginning of a dump that older clients take for a command.
@@ -174,17 +174,4 @@ impl Recovery<'_> {
             FeedError::Taker(error) => Error::target(format!("load stream {} into {}", stream.name, stream.aim), error),
         })
     }
-}
-
-/// What a dump must become, as its snapshot says.
-fn expected(entry: &StreamEntry) -> Expected {
-    let mut expected = Expected::default();
-    for (name, value) in &entry.facts {
-        if let (Some(table), Ok(rows)) = (name.strip_prefix("rows/"), value.parse()) {
-            expected.rows.insert(table.to_owned(), rows);
-        } else if let Some(of) = name.strip_prefix("newest/") {
-            expected.newest.insert(of.to_owned(), value.clone());
-        }
-    }
-    expected
 }

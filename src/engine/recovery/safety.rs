@@ -7,6 +7,7 @@ use super::view::runs;
 use super::{Recovery, asked};
 use crate::engine::snapshot::{self, From, Input};
 use crate::error::Error;
+use crate::format::manifest::OWN_LABEL;
 use crate::k8s::PodPlace;
 use crate::pipeline::profile::Profile;
 use crate::source::cluster::{ClusterStream, Take};
@@ -42,7 +43,7 @@ impl Recovery<'_> {
             inputs,
             profile: Profile::Auto,
             tags: vec![TAG.to_owned()],
-            labels: vec![("safety-of".to_owned(), self.snapshot.id.to_string())],
+            labels: vec![(format!("{OWN_LABEL}safety-of"), self.snapshot.id.to_string())],
             host: self.options.host.clone(),
             ..snapshot::Options::default()
         };

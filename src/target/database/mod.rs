@@ -42,6 +42,30 @@ pub struct Expected {
     pub newest: BTreeMap<String, String>,
 }
 
+impl Expected {
+    /// What the manifest says of the dump of a stream.
+    pub fn of(facts: &[(String, String)]) -> Self {
+        let mut expected = Self::default();
+        for (name, value) in facts {
+            if let (Some(table), Ok(rows)) = (name.strip_prefix("rows/"), value.parse()) {
+                expected.rows.insert(table.to_owned(), rows);
+            } else if let Some(of) = name.strip_prefix("newest/") {
+                expected.newest.insert(of.to_owned(), value.clone());
+            }
+        }
+        expected
+    }
+
+    /// A table with other rows than expected, in words.
+    pub fn mismatch(&self, known: &Known) -> Option<String> {
+        self.rows.iter().find_map(|(table, rows)| match known.rows.get(table) {
+            Some(found) if found == rows => None,
+            Some(found) => Some(format!("table {table} has {found} rows, not {rows}")),
+            None => Some(format!("table {table} is missing")),
+        })
+    }
+}
+
 impl Database {
     /// The database that a dump is loaded into.
     pub fn scratch(&self) -> String {
@@ -87,12 +111,8 @@ impl Database {
     pub fn compare(&self, site: &Site<'_>, name: &str, expected: &Expected) -> Result<(), TargetError> {
         let known = Known::parse(self.run(site, &counting(name))?.as_bytes());
         let wrong = |why: String| Err(TargetError::Wrong { what: format!("database {name}"), why });
-        for (table, rows) in &expected.rows {
-            match known.rows.get(table) {
-                Some(found) if found == rows => {}
-                Some(found) => return wrong(format!("table {table} has {found} rows, not {rows}")),
-                None => return wrong(format!("table {table} is missing")),
-            }
+        if let Some(why) = expected.mismatch(&known) {
+            return wrong(why);
         }
         // Rows may have come between the look at the tables and the dump: the one that was the newest must be there.
         for (of, uuid) in expected.newest.iter().filter(|(of, uuid)| known.newest.get(*of) != Some(uuid)) {

@@ -14,6 +14,7 @@ use crate::factory::{make_plan, place, take, wishes};
 
 mod crash;
 mod database;
+mod drill;
 mod whole;
 
 pub(crate) const WAIT: Duration = Duration::from_secs(30);
