@@ -1,6 +1,6 @@
 //! One namespace of a cluster, asked and changed one request at a time.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -82,10 +82,10 @@ impl<'a> Site<'a> {
         limit: Duration,
         mut look: impl FnMut(&Self) -> Result<Option<String>, TargetError>,
     ) -> Result<(), TargetError> {
-        let started = Instant::now();
+        let mut left = limit;
         let mut said = String::new();
         while let Some(what) = look(self)? {
-            if started.elapsed() >= limit {
+            if left.is_zero() {
                 return Err(TargetError::Late { what, seconds: limit.as_secs() });
             }
             if what != said {
@@ -93,6 +93,7 @@ impl<'a> Site<'a> {
                 said = what;
             }
             std::thread::sleep(POLL);
+            left = left.saturating_sub(POLL);
         }
         Ok(())
     }

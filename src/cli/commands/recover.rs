@@ -85,7 +85,7 @@ fn print(plan: &Plan, output: &mut Output) -> Result<(), CliError> {
         }
     }
     let left_out: Vec<String> = plan.left_out.iter().cloned().chain(plan.left_objects()).collect();
-    left_out.iter().try_for_each(|left| say(output, "left_out", left))
+    left_out.iter().try_for_each(|left| say(output, "left_alone", left))
 }
 
 /// Asks on the terminal; without one, nobody can have agreed.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::env::Env;
 use crate::source::database::{COUNTS, Known};
@@ -14,8 +14,8 @@ use crate::target::database::Expected;
 /// The database that the dump is loaded into.
 const DATABASE: &str = "drill";
 
-/// How long the server may take until it answers.
-const START: Duration = Duration::from_secs(120);
+/// How often the server is asked until it answers: two minutes.
+const TRIES: usize = 1200;
 const POLL: Duration = Duration::from_millis(100);
 
 /// Runs a server until its own standard input ends: it does not outlive this program, however that ends.
@@ -88,14 +88,13 @@ impl Scratch {
         self.guard = Some(command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log).spawn()?);
         let options = format!("[client]\nuser=root\nsocket={}\n", self.at("socket").display());
         fs::write(self.at(".my.cnf"), options)?;
-        let started = Instant::now();
-        while self.sql("SELECT 1;").is_err() {
-            if started.elapsed() > START {
-                return Err(failed("the scratch server does not answer"));
+        for _ in 0..TRIES {
+            if self.sql("SELECT 1;").is_ok() {
+                return Ok(());
             }
             std::thread::sleep(POLL);
         }
-        Ok(())
+        Err(failed("the scratch server does not answer"))
     }
 
     fn client(&self, arguments: &[&str]) -> Command {
