@@ -48,7 +48,10 @@ impl CustomResource {
         }
         let bytes = std::fs::read(path).map_err(failed)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| wrong("it is not UTF-8".to_owned()))?;
-        let value: Value = serde_saphyr::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        // No line of the file is quoted: passwords may be in it.
+        let quiet = serde_saphyr::options! { with_snippet: false };
+        let value: Value =
+            serde_saphyr::from_str_with_options(text, quiet).map_err(|error| wrong(error.to_string()))?;
         if value["kind"] != "SoftwareFactory" {
             return Err(wrong("it is not a SoftwareFactory: `kind` says something else".to_owned()));
         }
@@ -118,6 +121,21 @@ spec:
     elasticsearchconns: [{name: g, uri: 'https://es.example', basicAuthSecret: es-auth}]
     smtpconns: [{name: h, secrets: smtp-secret}]
 ";
+
+    #[test]
+    fn what_is_in_a_broken_file_is_not_quoted() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        for broken in [
+            "spec: {smtp: {password: not-a-real-password}",
+            "a:\n  - password: not-a-real-password\n b: ]\n",
+            "password: *not-a-real-password",
+        ] {
+            std::fs::write(file.path(), broken).expect("written");
+            let error = CustomResource::read(file.path()).expect_err("it is broken").to_string();
+            assert!(!error.contains("real-password"), "{error}");
+            assert!(error.contains("line"), "it says where: {error}");
+        }
+    }
 
     #[test]
     fn every_connection_names_its_secrets_once() {

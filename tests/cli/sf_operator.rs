@@ -49,6 +49,8 @@ fn a_snapshot_goes_to_the_operator_and_back() {
         assert!(!names.iter().any(|known| known == name), "the operator does not know {name}");
     }
     assert!(names.contains(&"more/secrets-gerrit-http.json".to_owned()), "{names:?}");
+    let more = first.iter().filter(|(name, _)| name.starts_with("more"));
+    more.for_each(|(name, object)| assert!(!String::from_utf8_lossy(object).contains("ownerReferences"), "{name:?}"));
     let dump = String::from_utf8_lossy(&first[Path::new("mariadb/db-zuul.sql")]).into_owned();
     assert!(dump.contains("\nUSE `zuul`;\n"), "the operator's client names no database");
 

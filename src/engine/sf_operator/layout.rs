@@ -89,11 +89,13 @@ fn write_objects(
             || (release >= WITH_CONNECTIONS && of_connections.iter().any(|secret| secret == name))
     };
     let mut written = Written::default();
-    for (plural, name, object) in saved.all().filter(|(plural, name, _)| is_worth_it(plural, name)) {
+    for (plural, name, mut object) in saved.all().filter(|(plural, name, _)| is_worth_it(plural, name)) {
         if plural == "secrets" && is_read(name) {
             folder.file(&format!("secrets/{name}.yaml"), to_yaml(&object, namespace).as_bytes())?;
             written.secrets += 1;
         } else {
+            // Who owns it has another identity where it is created.
+            object["metadata"].as_object_mut().map(|metadata| metadata.remove("ownerReferences"));
             folder.file(&format!("more/{plural}-{name}.json"), format!("{object:#}\n").as_bytes())?;
             written.more += 1;
         }
