@@ -157,3 +157,30 @@ fn a_killed_restore_is_completed_by_the_next() {
     repo.run(["verify", &id]).ok().says("every key opens");
     repo.check();
 }
+
+#[test]
+fn another_namespace_gets_no_certificates_of_the_first() {
+    let site = Site::with(Vec::new(), |setup| setup.namespace("other"));
+    snapshot(&site);
+    let restore = |more: &[&str]| {
+        let args = ["restore", "latest", "--to-cluster", "-n", "other", "--yes"];
+        let mut command = site.repo.command([&args[..], more].concat());
+        Ran::from(command.env("KUBECONFIG", site.factory.kubeconfig("admin")).output().expect("the program starts"))
+    };
+    let ran = restore(&[]).ends(3);
+    ran.says("the snapshot is of the namespace sf, not of other")
+        .says("Secret zookeeper-client-tls: the certificates name");
+    let secret = |name: &str| {
+        let like = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name, "namespace": "other" } });
+        site.factory.cluster.object(&like)
+    };
+    let owned = secret("zuul-ssh-key").expect("it is there");
+    let owner = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "sf-standalone-owner", "namespace": "other" } });
+    let owner = site.factory.cluster.object(&owner).expect("the owner comes first");
+    assert_eq!(owned["metadata"]["ownerReferences"][0]["uid"], owner["metadata"]["uid"], "its owner is the one here");
+    assert!(secret("gerrit-ssh").expect("it is there")["metadata"]["ownerReferences"].is_null());
+    assert_eq!(secret("zookeeper-client-tls"), None);
+    // The database and the keys still wait for their services.
+    restore(&["--only", "secret/zookeeper-client-tls"]).ends(3);
+    assert!(secret("zookeeper-client-tls").is_some(), "who names it means it");
+}

@@ -41,6 +41,8 @@ scenarios! {
     a_silent_command_is_ended,
     a_folder_is_taken,
     objects_are_taken,
+    a_folder_comes_back,
+    objects_come_back,
     a_pod_is_found_by_its_labels,
     the_doctor_finds_everything_well,
     the_doctor_finds_a_missing_pod,

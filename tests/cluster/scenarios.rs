@@ -137,6 +137,49 @@ pub(crate) fn objects_are_taken(site: &Site) {
     assert!(error.contains("Secret sfarc-test-none is not there"), "{error}");
 }
 
+pub(crate) fn a_folder_comes_back(site: &Site) {
+    let folder = format!("/tmp/{}", site.pod);
+    let look = format!("cd {folder} && find . | sort && cat sub/numbers | tail -n 1 && stat -c '%a %Y' sub/numbers");
+    site.run(&format!("mkdir -p {folder}/sub && seq 1 100000 >{folder}/sub/numbers && ln -s sub {folder}/link"));
+    site.run(&format!(
+        "chmod 640 {folder}/sub/numbers; touch -d @1700000000 {folder}/sub/numbers; echo x >{folder}/.hidden"
+    ));
+    let before = site.run(&look).stdout;
+    assert!(
+        String::from_utf8_lossy(&before).ends_with("100000\n640 1700000000\n"),
+        "{}",
+        String::from_utf8_lossy(&before)
+    );
+    let report = site.take(Take::Folder(site.this_pod(), folder.clone()), once()).unwrap();
+    site.run(&format!("cd {folder} && rm -r sub link && echo later >later && echo y >.hidden"));
+    site.restore(&report).unwrap();
+    let after = site.run(&look).stdout;
+    site.run(&format!("rm -r {folder}"));
+    assert_eq!(String::from_utf8_lossy(&after), String::from_utf8_lossy(&before));
+}
+
+pub(crate) fn objects_come_back(site: &Site) {
+    let (gone, changed) = (format!("{}-gone", site.pod), format!("{}-changed", site.pod));
+    let data = |word: &str| json!({ "data": { "key": word }, "type": "example.com/own" });
+    site.create("secrets", &gone, &data("bm90IGEgc2VjcmV0"));
+    site.create("secrets", &changed, &data("bm90IGEgc2VjcmV0"));
+    let wanted = |name: &String| Wanted {
+        resource: Resource::core("secrets"),
+        which: Which::Named(name.clone()),
+        if_absent: IfAbsent::Fail,
+    };
+    let query =
+        Query { namespace: site.namespace.clone(), wanted: [&gone, &changed].map(wanted).into(), ..Query::default() };
+    let report = site.take(Take::Objects(query.clone()), once()).unwrap();
+    site.delete("secrets", &gone);
+    site.delete("secrets", &changed);
+    site.create("secrets", &changed, &json!({ "data": { "key": "YW5vdGhlcg==" } }));
+    site.restore(&report).unwrap();
+    let again = site.take(Take::Objects(query), once()).unwrap();
+    let hash = |report: &sfarc::engine::snapshot::Report| report.manifest.streams[0].content.hash;
+    assert_eq!(hash(&again), hash(&report), "type, labels and data are those of before");
+}
+
 pub(crate) fn a_pod_is_found_by_its_labels(site: &Site) {
     let labelled = |labels: String| shell(site.in_pod(PodChoice::Labelled(labels)), "echo found");
     let report = site.take(labelled(format!("run={}", site.pod)), once()).unwrap();

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sfarc::engine::recovery;
 use sfarc::engine::snapshot::{From, Input, Options, Report, snapshot};
 use sfarc::k8s::exec::{self, Answer, Target};
 use sfarc::k8s::{Cluster, Place, PodChoice, PodPlace, Resource, default_namespace, is_running};
@@ -131,6 +132,27 @@ impl Site {
             }
         });
         assert!(came, "it never came: {what}");
+    }
+
+    /// Restores everything of a snapshot into its namespace.
+    pub(crate) fn restore(&self, report: &Report) -> Result<recovery::Report, String> {
+        let options = recovery::Options {
+            place: self.place.clone(),
+            namespace: self.namespace.clone(),
+            only: Vec::new(),
+            with: Vec::new(),
+            path: None,
+            overwrite: true,
+            safety: true,
+            drop_old: true,
+            wait: Duration::from_secs(60),
+            patience: recovery::Patience { silence: Duration::from_secs(60), limit: Duration::from_secs(300) },
+            host: "test".to_owned(),
+        };
+        let snapshot = self.repository.read_snapshot(report.id.unwrap()).unwrap();
+        let recovery = recovery::Recovery::open(&self.repository, &snapshot, &options);
+        let restored = recovery.and_then(|recovery| recovery.carry_out(&recovery.plan()?));
+        restored.map_err(|error| sfarc::error::chain(&error))
     }
 
     /// The pod, or what else may lead to it.

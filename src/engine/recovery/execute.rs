@@ -12,6 +12,7 @@ use super::record::Record;
 use super::workloads::Workload;
 use super::zuul_conf::with_value;
 use super::{Recovery, asked};
+use crate::engine::name_of;
 use crate::error::Error;
 use crate::event::Event;
 use crate::k8s::{ByteString, Resource};
@@ -193,7 +194,9 @@ impl Recovery<'_> {
 
     fn end(&self, plan: &Plan, record: &Record) -> Result<Report, Error> {
         let mut report = Report { safety: record.safety.clone(), ..Report::default() };
-        report.is_open = plan.streams.iter().any(|stream| stream.is_later);
+        // Also those that this run was not asked for, but one before it.
+        let mut names = self.snapshot.manifest.streams.iter().map(name_of);
+        report.is_open = names.any(|name| record.steps.contains(&name) && !record.done.contains(&name));
         for stream in plan.done.iter().chain(&plan.streams).filter(|stream| !stream.is_later) {
             report.kept.extend(self.kept(stream, &record.stamp)?);
         }

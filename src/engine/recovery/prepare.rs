@@ -32,6 +32,7 @@ impl Recovery<'_> {
         };
         let mut plan = Plan { notes: differences.notes(), drop_old: options.drop_old, ..Plan::default() };
         self.plan_streams(&mut plan)?;
+        plan.streams.sort_by_key(|stream| !matches!(stream.aim, Aim::Keys(_)));
         self.plan_objects(&mut plan, differences.is_moved())?;
         self.plan_keys(&mut plan)?;
         let replaced = self.replaced(&plan);
@@ -87,7 +88,7 @@ impl Recovery<'_> {
             match (self.is_wanted(&name), aim) {
                 (_, Some(Aim::Objects)) => {}
                 (true, Some(aim)) => {
-                    let is_later = aim.pod().is_some_and(|pod| self.view.is_missing(pod));
+                    let is_later = self.is_later(&aim)?;
                     let (aim, path) = self.narrowed(aim)?;
                     let streams = if self.is_done(&name) { &mut plan.done } else { &mut plan.streams };
                     streams.push(PlannedStream { entry: entry.clone(), name, aim, is_later, path });
@@ -103,6 +104,12 @@ impl Recovery<'_> {
             }
         }
         Ok(())
+    }
+
+    /// True if the pod that is written to is not there, and nothing that would make it.
+    fn is_later(&self, aim: &Aim) -> Result<bool, Error> {
+        let Some(pod) = aim.pod().filter(|pod| self.view.is_missing(pod)) else { return Ok(false) };
+        Ok(!runs(&self.site, pod).map_err(asked)?)
     }
 
     /// Only one file of a folder, where `--path` asks for that.

@@ -182,6 +182,11 @@ impl Cluster {
         self.state.place(object);
     }
 
+    /// Says anew how a container of a pod runs, for sessions to come.
+    pub fn describe(&self, namespace: &str, pod: &str, container: Container) {
+        self.state.set_container(namespace, pod, container);
+    }
+
     /// Removes an object.
     pub fn remove_object(&self, like: &Value) {
         self.state.remove(&self.key(like));
