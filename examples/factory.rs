@@ -1,10 +1,10 @@
 //! Runs a small Software Factory in the stand-in cluster, for trying the program out without a cluster.
 //!
 //! ```text
-//! factory --builds 20000 --kubeconfig FILE --cr FILE
+//! factory --builds 20000 --kubeconfig FILE --restore-kubeconfig FILE --cr FILE
 //! ```
 //!
-//! Writes the two files, prints `ready` and what is real in it, then reads commands from standard input, one a line, and
+//! Writes the files, prints `ready` and what is real in it, then reads commands from standard input, one a line, and
 //! answers each with `ok`: `add-builds N`, `add-key`, `set-secret NAME KEY VALUE`, `remove-secret NAME`, `quit`.
 
 use std::error::Error;
@@ -27,6 +27,9 @@ struct Cli {
     /// Where to write a kubeconfig: its account has the Role sfarc-backup, and nothing else.
     #[arg(long)]
     kubeconfig: PathBuf,
+    /// Where to write another, whose account has the Role sfarc-restore.
+    #[arg(long)]
+    restore_kubeconfig: Option<PathBuf>,
     /// Where to write the custom resource.
     #[arg(long)]
     cr: PathBuf,
@@ -37,11 +40,14 @@ struct Cli {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let cli = Cli::parse();
-    let rules = Rule::from_role(ROLES, "sfarc-backup", NAMESPACE);
-    let accounts = vec![("sf:sfarc-backup".to_owned(), rules)];
+    let account = |role: &str| (format!("sf:{role}"), Rule::from_role(ROLES, role, NAMESPACE));
+    let accounts = ["sfarc-backup", "sfarc-restore"].map(account).into();
     let options = Options { builds: cli.builds, real: !cli.scripts, accounts, ..Options::default() };
     let mut factory = Factory::start(options);
     std::fs::copy(factory.kubeconfig("sf:sfarc-backup"), &cli.kubeconfig)?;
+    if let Some(path) = &cli.restore_kubeconfig {
+        std::fs::copy(factory.kubeconfig("sf:sfarc-restore"), path)?;
+    }
     std::fs::copy(factory.cr_file(), &cli.cr)?;
     let real = |real: bool, what: &str| if real { format!("real {what}") } else { format!("scripts for {what}") };
     let (database, keys) =

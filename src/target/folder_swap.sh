@@ -4,7 +4,7 @@
 cd -- "$1" || exit 2
 new=.sfarc-new-$2 old=.sfarc-old-$2
 [ -d "$new" ] || { [ -d "$old" ] && exit 0; exit 3; }
-mkdir -p -m 700 "$old" || exit
+[ -d "$old" ] || mkdir -m 700 "$old" || exit
 entries() { for entry in "$1"/* "$1"/.[!.]* "$1"/..?*; do
     case $entry in */.sfarc-*) continue ;; esac
     [ ! -e "$entry" ] && [ ! -L "$entry" ] || printf '%s\0' "$entry"

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::aim::Aim;
+use super::objects::{Change, PlannedObject};
 use super::plan::{Plan, PlannedStream};
 use super::record::Record;
 use super::workloads::Workload;
@@ -118,11 +119,13 @@ impl Recovery<'_> {
 
     /// The operator has rendered the keystore's password into a file that Zuul reads at its start.
     fn follow_password(&self, plan: &Plan) -> Result<(), Error> {
-        let is_put = |name: &str| plan.objects.iter().any(|object| object.is_secret(name) && object.is_put());
+        // Also one that is as it should be: an earlier attempt may have come as far as that, and no further.
+        let is_right = |object: &PlannedObject| object.is_put() || object.change == Change::Same;
+        let is_here = |name: &str| plan.objects.iter().any(|object| object.is_secret(name) && is_right(object));
         let rendered = [(PASSWORD, "keystore", "password"), ("zuul-auth-secret", "auth zuul_client", "secret")];
         let failed = |error| Error::target("bring Secret zuul-config in line", error);
         let secrets = Resource::core("secrets");
-        for (name, section, key) in rendered.into_iter().filter(|(name, ..)| is_put(name)) {
+        for (name, section, key) in rendered.into_iter().filter(|(name, ..)| is_here(name)) {
             let Some(value) = self.saved.secret(name, name) else { continue };
             let Some(mut config) = self.site.get(&secrets, "zuul-config").map_err(failed)? else { continue };
             let old = serde_json::from_value::<ByteString>(config["data"]["zuul.conf"].clone());

@@ -90,9 +90,9 @@ impl Plan {
         if self.marks {
             add("mark", "the deployment, so that the next `sf-operator deploy` configures Zuul anew".to_owned());
         }
-        self.start
-            .iter()
-            .for_each(|(workload, replicas)| add("start", format!("{} with {replicas} pods", workload.name)));
+        self.start.iter().for_each(|(workload, replicas)| {
+            add("start", format!("{} with {replicas} {}", workload.name, if *replicas == 1 { "pod" } else { "pods" }))
+        });
         self.restart.iter().for_each(|workload| add("restart", workload.name.clone()));
         if self.drop_old {
             add("drop", "what is kept of before".to_owned());

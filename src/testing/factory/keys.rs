@@ -62,6 +62,13 @@ impl Keys {
         }
     }
 
+    /// Removes all keys of a real ZooKeeper.
+    pub(super) fn forget(&self) {
+        if let Self::Real { zuul, conf, .. } = self {
+            zuul.forget_keys(conf);
+        }
+    }
+
     fn add_path(&mut self, path: &str) {
         if let Self::Script { file, keys } = self {
             let created = 1_781_000_000 + keys.as_object().map_or(0, serde_json::Map::len);

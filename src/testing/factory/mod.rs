@@ -160,6 +160,11 @@ impl Factory {
         self.keys.add();
     }
 
+    /// Removes all keys from a real ZooKeeper.
+    pub fn forget_keys(&self) {
+        self.keys.forget();
+    }
+
     /// Gives Zuul another keystore password, for the Secret only: the keys stay as they are, as in a rotation that is
     /// half done.
     pub fn change_password_secret(&self, password: &str) {

@@ -8,6 +8,9 @@ use super::MariaDb;
 /// Makes keys for projects and tenants; arguments: the configuration, then `CONNECTION:PROJECT` or `TENANT`.
 const MAKE_KEYS: &str = include_str!("zuul_keys.py");
 
+/// Removes all keys; the argument is the configuration.
+const FORGET_KEYS: &str = include_str!("zuul_forget_keys.py");
+
 /// Makes the tables of Zuul's database; the argument is where it is.
 const MAKE_TABLES: &str = include_str!("zuul_tables.py");
 
@@ -30,6 +33,11 @@ impl Zuul {
     /// Makes private keys where there are none: of projects (`CONNECTION:PROJECT`) and tenants.
     pub fn make_keys(&self, conf: &Path, owners: &[&str]) {
         self.python(MAKE_KEYS, &[&[conf.to_str().expect("a plain path")], owners].concat());
+    }
+
+    /// Removes all keys.
+    pub fn forget_keys(&self, conf: &Path) {
+        self.python(FORGET_KEYS, &[conf.to_str().expect("a plain path")]);
     }
 
     /// Makes the tables of Zuul's database.

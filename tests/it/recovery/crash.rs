@@ -152,3 +152,35 @@ fn a_load_that_breaks_leaves_the_old_state() {
         assert!(failed, "{fault:?} of {len} was not noticed");
     }
 }
+
+/// Keys are imported one after the other. So they may be mixed, but then nothing runs that would use them.
+#[test]
+fn a_crash_while_keys_are_imported_is_completed_by_the_next_run() {
+    let Some(scene) = Scene::start(factory::Options { builds: 1, ..factory::Options::default() }) else { return };
+    let (id, before) = scene.capture();
+    let options = Options { only: vec!["keys".to_owned()], safety: false, ..scene.options() };
+    let requests = || (scene.factory.cluster.requests().len() + scene.factory.cluster.sessions().len()) as u64;
+    scene.factory.forget_keys();
+    let from = requests();
+    scene.restore(id, &options).expect("without a fault");
+    let all = requests() - from;
+    let mut broken = 0;
+    for point in (0..4).map(|quarter| all / 4 + quarter * all / 5) {
+        scene.factory.forget_keys();
+        scene.factory.cluster.stop_after(point);
+        let outcome = scene.restore(id, &options);
+        scene.factory.cluster.answer_again();
+        if outcome.is_err() {
+            broken += 1;
+            let runs = replicas(&scene) != (0, 0);
+            assert!(!runs || object(&scene, "ConfigMap", RECORD).is_some(), "after {point} of {all} requests");
+            scene.restore(id, &options).expect("the next run completes it");
+        }
+        assert_eq!(replicas(&scene), (1, 1), "after {point} of {all} requests");
+        assert_eq!(object(&scene, "ConfigMap", RECORD), None, "after {point} of {all} requests");
+    }
+    let (_, after) = scene.capture();
+    super::assert_same(&before, &after, "in the end");
+    println!("{all} requests, {broken} restores broken off");
+    assert!(broken > 0);
+}

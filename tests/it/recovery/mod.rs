@@ -71,7 +71,7 @@ pub(crate) fn options(factory: &Factory) -> Options {
         safety: true,
         drop_old: false,
         wait: WAIT,
-        patience: Patience { silence: Duration::from_secs(3), limit: Duration::from_secs(120) },
+        patience: Patience { silence: Duration::from_secs(8), limit: Duration::from_secs(120) },
         host: "test".to_owned(),
     }
 }

@@ -1,8 +1,9 @@
 //! The whole of a deployment, over a live one.
 
 use super::{Scene, assert_same, capture, options, plan, restore};
+use serde_json::json;
 use sfarc::testing::cluster::Container;
-use sfarc::testing::factory::{Factory, NAMESPACE, Options};
+use sfarc::testing::factory::{Factory, NAMESPACE, Options, PASSWORD};
 
 #[test]
 fn a_live_deployment_goes_back_to_its_snapshot_and_forward_again() {
@@ -70,4 +71,20 @@ fn an_older_client_gets_a_dump_that_it_understands() {
     scene.restore(id, &scene.options()).expect("restored");
     let (_, after) = scene.capture();
     assert_same(&before, &after, "by an older client");
+}
+
+#[test]
+fn the_rendered_password_follows_even_if_an_earlier_attempt_came_no_further_than_the_secret() {
+    let Some(scene) = Scene::start(Options { builds: 1, ..Options::default() }) else { return };
+    let (id, _) = scene.capture();
+    let conf = "[keystore]\npassword=of-another-time\n\n[database]\ndburi=kept\n";
+    scene.factory.set_secret("zuul-config", "zuul.conf", conf);
+    let options = super::Options { only: vec!["objects".into()], ..scene.options() };
+    scene.restore(id, &options).expect("restored");
+    let like =
+        json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "zuul-config", "namespace": NAMESPACE } });
+    let secret = scene.factory.cluster.object(&like).expect("it is there");
+    let conf: sfarc::k8s::ByteString = serde_json::from_value(secret["data"]["zuul.conf"].clone()).expect("base64");
+    let expected = format!("[keystore]\npassword={PASSWORD}\n\n[database]\ndburi=kept\n");
+    assert_eq!(String::from_utf8_lossy(&conf.0), expected);
 }
