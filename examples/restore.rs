@@ -52,7 +52,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         pod: PodChoice::Named("mariadb-0".to_owned()),
         container: Some("mariadb".to_owned()),
     };
-    let database = Database { pod, name: "zuul".to_owned() };
+    let database = Database { name: "zuul".to_owned() };
+    let shell = site.shell(&pod);
     let hour = Duration::from_secs(3600);
     let patience = Patience { silence: hour, limit: hour };
     let (mut own, mut ours) = (Vec::new(), Vec::new());
@@ -61,11 +62,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         let started = Instant::now();
         shell(&home, &format!("exec mariadb own <'{}'", dump.display()))?;
         let by_client = started.elapsed().as_secs_f64();
-        database.make_scratch(&site)?;
+        database.make_scratch(&shell)?;
         let started = Instant::now();
         let mut egress = Egress::open(&repository)?;
         let loaded = database
-            .load(&site, content.len, patience, |sender| egress.write_all(&content, |bytes| sender.send(bytes)));
+            .load(&shell, content.len, patience, |sender| egress.write_all(&content, |bytes| sender.send(bytes)));
         let by_us = started.elapsed().as_secs_f64();
         loaded.map_err(|error| format!("{error:?}"))?;
         // The first round warms caches.

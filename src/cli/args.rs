@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit;
-pub use cluster::{Cluster, Doctor, MinProof, Plan, RestoreCluster, ShowPlan};
+pub use cluster::{Cluster, Doctor, Drill, MinProof, Plan, RestoreCluster, ShowPlan};
 
 /// A deduplicating, encrypted archiver for streams: dumps, command output, files, folders.
 #[derive(Debug, Parser)]
@@ -104,9 +104,9 @@ secret/zuul-ssh-key --overwrite\n  sfarc restore latest --to /srv/sf --layout sf
     /// Prove what can be proven of a snapshot without a cluster.
     #[command(after_help = "Example:\n  sfarc verify latest")]
     Verify(One),
-    /// Restore a snapshot into a scratch server, prove it, remove it, and record that.
-    #[command(after_help = "Example:\n  sfarc drill latest")]
-    Drill(One),
+    /// Restore a snapshot into scratch servers, prove it, remove them, and record that.
+    #[command(after_help = "Examples:\n  sfarc drill latest\n  sfarc drill latest --to-cluster -n sf-drill")]
+    Drill(Box<Drill>),
     /// Write one stream, or one file of a folder stream, to standard output.
     #[command(after_help = "Examples:\n  sfarc cat latest all.sql | mariadb\n  sfarc cat latest etc/hostname")]
     Cat(Cat),

@@ -83,7 +83,7 @@ fn dispatch(cli: &Cli, env: &Env, output: &mut Output) -> Result<Exit, CliError>
         Command::Ls(args) => commands::ls::run(args, &open()?, output),
         Command::Restore(args) => commands::restore::run(args, &open()?, output),
         Command::Verify(args) => commands::verify::run(&args.id, &open()?, output),
-        Command::Drill(args) => commands::drill::run(&args.id, &open()?, output),
+        Command::Drill(args) => commands::drill::run(args, &open()?, output),
         Command::Cat(args) => commands::cat::run(args, &open()?),
         Command::Diff(args) => commands::diff::run(args, &open()?, output),
         Command::Check(args) => commands::check::run(args, open, output),

@@ -8,6 +8,7 @@ pub mod diff;
 pub mod doctor;
 pub mod drill;
 pub mod folder;
+mod load;
 pub mod recovery;
 pub mod restore;
 pub mod sf_operator;

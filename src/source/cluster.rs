@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::helper_pod::HelperPod;
+use super::helper_pod::{CONTAINER, HelperPod};
 use super::objects::{self, Query};
 use super::pod::{self, Bounds, PodCommand, Run};
 use super::retry::retry;
@@ -106,10 +106,12 @@ fn attempt(stream: &ClusterStream, env: &Env, lanes: &mut Lanes) -> Result<Verdi
             database::take(&run(pod, &database::command(name)), name, &mut || env.random(), lanes)
         }
         Take::ZuulKeys(pod, helper) => {
-            let helper =
-                helper.as_ref().map(|spec| HelperPod::start(&stream.place, &pod.namespace, spec, env, lanes.cancel()));
+            let helper = helper
+                .as_ref()
+                .map(|spec| HelperPod::start(&stream.place, &pod.namespace, "keys", spec, env, lanes.cancel()));
             let helper = helper.transpose()?;
-            let pod = helper.as_ref().map_or(pod, |helper| &helper.pod);
+            let helper = helper.map(|helper| (helper.container(CONTAINER), helper));
+            let pod = helper.as_ref().map_or(pod, |(pod, _)| pod);
             zuul_keys::take(&run(pod, &zuul_keys::command()), &env.random(), lanes)
         }
     }

@@ -81,13 +81,15 @@ async fn copy(mut stdout: ChildStdout, lanes: &mut Lanes) -> io::Result<()> {
     }
 }
 
-async fn cancelled(cancel: &Cancel) {
+/// Ends when somebody asks to stop.
+pub(crate) async fn cancelled(cancel: &Cancel) {
     while !cancel.is_cancelled() {
         tokio::time::sleep(CANCEL_POLL).await;
     }
 }
 
-async fn kill_group(child: &mut Child) {
+/// Kills a command and everything of its process group, and waits for its end.
+pub(crate) async fn kill_group(child: &mut Child) {
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
     if let Some(group) = group {
         // It may have ended by itself meanwhile.

@@ -1,4 +1,4 @@
-//! A pod that exists for one export: made of the scheduler's image and configuration, removed when it is done with.
+//! A pod that exists for one piece of work, such as an export by the scheduler's image; removed when it is done with.
 //!
 //! Its name must not begin with `zuul-` or `nodepool-` (the operator kills such pods when certificates change), and it
 //! has no label that a Service or the operator looks for. If this program dies, the cluster ends the pod in time.
@@ -20,7 +20,8 @@ const POLL: Duration = Duration::from_millis(500);
 /// After this many seconds the cluster ends the pod, whatever became of this program.
 const DEADLINE: u64 = 900;
 
-const CONTAINER: &str = "zuul-admin";
+/// The container of [`spec`].
+pub const CONTAINER: &str = "zuul-admin";
 
 /// The specification of a helper pod, after that of the scheduler.
 pub fn spec(scheduler: &Value) -> Value {
@@ -68,30 +69,37 @@ pub fn spec(scheduler: &Value) -> Value {
 pub struct HelperPod<'a> {
     place: &'a Place,
     env: &'a Env,
+    namespace: String,
     name: String,
-    /// Where commands run in it.
-    pub pod: PodPlace,
+    /// After this time the cluster ends it.
+    deadline: u64,
 }
 
 impl<'a> HelperPod<'a> {
-    /// Makes the pod and waits until commands can run in it.
+    /// Makes a pod for `work`, which becomes part of its name, and waits until commands can run in it.
     pub fn start(
         place: &'a Place,
         namespace: &str,
+        work: &str,
         spec: &Value,
         env: &'a Env,
         cancel: &Cancel,
     ) -> Result<Self, SourceError> {
-        let name = format!("sfarc-keys-{}", env.random::<5>().map(|byte| format!("{byte:02x}")).concat());
-        let pod = PodPlace {
-            namespace: namespace.to_owned(),
-            pod: PodChoice::Named(name.clone()),
-            container: Some(CONTAINER.to_owned()),
-        };
+        let name = format!("sfarc-{work}-{}", env.random::<5>().map(|byte| format!("{byte:02x}")).concat());
+        let deadline = spec["activeDeadlineSeconds"].as_u64().unwrap_or(DEADLINE);
         // From here on it is removed, also if the answer to its creation gets lost.
-        let helper = Self { place, env, name, pod };
+        let helper = Self { place, env, namespace: namespace.to_owned(), name, deadline };
         block_on(helper.create(spec, cancel))??;
         Ok(helper)
+    }
+
+    /// Where commands run in one of its containers.
+    pub fn container(&self, name: &str) -> PodPlace {
+        PodPlace {
+            namespace: self.namespace.clone(),
+            pod: PodChoice::Named(self.name.clone()),
+            container: Some(name.to_owned()),
+        }
     }
 
     async fn create(&self, spec: &Value, cancel: &Cancel) -> Result<(), SourceError> {
@@ -104,10 +112,10 @@ impl<'a> HelperPod<'a> {
         });
         let cluster = Cluster::connect(self.place).await.map_err(failed)?;
         let pods = Resource::core("pods");
-        cluster.create(&pods, &self.pod.namespace, &object).await.map_err(failed)?;
+        cluster.create(&pods, &self.namespace, &object).await.map_err(failed)?;
         let running = async {
             loop {
-                match cluster.get(&pods, &self.pod.namespace, &self.name).await.map_err(failed)? {
+                match cluster.get(&pods, &self.namespace, &self.name).await.map_err(failed)? {
                     Some(pod) if is_running(&pod) => return Ok(()),
                     Some(pod) if pod["status"]["phase"] == "Failed" => {
                         return Err(SourceError::Moved(format!("the helper pod {} has failed", self.name)));
@@ -126,15 +134,16 @@ impl<'a> HelperPod<'a> {
 
     async fn remove(&self) -> Result<(), ClusterError> {
         let cluster = Cluster::connect(self.place).await?;
-        cluster.delete(&Resource::core("pods"), &self.pod.namespace, &self.name).await
+        cluster.delete(&Resource::core("pods"), &self.namespace, &self.name).await
     }
 }
 
 impl Drop for HelperPod<'_> {
     fn drop(&mut self) {
         if let Ok(Err(error)) = block_on(self.remove()) {
-            let (name, why) = (&self.name, chain(&error));
-            let text = format!("the helper pod {name} was not removed: {why}; the cluster ends it after {DEADLINE} s");
+            let Self { name, deadline, .. } = self;
+            let why = chain(&error);
+            let text = format!("the helper pod {name} was not removed: {why}; the cluster ends it after {deadline} s");
             self.env.tell(&Event::Warning(&text));
         }
     }

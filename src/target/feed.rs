@@ -14,6 +14,7 @@ use super::TargetError;
 use crate::env::Cancel;
 use crate::k8s::exec::{ExecError, Input, Output, Session, Target, Verdict};
 use crate::k8s::{Cluster, Place, PodPlace};
+use crate::source::command::cancelled;
 use crate::source::last_lines::LastLines;
 use crate::source::pod::{KILLER, Nonce, Words, describe};
 
@@ -28,7 +29,6 @@ const BLOCK: u64 = 4 << 20;
 /// Bytes of output that are kept: its end is the last acknowledgement.
 const MOST: usize = 4 << 10;
 const PING_EVERY: Duration = Duration::from_secs(20);
-const CANCEL_POLL: Duration = Duration::from_millis(50);
 const KILL_WAIT: Duration = Duration::from_secs(10);
 /// How long the end of a command is waited for whose input is closed.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -103,24 +103,37 @@ pub fn feed<E: Send>(
     give: impl FnOnce(&mut Sender) -> Result<(), E>,
 ) -> Result<(), FeedError<E>> {
     let nonce = Nonce::new(random);
+    let take = |queue| run(feed, &nonce, queue, cancel);
+    beside(give, take, |ended, sent, digest| judge(&ended, &nonce, sent, digest))
+}
+
+/// Runs `give` here and `take` beside it, with a queue between; `judge` compares what was taken with the number of
+/// bytes that were sent and their digest.
+pub(super) fn beside<T: Send, E>(
+    give: impl FnOnce(&mut Sender) -> Result<(), E>,
+    take: impl FnOnce(mpsc::Receiver<Bytes>) -> Result<T, TargetError> + Send,
+    judge: impl FnOnce(T, u64, &[u8]) -> Result<(), TargetError>,
+) -> Result<(), FeedError<E>> {
     let (frames, queue) = mpsc::channel(AHEAD);
     let mut sender = Sender { frames, digest: Context::new(&SHA256), sent: 0, closed: false };
-    let (given, sender, ended) = std::thread::scope(|scope| {
+    let (given, sender, taken) = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("feed".to_owned());
-        let session = thread.spawn_scoped(scope, || run(feed, &nonce, queue, cancel));
-        let session = session.map_err(|error| FeedError::Taker(error.into()))?;
+        let taking = thread.spawn_scoped(scope, || take(queue));
+        let taking = taking.map_err(|error| FeedError::Taker(error.into()))?;
         let given = give(&mut sender);
         let Sender { frames, digest, sent, closed } = sender;
         drop(frames);
-        let ended = session.join().expect("sessions do not panic");
-        Ok((given, (digest, sent, closed), ended))
+        let taken = taking.join().expect("whoever takes does not panic");
+        Ok((given, (digest, sent, closed), taken))
     })?;
     let (digest, sent, closed) = sender;
-    match (given, ended) {
-        (Err(error), _) if !closed => Err(FeedError::Giver(error)),
-        (_, Err(error)) => Err(FeedError::Taker(error)),
-        (Err(error), Ok(_)) => Err(FeedError::Giver(error)),
-        (Ok(()), Ok(ended)) => judge(&ended, &nonce, sent, digest.finish().as_ref()).map_err(FeedError::Taker),
+    match given {
+        Err(error) if !closed => Err(FeedError::Giver(error)),
+        given => {
+            let judged = taken.and_then(|taken| judge(taken, sent, digest.finish().as_ref()));
+            judged.map_err(FeedError::Taker)?;
+            given.map_err(FeedError::Giver)
+        }
     }
 }
 
@@ -247,10 +260,4 @@ async fn kill(cluster: &Cluster, target: &Target, nonce: &Nonce) -> Result<(), E
     let mut session = Session::start(cluster, target.clone(), &argv).await?;
     while !matches!(session.next(KILL_WAIT).await?, Output::Ended(_)) {}
     Ok(())
-}
-
-async fn cancelled(cancel: &Cancel) {
-    while !cancel.is_cancelled() {
-        sleep(CANCEL_POLL).await;
-    }
 }

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use super::TargetError;
-use super::feed::{Feed, FeedError, Patience, Sender, feed};
-use super::site::Site;
+use super::feed::{FeedError, Patience, Sender};
+use super::shell::{Shell, command};
 use crate::k8s::PodPlace;
-use crate::source::pod::{self, Bounds, PodCommand, Run};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -27,24 +25,12 @@ impl PodFile {
     /// Writes `len` bytes into the file. Whoever opens it sees the old bytes or the new ones.
     pub fn write<E: Send>(
         &self,
-        site: &Site<'_>,
+        shell: &impl Shell,
         len: u64,
         patience: Patience,
         give: impl FnOnce(&mut Sender) -> Result<(), E>,
     ) -> Result<(), FeedError<E>> {
-        let into = Feed { place: site.place, pod: &self.pod, line: self.command(WRITE).line(), len, patience };
-        feed(&into, site.env.random(), &site.env.cancel, give)?;
-        self.rename(site).map_err(FeedError::Taker)
-    }
-
-    fn command(&self, script: &str) -> PodCommand {
-        PodCommand::Program(["sh", "-c", script, "sh", &self.path].map(str::to_owned).into())
-    }
-
-    fn rename(&self, site: &Site<'_>) -> Result<(), TargetError> {
-        let (command, bounds) = (self.command(RENAME), Bounds::default());
-        let run = Run { place: site.place, pod: &self.pod, command: &command, bounds: &bounds, tolerated: &[] };
-        pod::ask(&run, LIMIT, &site.env.random(), &site.env.cancel)?;
-        Ok(())
+        shell.feed(command(WRITE, &[&self.path]).line(), len, patience, give)?;
+        shell.script(RENAME, &[&self.path], LIMIT).map(drop).map_err(FeedError::Taker)
     }
 }

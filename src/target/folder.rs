@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use super::TargetError;
-use super::feed::{Feed, FeedError, Patience, Sender, feed};
-use super::site::Site;
+use super::feed::{FeedError, Patience, Sender};
+use super::shell::{Shell, command};
 use crate::k8s::PodPlace;
-use crate::source::pod::{self, Bounds, PodCommand, Run};
 
 const LOAD: &str = include_str!("folder_load.sh");
 const SWAP: &str = include_str!("folder_swap.sh");
@@ -28,39 +27,22 @@ impl PodFolder {
     /// Unpacks a tar stream of `len` bytes beside what is in the folder.
     pub fn load<E: Send>(
         &self,
-        site: &Site<'_>,
+        shell: &impl Shell,
         stamp: &str,
         len: u64,
         patience: Patience,
         give: impl FnOnce(&mut Sender) -> Result<(), E>,
     ) -> Result<(), FeedError<E>> {
-        let line = self.command(LOAD, stamp).line();
-        feed(
-            &Feed { place: site.place, pod: &self.pod, line, len, patience },
-            site.env.random(),
-            &site.env.cancel,
-            give,
-        )
+        shell.feed(command(LOAD, &[&self.path, stamp]).line(), len, patience, give)
     }
 
     /// Puts what was unpacked in its place; what was there is kept beside it.
-    pub fn swap(&self, site: &Site<'_>, stamp: &str) -> Result<(), TargetError> {
-        self.run(site, SWAP, stamp)
+    pub fn swap(&self, shell: &impl Shell, stamp: &str) -> Result<(), TargetError> {
+        shell.script(SWAP, &[&self.path, stamp], LIMIT).map(drop)
     }
 
     /// Removes what restores have kept of before.
-    pub fn drop_old(&self, site: &Site<'_>) -> Result<(), TargetError> {
-        self.run(site, DROP, "")
-    }
-
-    fn command(&self, script: &str, stamp: &str) -> PodCommand {
-        PodCommand::Program(["sh", "-c", script, "sh", &self.path, stamp].map(str::to_owned).into())
-    }
-
-    fn run(&self, site: &Site<'_>, script: &str, stamp: &str) -> Result<(), TargetError> {
-        let (command, bounds) = (self.command(script, stamp), Bounds::default());
-        let run = Run { place: site.place, pod: &self.pod, command: &command, bounds: &bounds, tolerated: &[] };
-        pod::ask(&run, LIMIT, &site.env.random(), &site.env.cancel)?;
-        Ok(())
+    pub fn drop_old(&self, shell: &impl Shell) -> Result<(), TargetError> {
+        shell.script(DROP, &[&self.path], LIMIT).map(drop)
     }
 }

@@ -6,6 +6,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `feed.rs`, `receiver.sh` | bytes into a command in a container, by length and with an acknowledgement |
+//! | `shell.rs`, `local.rs` | where commands run: in a container, on this machine |
 //! | `site.rs` | one namespace, asked and changed one request at a time |
 //! | `database/` | a dump into a database beside the live one, and the swap |
 //! | `keys.rs` | Zuul's keys into ZooKeeper |
@@ -16,6 +17,8 @@ pub mod feed;
 pub mod file;
 pub mod folder;
 pub mod keys;
+pub mod local;
+pub mod shell;
 pub mod site;
 
 use crate::k8s::ClusterError;

@@ -6,8 +6,9 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::TargetError;
+use super::shell::PodShell;
 use crate::env::Env;
-use crate::k8s::{Cluster, ClusterError, Place, Resource};
+use crate::k8s::{Cluster, ClusterError, Place, PodPlace, Resource};
 
 const POLL: Duration = Duration::from_millis(250);
 
@@ -29,6 +30,14 @@ impl<'a> Site<'a> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let cluster = runtime.block_on(Cluster::connect(place))?;
         Ok(Self { place, namespace, env, cluster, runtime })
+    }
+
+    /// A container of one of its pods, where commands run.
+    pub fn shell<'b>(&'b self, pod: &'b PodPlace) -> PodShell<'b>
+    where
+        'a: 'b,
+    {
+        PodShell { site: self, pod }
     }
 
     fn ask<T>(&self, answer: impl Future<Output = Result<T, ClusterError>>) -> Result<T, TargetError> {

@@ -135,3 +135,23 @@ pub struct RestoreCluster {
     #[command(flatten)]
     pub cluster: Cluster,
 }
+
+/// Options of `drill`.
+#[derive(Debug, Args)]
+pub struct Drill {
+    /// The snapshot: the beginning of its id, `latest`, or `latest~N`.
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Run the scratch servers in a pod of a namespace in which nothing else matters, instead of on this machine.
+    #[arg(long)]
+    pub to_cluster: bool,
+    /// Use this image instead of the one that the snapshot names: mariadb=, zookeeper= or zuul-admin=.
+    #[arg(long, value_name = "PART=IMAGE", requires = "to_cluster")]
+    pub image: Vec<String>,
+    /// How long a load may take, in seconds; the pod lives as long at most.
+    #[arg(long, value_name = "SECONDS", default_value_t = 21_600, value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: u64,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: Cluster,
+}

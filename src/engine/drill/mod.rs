@@ -3,26 +3,40 @@
 //! What came of it is stored as a snapshot of its own, sealed by the repository's key like everything in it: nobody without
 //! that key can make one up.
 
-mod scratch;
+//! | file | what it knows |
+//! |---|---|
+//! | `bench/` | where scratch servers run: on this machine, or in a pod of a scratch namespace |
+//! | `tries.rs` | what is tried with them |
+
+mod bench;
+mod tries;
+
+use std::ffi::OsString;
 
 use serde_json::{Value, json};
 
-use self::scratch::Scratch;
-use super::deployment::fact;
+use self::bench::{Bench, Here, Part, Pod};
+use super::deployment::{SavedObjects, fact, read_small};
+use super::load::Saved;
 use super::name_of;
 use super::snapshot::{self, From, Input};
 use super::verify::{Check, Outcome, verify};
+use crate::content::zuul_keys::ZuulKeys;
 use crate::env::UnixNanos;
 use crate::error::Error;
-use crate::event::{Event, Task, Unit};
+use crate::event::Event;
 use crate::format::manifest::{Manifest, OWN_LABEL, Origin, Proof, StreamEntry};
 use crate::ids::ObjectId;
-use crate::pipeline::egress::{Egress, EgressError};
+use crate::k8s::Place;
+use crate::pipeline::egress::Egress;
 use crate::repo::Repository;
 use crate::repo::snapshots::Snapshot;
 use crate::source::Verdict;
 use crate::source::prepared::Prepared;
-use crate::target::database::Expected;
+use crate::target::feed::Patience;
+use crate::target::site::Site;
+
+pub use self::bench::Images;
 
 /// The tag of records of drills.
 pub const TAG: &str = "drill";
@@ -45,69 +59,112 @@ impl Report {
     }
 }
 
+/// How a snapshot is tried.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where.
+    pub at: At,
+    /// How long a load may take.
+    pub patience: Patience,
+    /// The host that the record is marked with.
+    pub host: String,
+}
+
+/// Where scratch servers run.
+#[derive(Debug, Clone)]
+pub enum At {
+    /// On this machine, by programs in these folders, separated as in the variable `PATH`.
+    Here(OsString),
+    /// In a pod.
+    Cluster {
+        /// The cluster.
+        place: Place,
+        /// A namespace in which nothing else matters.
+        namespace: String,
+        /// Images other than those that the snapshot names.
+        images: Images,
+    },
+}
+
 /// Tries whether a snapshot can be restored, and records what came of it.
-pub fn drill(repository: &Repository, snapshot: &Snapshot, host: &str) -> Result<Report, Error> {
+pub fn drill(repository: &Repository, snapshot: &Snapshot, options: &Options) -> Result<Report, Error> {
     repository.require_write()?;
     let mut report = Report { checks: verify(repository, snapshot)?.checks, is_proven: true, record: None };
-    for stream in &snapshot.manifest.streams {
-        if stream.facts.iter().any(|(name, _)| name.starts_with("rows/")) {
-            report.is_proven &= load(repository, snapshot, stream, &mut report.checks)?;
-        }
-        if fact(stream, "keys").is_some() {
-            let text = "proven to open with their password; not imported into a ZooKeeper".to_owned();
-            let what = "the import of the keys".to_owned();
-            report.checks.push(Check { stream: name_of(stream), what, outcome: Outcome::Note(text) });
-        }
+    // What is damaged or does not open need not be tried.
+    if !report.is_bad() {
+        report.is_proven = attempt(repository, snapshot, options, &mut report.checks)?;
     }
     report.is_proven &= !report.is_bad();
-    report.record = record(repository, snapshot, &report, host)?;
+    report.record = record(repository, snapshot, &report, &options.host)?;
     Ok(report)
 }
 
-/// Loads a dump into a server of its own. False if it could not be tried.
-fn load(
+fn is_dump(stream: &StreamEntry) -> bool {
+    stream.facts.iter().any(|(name, _)| name.starts_with("rows/"))
+}
+
+fn is_keys(stream: &StreamEntry) -> bool {
+    fact(stream, "keys").is_some()
+}
+
+/// Tries everything that a server is needed for. False if something could not be tried.
+fn attempt(
     repository: &Repository,
     snapshot: &Snapshot,
-    stream: &StreamEntry,
+    options: &Options,
     checks: &mut Vec<Check>,
 ) -> Result<bool, Error> {
-    let mut say = |what: &str, outcome| {
-        checks.push(Check { stream: name_of(stream), what: what.to_owned(), outcome });
+    let streams = &snapshot.manifest.streams;
+    let needs = |part| match part {
+        Part::Database => streams.iter().any(is_dump),
+        Part::ZooKeeper | Part::Zuul => streams.iter().any(is_keys),
     };
-    if !scratch::is_installed() {
-        say("the load", Outcome::Note("not tried: there is no MariaDB server on this machine".to_owned()));
-        return Ok(false);
+    if !needs(Part::Database) && !needs(Part::Zuul) {
+        return Ok(true);
     }
-    repository.env.tell(&Event::Doing("starting a scratch server"));
-    let scratch = Scratch::start(&repository.env).map_err(Error::io("start a scratch server"))?;
-    let doing = format!("load stream {} into the scratch server in {}", name_of(stream), scratch.folder().display());
-    let mut egress = Egress::open(repository)?;
-    let (task, total) = (Task::ONLY, Some(stream.content.len));
-    repository.env.tell(&Event::Begin { task, what: &name_of(stream), total, unit: Unit::Bytes });
-    let loaded = scratch.load(|send| {
-        egress.write_all(&stream.content, |bytes| {
-            repository.env.tell(&Event::Advance(task, bytes.len() as u64));
-            send(bytes)
-        })
-    });
-    repository.env.tell(&Event::End(task));
-    match loaded.map_err(Error::io(doing.clone()))? {
-        Err(words) => say("the load", Outcome::Bad(words)),
-        Ok(Err(EgressError::Sink(error))) => say("the load", Outcome::Bad(error.to_string())),
-        Ok(Err(error)) => {
-            let error = Error::restore(snapshot.id.short(), name_of(stream), error);
-            if error.category() != crate::Category::Damaged {
-                return Err(error);
+    let env = &repository.env;
+    let objects = SavedObjects::read(&mut Egress::open(repository)?, snapshot)?;
+    let work = Work { repository, snapshot, objects: &objects, patience: options.patience };
+    env.tell(&Event::Doing("starting scratch servers"));
+    match &options.at {
+        At::Here(path) => {
+            let bench = Here::start(env, path, needs).map_err(Error::io("start scratch servers"))?;
+            work.on(&bench, checks)
+        }
+        At::Cluster { place, namespace, images } => {
+            let connected = Site::connect(place, namespace, env);
+            let site = connected.map_err(|error| Error::target("reach the scratch namespace", error))?;
+            let images = images.or_saved(&objects.workloads());
+            let bench = Pod::start(&site, &images, options.patience.limit, needs)?;
+            work.on(&bench, checks)
+        }
+    }
+}
+
+struct Work<'a> {
+    repository: &'a Repository,
+    snapshot: &'a Snapshot,
+    objects: &'a SavedObjects,
+    patience: Patience,
+}
+
+impl Work<'_> {
+    fn on(&self, bench: &impl Bench, checks: &mut Vec<Check>) -> Result<bool, Error> {
+        let mut is_tried = true;
+        for entry in &self.snapshot.manifest.streams {
+            let saved = Saved { repository: self.repository, snapshot: self.snapshot, entry };
+            if is_dump(entry) {
+                is_tried &= tries::dump(&saved, bench, self.patience, checks)?;
             }
-            say("the load", Outcome::Bad(crate::error::chain(&error)));
+            if is_keys(entry) {
+                let bytes = read_small(&mut Egress::open(self.repository)?, self.snapshot, entry)?;
+                let wrong = |error| Error::Refused(format!("stream {} is no export: {error}", name_of(entry)));
+                let keys = ZuulKeys::parse(&bytes).map_err(wrong)?;
+                is_tried &= tries::keys(&saved, self.objects, &keys, bench, checks)?;
+            }
         }
-        Ok(Ok(())) => {
-            let mismatch = scratch.mismatch(&Expected::of(&stream.facts)).map_err(Error::io(doing))?;
-            let outcome = mismatch.map_or(Outcome::Good, Outcome::Bad);
-            say("it loads, and every table has its rows", outcome);
-        }
+        Ok(is_tried)
     }
-    Ok(true)
 }
 
 fn record(

@@ -14,8 +14,8 @@ pub enum Aim {
     Objects,
     /// Zuul's keys in ZooKeeper, by way of this pod.
     Keys(PodPlace),
-    /// A database.
-    Database(Database),
+    /// A database, and where its clients run.
+    Database(PodPlace, Database),
     /// A folder in a container.
     Folder(PodFolder),
     /// A file in a container.
@@ -28,7 +28,7 @@ impl Aim {
         match self {
             Self::Objects => None,
             Self::Keys(pod) => Some(pod),
-            Self::Database(database) => Some(&database.pod),
+            Self::Database(pod, _) => Some(pod),
             Self::Folder(folder) => Some(&folder.pod),
             Self::File(file) => Some(&file.pod),
         }
@@ -55,7 +55,7 @@ pub(super) fn aim(stream: &StreamEntry, namespace: &str) -> Option<Aim> {
             b"keys" => Some(Aim::Keys(place("zuul-scheduler-0", Some("zuul-scheduler")))),
             b"database" => {
                 let pod = place("mariadb-0", Some("mariadb"));
-                Some(Aim::Database(Database { pod, name: "zuul".to_owned() }))
+                Some(Aim::Database(pod, Database { name: "zuul".to_owned() }))
             }
             _ => None,
         },
@@ -69,7 +69,7 @@ fn of_command(pod: PodPlace, command: &str) -> Option<Aim> {
     let (program, argument) = command.split_once(' ')?;
     match program {
         "mariadb-dump" if crate::source::database::is_name(argument) => {
-            Some(Aim::Database(Database { pod, name: argument.to_owned() }))
+            Some(Aim::Database(pod, Database { name: argument.to_owned() }))
         }
         "cat" if argument.starts_with('/') && !argument.contains([' ', '\'', '"', '$', '`', '*', ';', '|', '&']) => {
             Some(Aim::File(PodFile { pod, path: argument.to_owned() }))
@@ -90,7 +90,7 @@ impl std::fmt::Display for Aim {
         match self {
             Self::Objects => f.write_str("objects"),
             Self::Keys(_) => f.write_str("Zuul's keys in ZooKeeper"),
-            Self::Database(database) => write!(f, "database {} in {}", database.name, database.pod),
+            Self::Database(pod, database) => write!(f, "database {} in {pod}", database.name),
             Self::Folder(folder) => write!(f, "folder {} in {}", folder.path, folder.pod),
             Self::File(file) => write!(f, "file {} in {}", file.path, file.pod),
         }

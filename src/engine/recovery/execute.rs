@@ -212,19 +212,20 @@ impl Recovery<'_> {
     /// What is kept of before; or it is dropped, if that is wanted.
     fn kept(&self, stream: &PlannedStream, stamp: &str) -> Result<Vec<String>, Error> {
         match &stream.aim {
-            Aim::Database(database) => {
-                let there = database.look(&self.site).map_err(asked)?;
+            Aim::Database(pod, database) => {
+                let shell = self.site.shell(pod);
+                let there = database.look(&shell).map_err(asked)?;
                 let old: Vec<String> = there.into_iter().filter(|name| database.is_old(name)).collect();
                 if !self.options.drop_old {
                     return Ok(old.iter().map(|name| format!("database {name}")).collect());
                 }
                 let failed = |error| Error::target("drop the databases of before", error);
-                database.drop_made(&self.site, &old).map_err(failed)?;
+                database.drop_made(&shell, &old).map_err(failed)?;
                 Ok(Vec::new())
             }
             Aim::Folder(folder) if self.options.drop_old => {
                 let failed = |error| Error::target("remove the folders of before", error);
-                folder.drop_old(&self.site).map_err(failed)?;
+                folder.drop_old(&self.site.shell(&folder.pod)).map_err(failed)?;
                 Ok(Vec::new())
             }
             Aim::Folder(folder) => Ok(vec![format!("folder {}/.sfarc-old-{stamp}", folder.path)]),

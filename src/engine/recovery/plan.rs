@@ -69,7 +69,7 @@ impl Plan {
             add("save", format!("{} into a safety snapshot", self.safety.join(", ")));
         }
         for stream in self.streams.iter().filter(|stream| stream.is_beside()) {
-            let beside = if matches!(stream.aim, Aim::Database(_)) { "a database" } else { "a folder" };
+            let beside = if matches!(stream.aim, Aim::Database(..)) { "a database" } else { "a folder" };
             add("load", format!("stream {} into {beside} beside {}", stream.name, stream.aim));
         }
         self.stop.iter().rev().for_each(|workload| add("stop", workload.name.clone()));
@@ -129,6 +129,6 @@ impl Plan {
 impl PlannedStream {
     /// True if it is loaded beside what it replaces.
     pub fn is_beside(&self) -> bool {
-        !self.is_later && matches!(self.aim, Aim::Database(_) | Aim::Folder(_))
+        !self.is_later && matches!(self.aim, Aim::Database(..) | Aim::Folder(_))
     }
 }

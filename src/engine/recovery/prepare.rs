@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::pipeline::egress::Egress;
 use crate::plan::software_factory::OPTIONAL;
 use crate::source::zuul_keys::PASSWORD;
-use crate::target::keys;
+use crate::target::keys::ZuulAdmin;
 
 /// What `--only` may name apart from streams.
 const KINDS: [(&str, &str); 2] = [("secrets", "secret/"), ("configmaps", "configmap/")];
@@ -209,7 +209,7 @@ impl Recovery<'_> {
         if !runs(&self.site, pod).map_err(asked)? {
             return Ok(None);
         }
-        let here = match keys::export(&self.site, pod) {
+        let here = match ZuulAdmin::default().export(&self.site.shell(pod)) {
             Ok(here) => here,
             Err(error) => {
                 plan.notes.push(format!("the keys here cannot be compared: {}", crate::error::chain(&error)));
@@ -233,7 +233,7 @@ impl Recovery<'_> {
         let now = || plan.streams.iter().filter(|stream| !stream.is_later);
         let is_put = |name: &str| plan.objects.iter().any(|object| object.is_secret(name) && object.is_put());
         Replaced {
-            database: now().any(|stream| matches!(&stream.aim, Aim::Database(database) if database.name == "zuul")),
+            database: now().any(|stream| matches!(&stream.aim, Aim::Database(_, database) if database.name == "zuul")),
             keys: now().any(|stream| matches!(stream.aim, Aim::Keys(_))) || is_put(PASSWORD) || self.is_open("marks"),
             certificates: CERTIFICATES.iter().any(|name| is_put(name)) || self.is_open("zookeeper"),
         }

@@ -15,7 +15,7 @@ use crate::source::helper_pod;
 use crate::source::objects::{IfAbsent, Query, Wanted, Which};
 use crate::source::pod::Bounds;
 use crate::source::zuul_keys::TIMEOUT;
-use crate::target::keys;
+use crate::target::keys::ZuulAdmin;
 
 /// The tag of safety snapshots.
 pub(super) const TAG: &str = "safety";
@@ -52,7 +52,7 @@ impl Recovery<'_> {
 
     /// True if there are keys in ZooKeeper: a new one has none.
     fn has_keys(&self, pod: &PodPlace) -> Result<bool, Error> {
-        let here = self.with_zuul_admin(pod, |pod| keys::export(&self.site, pod));
+        let here = self.with_zuul_admin(pod, |pod| ZuulAdmin::default().export(&self.site.shell(pod)));
         Ok(!here.map_err(asked)?.is_empty())
     }
 
@@ -85,8 +85,10 @@ impl Recovery<'_> {
                     let take = Take::ZuulKeys(pod.clone(), helper.map(helper_pod::spec));
                     inputs.push(input(&stream.name, take, quick.clone()));
                 }
-                Aim::Database(database) if database.look(&self.site).map_err(asked)?.contains(&database.name) => {
-                    let take = Take::Database(database.pod.clone(), database.name.clone());
+                Aim::Database(pod, database)
+                    if database.look(&self.site.shell(pod)).map_err(asked)?.contains(&database.name) =>
+                {
+                    let take = Take::Database(pod.clone(), database.name.clone());
                     inputs.push(input(&stream.name, take, bounds.clone()));
                 }
                 _ => {}
@@ -98,5 +100,5 @@ impl Recovery<'_> {
 
 /// Folders are kept beside what replaces them; files and keys and databases are not.
 fn is_saved(aim: &Aim) -> bool {
-    matches!(aim, Aim::Keys(_) | Aim::Database(_))
+    matches!(aim, Aim::Keys(_) | Aim::Database(..))
 }

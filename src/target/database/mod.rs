@@ -8,11 +8,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::TargetError;
-use super::feed::{Feed, FeedError, Patience, Sender, feed};
-use super::site::Site;
-use crate::k8s::PodPlace;
+use super::feed::{FeedError, Patience, Sender};
+use super::shell::{Shell, command};
 use crate::source::database::{Known, counting};
-use crate::source::pod::{self, Bounds, PodCommand, Run};
+use crate::source::pod::PodCommand;
 
 const CLIENT: &str = include_str!("client.sh");
 const LOOK: &str = include_str!("look.sh");
@@ -24,11 +23,9 @@ const DROP: &str = include_str!("drop.sh");
 /// The swap copies nothing, but it waits for whoever still reads.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// A database of a server in a pod.
+/// A database of a server that clients reach where commands run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Database {
-    /// Where its clients run.
-    pub pod: PodPlace,
     /// Its name.
     pub name: String,
 }
@@ -78,8 +75,8 @@ impl Database {
     }
 
     /// Which databases of this one there are: itself, and those that restores have made.
-    pub fn look(&self, site: &Site<'_>) -> Result<Vec<String>, TargetError> {
-        let found = self.ask(site, LOOK, &[&self.name])?;
+    pub fn look(&self, shell: &impl Shell) -> Result<Vec<String>, TargetError> {
+        let found = self.ask(shell, LOOK, &[&self.name])?;
         let name = |line: &str| line.strip_prefix("database\t").map(str::to_owned);
         Ok(found.lines().filter_map(name).collect())
     }
@@ -90,33 +87,31 @@ impl Database {
     }
 
     /// Makes the empty scratch database. True if the client understands the line that sandboxes a dump.
-    pub fn make_scratch(&self, site: &Site<'_>) -> Result<bool, TargetError> {
-        Ok(self.ask(site, SCRATCH, &[&self.name, &self.scratch()])?.contains("sandbox\tyes"))
+    pub fn make_scratch(&self, shell: &impl Shell) -> Result<bool, TargetError> {
+        Ok(self.ask(shell, SCRATCH, &[&self.name, &self.scratch()])?.contains("sandbox\tyes"))
     }
 
     /// Loads a dump of `len` bytes into the scratch database.
     pub fn load<E: Send>(
         &self,
-        site: &Site<'_>,
+        shell: &impl Shell,
         len: u64,
         patience: Patience,
         give: impl FnOnce(&mut Sender) -> Result<(), E>,
     ) -> Result<(), FeedError<E>> {
-        let line = format!("{CLIENT}\nexec \"$client\" {}", self.scratch());
-        let into = Feed { place: site.place, pod: &self.pod, line, len, patience };
-        feed(&into, site.env.random(), &site.env.cancel, give)
+        shell.feed(format!("{CLIENT}\nexec \"$client\" {}", self.scratch()), len, patience, give)
     }
 
     /// Compares a database with what its dump said.
-    pub fn compare(&self, site: &Site<'_>, name: &str, expected: &Expected) -> Result<(), TargetError> {
-        let known = Known::parse(self.run(site, &counting(name))?.as_bytes());
+    pub fn compare(&self, shell: &impl Shell, name: &str, expected: &Expected) -> Result<(), TargetError> {
+        let known = Known::parse(self.run(shell, &counting(name))?.as_bytes());
         let wrong = |why: String| Err(TargetError::Wrong { what: format!("database {name}"), why });
         if let Some(why) = expected.mismatch(&known) {
             return wrong(why);
         }
         // Rows may have come between the look at the tables and the dump: the one that was the newest must be there.
         for (of, uuid) in expected.newest.iter().filter(|(of, uuid)| known.newest.get(*of) != Some(uuid)) {
-            if !self.ask(site, HAS, &[name, of, uuid])?.starts_with("found") {
+            if !self.ask(shell, HAS, &[name, of, uuid])?.starts_with("found") {
                 return wrong(format!("the row of {of} is missing that was the newest"));
             }
         }
@@ -125,27 +120,22 @@ impl Database {
 
     /// Puts the scratch database in the place of the live one, which is kept as `old`. Once done, there is no scratch
     /// database any more.
-    pub fn swap(&self, site: &Site<'_>, old: &str) -> Result<(), TargetError> {
-        self.ask(site, SWAP, &[&self.name, &self.scratch(), old]).map(drop)
+    pub fn swap(&self, shell: &impl Shell, old: &str) -> Result<(), TargetError> {
+        self.ask(shell, SWAP, &[&self.name, &self.scratch(), old]).map(drop)
     }
 
     /// Drops databases that restores have made or kept.
-    pub fn drop_made(&self, site: &Site<'_>, names: &[String]) -> Result<(), TargetError> {
+    pub fn drop_made(&self, shell: &impl Shell, names: &[String]) -> Result<(), TargetError> {
         let mut words = vec![&self.name[..]];
         words.extend(names.iter().map(|name| &name[..]));
-        self.ask(site, DROP, &words).map(drop)
+        self.ask(shell, DROP, &words).map(drop)
     }
 
-    fn ask(&self, site: &Site<'_>, script: &str, arguments: &[&str]) -> Result<String, TargetError> {
-        let script = format!("{CLIENT}{script}");
-        let words = ["sh", "-c", &script, "sh"].into_iter().chain(arguments.iter().copied());
-        self.run(site, &PodCommand::Program(words.map(str::to_owned).collect()))
+    fn ask(&self, shell: &impl Shell, script: &str, arguments: &[&str]) -> Result<String, TargetError> {
+        self.run(shell, &command(&format!("{CLIENT}{script}"), arguments))
     }
 
-    fn run(&self, site: &Site<'_>, command: &PodCommand) -> Result<String, TargetError> {
-        let bounds = Bounds::default();
-        let run = Run { place: site.place, pod: &self.pod, command, bounds: &bounds, tolerated: &[] };
-        let answer = pod::ask(&run, LIMIT, &site.env.random(), &site.env.cancel)?;
-        Ok(String::from_utf8_lossy(&answer).into_owned())
+    fn run(&self, shell: &impl Shell, command: &PodCommand) -> Result<String, TargetError> {
+        Ok(String::from_utf8_lossy(&shell.ask(command, LIMIT)?).into_owned())
     }
 }

@@ -34,6 +34,7 @@ mod store;
 mod target;
 mod tls;
 mod validate;
+mod volumes;
 mod watch;
 mod workloads;
 mod write;

@@ -14,6 +14,7 @@ use tokio::process::Child;
 use super::images;
 use super::state::State;
 use super::store::{Change, Key};
+use super::volumes::EmptyFolders;
 
 /// What the runtime says of a command that could not be started.
 const NOT_STARTED: i32 = 128;
@@ -66,6 +67,8 @@ async fn live(state: Arc<State>, identity: Identity) {
         return;
     }
     let now = state.now();
+    // Held until everything in the pod has ended.
+    let _folders = EmptyFolders::make(&pod);
     let mut processes = Vec::new();
     if pod["spec"]["restartPolicy"] != "Always" {
         processes = images::specs(&pod).filter_map(|spec| start(&state, &pod, &identity, spec)).collect();

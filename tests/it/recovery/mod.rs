@@ -7,6 +7,7 @@ use sfarc::error::chain;
 use sfarc::format::manifest::Manifest;
 use sfarc::ids::ObjectId;
 use sfarc::repo::Repository;
+use sfarc::testing::cluster::Setup;
 use sfarc::testing::factory::{self, Factory, NAMESPACE};
 use sfarc::testing::world::World;
 
@@ -29,7 +30,12 @@ pub(crate) struct Scene {
 impl Scene {
     /// Nothing where the services are not installed.
     pub(crate) fn start(options: factory::Options) -> Option<Self> {
-        let factory = Factory::start(factory::Options { real: true, ..options });
+        Self::start_with(options, |_| {})
+    }
+
+    /// The same, with more in the cluster than the deployment.
+    pub(crate) fn start_with(options: factory::Options, more: impl FnOnce(&mut Setup)) -> Option<Self> {
+        let factory = Factory::start_with(factory::Options { real: true, ..options }, more);
         if !factory.has_real_database() || !factory.has_real_keys() {
             println!("MariaDB, ZooKeeper or Zuul are not installed: not tested");
             return None;

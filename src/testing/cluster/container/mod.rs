@@ -1,7 +1,7 @@
 //! Containers: a name, and how commands in them run as local processes.
 //!
-//! A container has no users, no network and no limits of its own, and no volumes; a file system only if it is given
-//! a root.
+//! A container has no users, no network and no limits of its own, and of volumes only empty folders; a file system only if it
+//! is given a root.
 
 mod programs;
 mod root;
