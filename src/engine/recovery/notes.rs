@@ -60,6 +60,17 @@ impl Differences<'_> {
                     .to_owned(),
             );
         }
+        notes.extend(self.view.orphaned_claims.iter().map(|claim| {
+            format!(
+                "the volume {claim} is of an older deployment: the next one adopts it with all that is in it; delete the \
+                 claim first if that is not meant"
+            )
+        }));
+        notes.extend(self.view.failed_jobs.iter().map(|job| {
+            format!(
+                "Job {job} has failed, and the operator never tries it again: delete it before `sf-operator deploy`"
+            )
+        }));
         notes.extend(self.newer_dump());
         notes.extend(self.other_operator());
         notes

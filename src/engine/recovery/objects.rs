@@ -1,5 +1,7 @@
 //! Objects of the snapshot and objects of the cluster: which are restored, what differs, and how they are put there.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use crate::engine::deployment::SavedObjects;
@@ -74,12 +76,21 @@ impl PlannedObject {
         format!("{kind} {}", self.name)
     }
 
+    /// The object of its name, once one that is going away has gone.
+    fn settled(&self, site: &Site<'_>) -> Result<Option<Value>, TargetError> {
+        site.wait(GOING, |site| {
+            let is_going = site.get(&self.resource, &self.name)?.as_ref().is_some_and(is_going);
+            Ok(is_going.then(|| format!("{} was deleted and is still there", self.title())))
+        })?;
+        site.get(&self.resource, &self.name)
+    }
+
     /// Creates or replaces it, and looks whether it is there then.
     pub fn put(&self, site: &Site<'_>) -> Result<(), TargetError> {
         if !self.is_put() {
             return Ok(());
         }
-        let existing = site.get(&self.resource, &self.name)?;
+        let existing = self.settled(site)?;
         if existing.as_ref().is_some_and(|existing| is_same(&self.saved, existing)) {
             return Ok(());
         }
@@ -108,6 +119,14 @@ impl PlannedObject {
     }
 }
 
+/// How long an object may take that is going away.
+const GOING: Duration = Duration::from_secs(120);
+
+/// True for an object that was deleted and is still there: what is written to it goes with it.
+fn is_going(object: &Value) -> bool {
+    !object["metadata"]["deletionTimestamp"].is_null()
+}
+
 /// True if an object cannot become another one without being deleted.
 fn is_fixed(object: &Value, existing: &Value) -> bool {
     object["type"] != existing["type"] || existing["immutable"] == true
@@ -126,7 +145,7 @@ pub(super) fn plan(
         if !treatment.named.is_empty() && !is_named {
             continue;
         }
-        let existing = site.get(&resource, name)?;
+        let existing = site.get(&resource, name)?.filter(|existing| !is_going(existing));
         let same = existing.as_ref().map(|existing| is_same(&object, existing));
         let change = match (reason_to_leave(plural, name, &object, treatment), same) {
             (_, Some(true)) => Change::Same,

@@ -11,6 +11,9 @@ use crate::plan::discovery::OWNER;
 use crate::target::TargetError;
 use crate::target::site::Site;
 
+/// What services keep: the `StatefulSet`, and the claim of its first pod.
+const DATA: [(&str, &str); 2] = [("mariadb", "mariadb-mariadb-0"), ("zookeeper", "zookeeper-data-zookeeper-0")];
+
 /// What there is in a namespace.
 #[derive(Debug, Default)]
 pub(super) struct View {
@@ -24,6 +27,10 @@ pub(super) struct View {
     pub owner: Option<Value>,
     /// True if a rotation of the keystore's password is half done.
     pub rotates: bool,
+    /// Jobs of the operator that have failed: it never tries them again.
+    pub failed_jobs: Vec<String>,
+    /// Volumes of data whose StatefulSet is not there: the next one of its name adopts them.
+    pub orphaned_claims: Vec<String>,
 }
 
 impl View {
@@ -38,7 +45,20 @@ impl View {
         }
         view.owner = site.get(&Resource::core("configmaps"), OWNER)?;
         view.rotates = site.get(&Resource::core("secrets"), "zuul-keystore-password-new")?.is_some();
+        view.failed_jobs = failed_jobs(site)?;
+        view.orphaned_claims = view.orphaned_claims(site)?;
         Ok(view)
+    }
+
+    fn orphaned_claims(&self, site: &Site<'_>) -> Result<Vec<String>, TargetError> {
+        let mut orphaned = Vec::new();
+        for (set, claim) in DATA {
+            let is_there = || site.get(&Resource::core("persistentvolumeclaims"), claim);
+            if self.workload(set).is_none() && is_there()?.is_some() {
+                orphaned.push(claim.to_owned());
+            }
+        }
+        Ok(orphaned)
     }
 
     /// The workload of this name.
@@ -89,4 +109,12 @@ impl View {
 pub(super) fn runs(site: &Site<'_>, place: &PodPlace) -> Result<bool, TargetError> {
     let PodChoice::Named(name) = &place.pod else { return Ok(true) };
     Ok(site.get(&Resource::core("pods"), name)?.is_some_and(|pod| is_running(&pod)))
+}
+
+fn failed_jobs(site: &Site<'_>) -> Result<Vec<String>, TargetError> {
+    let jobs = site.list(&Resource::of("batch", "v1", "jobs"), "")?.unwrap_or_default();
+    let is_of_operator = |name: &&str| *name == "zuul-db-provision" || name.starts_with("config-base-secret-");
+    let has_failed = |job: &&Value| job["status"]["failed"].as_u64() > Some(0) && job["status"]["succeeded"].is_null();
+    let names = jobs.iter().filter(has_failed).filter_map(|job| job["metadata"]["name"].as_str());
+    Ok(names.filter(is_of_operator).map(str::to_owned).collect())
 }

@@ -80,7 +80,7 @@ impl Workload {
     pub fn wait_stopped(&self, site: &Site<'_>, limit: Duration) -> Result<(), TargetError> {
         let waiting = |site: &Site<'_>| {
             let pods = self.pods(site)?.len();
-            Ok((pods > 0).then(|| format!("{} does not end: {pods} pods are left", self.name)))
+            Ok((pods > 0).then(|| format!("{} does not end: {pods} of its pods are left", self.name)))
         };
         match site.wait(limit, waiting) {
             Err(TargetError::Late { .. }) => {
@@ -93,16 +93,25 @@ impl Workload {
         }
     }
 
-    /// Waits until as many of its pods are ready as it is to have.
+    /// Waits until as many of its pods are ready as it is to have. Its own status lags behind, so the pods are counted.
     pub fn wait_ready(&self, site: &Site<'_>, replicas: u64, limit: Duration) -> Result<(), TargetError> {
         site.wait(limit, |site| {
             let found = site.get(&self.resource, &self.name)?.unwrap_or_default();
-            let ready = found["status"]["readyReplicas"].as_u64().unwrap_or(0);
-            let leaving = self.pods(site)?.iter().filter(|pod| !pod["metadata"]["deletionTimestamp"].is_null()).count();
-            let is_ready = ready >= replicas && leaving == 0;
-            Ok((!is_ready).then(|| format!("{} is not ready: {ready} of {replicas} pods are", self.name)))
+            let said = found["status"]["readyReplicas"].as_u64().unwrap_or(0);
+            let pods = self.pods(site)?;
+            let is_leaving = |pod: &&Value| !pod["metadata"]["deletionTimestamp"].is_null();
+            let leaving = pods.iter().filter(is_leaving).count();
+            let seen = pods.iter().filter(|pod| !is_leaving(pod) && is_ready(pod)).count() as u64;
+            let ready = if self.labels.is_empty() { said } else { said.min(seen) };
+            let is_done = ready >= replicas && leaving == 0;
+            Ok((!is_done).then(|| format!("{} is not ready: {ready} of {replicas} pods are", self.name)))
         })
     }
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
 /// The workloads that must not run, in the order in which they are started again.

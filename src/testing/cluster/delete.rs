@@ -1,4 +1,4 @@
-//! Deleting objects: at once, there are no finalizers and no periods of grace here.
+//! Deleting objects: at once, there are no finalizers here; of periods of grace, `State::end` says more.
 
 use serde_json::{Value, json};
 
@@ -48,7 +48,8 @@ fn remove(call: &Call<'_>, key: &Key, object: &Value) {
     if option(call, "propagationPolicy") == Some("Orphan") {
         garbage::orphan(call.state, object);
     }
-    call.state.remove(key);
+    let is_forced = call.query.get("gracePeriodSeconds") == Some("0") || call.body["gracePeriodSeconds"] == 0;
+    if is_forced { call.state.remove(key) } else { call.state.end(key) }
 }
 
 /// What the body or the query says of the deletion.

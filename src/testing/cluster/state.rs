@@ -104,6 +104,22 @@ impl State {
         self.store().put(key, object);
     }
 
+    /// Asks an object to end. All do at once, but pods with an hour of grace or more: they take all of it, so that no
+    /// test sees their end unless somebody forces it.
+    pub(super) fn end(&self, key: &Key) {
+        const PATIENT: u64 = 3600;
+        let pod = self.store().get(key).filter(|_| key.resource() == ("", "pods")).cloned();
+        let is_patient = |pod: &Value| pod["spec"]["terminationGracePeriodSeconds"].as_u64() >= Some(PATIENT);
+        match pod.filter(is_patient) {
+            None => self.remove(key),
+            Some(pod) if !pod["metadata"]["deletionTimestamp"].is_null() => {}
+            Some(mut pod) => {
+                pod["metadata"]["deletionTimestamp"] = json!(self.now());
+                self.store().put(key.clone(), pod);
+            }
+        }
+    }
+
     /// Removes an object; with a pod, its processes end.
     pub(super) fn remove(&self, key: &Key) {
         let removed = self.store().remove(key);
@@ -112,7 +128,8 @@ impl State {
         }
     }
 
-    pub(super) fn keep_stopped(&self, key: Key, pod: Value) {
+    pub(super) fn keep_stopped(&self, key: Key, mut pod: Value) {
+        pod["metadata"].as_object_mut().map(|metadata| metadata.remove("deletionTimestamp"));
         self.stopped.lock().unwrap_or_else(PoisonError::into_inner).insert(key, pod);
     }
 

@@ -85,9 +85,9 @@ fn pods(state: &State, workload: &Value, key: &Key) -> Vec<Key> {
 fn stop(state: &State, key: &Key) {
     // Kept before anybody sees that it went: the workload may be scaled again at once.
     let pod = state.store().get(key).cloned();
-    if let Some(pod) = pod {
+    if let Some(pod) = pod.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()) {
         state.keep_stopped(key.clone(), pod);
-        state.remove(key);
+        state.end(key);
     }
 }
 

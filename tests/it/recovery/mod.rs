@@ -16,6 +16,7 @@ use crate::factory::{make_plan, place, take, wishes};
 mod crash;
 mod database;
 mod drill;
+mod traps;
 mod whole;
 
 pub(crate) const WAIT: Duration = Duration::from_secs(30);
