@@ -262,8 +262,8 @@ pub struct Restore {
     /// Write the folder as another tool reads it.
     #[arg(long, value_enum, requires = "to", conflicts_with_all = ["stream", "path"])]
     pub layout: Option<Layout>,
-    /// Name another storage class in the custom resource that is written with --layout.
-    #[arg(long, value_name = "OLD=NEW", requires = "layout")]
+    /// Name another storage class in the custom resource, in a folder of --layout or in the cluster.
+    #[arg(long, value_name = "OLD=NEW", conflicts_with_all = ["stream", "path"])]
     pub map_storage_class: Vec<String>,
     /// Restore into a cluster.
     #[command(flatten)]

@@ -48,7 +48,13 @@ pub fn for_each_entry(
     decoded.map_err(failed)?;
     let overflowed = || FormatError::Malformed { what: "catalog", why: "its lengths overflow" };
     let whole = decoder.finish().and_then(|()| if overflow { Err(overflowed()) } else { Ok(()) });
-    whole.map_err(|source| failed(crate::pipeline::egress::EgressError::Sink(source)))
+    // Its bytes are those that were stored, so whoever stored them was wrong.
+    whole.map_err(|source| Error::Restore {
+        snapshot: snapshot.id.short(),
+        stream: format!("{name} (catalog)"),
+        source: Box::new(source),
+        damaged: true,
+    })
 }
 
 fn locate(entry: &CatalogEntry, start: u64) -> Option<(u64, u64)> {

@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use sfarc::testing::services::{ZooKeeper, Zuul};
 
 use crate::json::assert_documented;
-use crate::repo::Repo;
+use crate::repo::{Ran, Repo};
 use crate::site::Site;
 
 /// The files below a folder with their contents.
@@ -137,17 +141,66 @@ fn verify_names_what_is_wrong_with_a_snapshot() {
     site.repo.run(["verify", "latest"]).ok().says("ok   notes: all 10 bytes");
 }
 
+/// The search path, with Zuul's programs.
+fn path(zuul: &Zuul) -> std::ffi::OsString {
+    let usual = std::env::var_os("PATH").unwrap_or_default();
+    let folders = zuul.admin().parent().map(Path::to_owned).into_iter().chain(std::env::split_paths(&usual));
+    std::env::join_paths(folders).expect("plain paths")
+}
+
 #[test]
 fn a_drill_is_recorded_and_its_age_is_shown() {
-    if !sfarc::testing::services::MariaDb::installed() {
-        println!("MariaDB is not installed: not tested");
-        return;
-    }
     let site = Site::start();
-    site.run(["snapshot", "--only", "objects,keys"]).ok();
+    site.run(["snapshot", "--only", "objects"]).ok();
     site.repo.run(["list"]).ok().says("no drill has proven a snapshot yet");
     let drilled = site.repo.run(["drill", "latest", "--json"]).ok().json();
     drilled.iter().for_each(|object| assert_documented("drill", object));
     site.repo.run(["list"]).ok().says("last proven drill: ");
-    site.repo.run(["drill", "latest"]).ok().says("restored into a scratch and proven");
+    site.repo.run(["drill", "latest", "--image", "mariadb=x"]).ends(2).says("--to-cluster");
+    site.run(["drill", "latest", "--to-cluster", "--image", "mariadbd=x"]).ends(2).says("it is mariadb, zookeeper or");
+    site.run(["snapshot", "--only", "objects,keys"]).ok();
+    let zuul = Zuul::installed().filter(|_| ZooKeeper::installed());
+    let Some(zuul) = zuul else { return println!("ZooKeeper or Zuul are not installed: not tested") };
+    let drill = |path: &std::ffi::OsStr| {
+        let mut command = site.repo.command(["drill", "latest"]);
+        command.env("PATH", path);
+        command
+    };
+    let ran = |path: &std::ffi::OsStr| Ran::from(drill(path).output().expect("it starts"));
+    ran("/usr/bin:/bin".as_ref()).ends(3).says("zuul-admin").says("not everything could be tried here");
+    ran(&path(&zuul)).ok().says("exported again the same").says("restored into a scratch and proven");
+}
+
+#[test]
+fn a_killed_drill_leaves_nothing_behind() {
+    let Some(zuul) = Zuul::installed().filter(|_| ZooKeeper::installed()) else {
+        return println!("ZooKeeper or Zuul are not installed: not tested");
+    };
+    let site = Site::start();
+    site.run(["snapshot", "--only", "objects,keys"]).ok();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut drill = site.repo.command(["drill", "latest"]);
+    drill.env("PATH", path(&zuul)).env("TMPDIR", folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut drill = drill.spawn().expect("it starts");
+    // Some go while they are listed.
+    let files = || walkdir::WalkDir::new(folder.path()).min_depth(1).into_iter().count();
+    let wait = |what: &str, is_so: &dyn Fn() -> bool| {
+        (0..300).find(|_| {
+            std::thread::sleep(Duration::from_millis(100));
+            is_so()
+        });
+        assert!(is_so(), "{what}");
+    };
+    let is_running = || {
+        let mine = format!("DATA={}", folder.path().display());
+        let processes = fs::read_dir("/proc").expect("it is there").flatten();
+        let environment = |entry: fs::DirEntry| fs::read(entry.path().join("environ")).unwrap_or_default();
+        processes.map(environment).any(|text| text.windows(mine.len()).any(|part| part == mine.as_bytes()))
+    };
+    wait("a ZooKeeper has started", &|| files() > 0);
+    assert!(is_running());
+    drill.kill().expect("it can be killed");
+    drill.wait().expect("it ends");
+    wait("its files go", &|| files() == 0);
+    wait("its processes end", &|| !is_running());
 }

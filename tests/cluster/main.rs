@@ -4,7 +4,7 @@
 //!
 //! runs them in the namespace of the current context, or in that of `SFARC_TEST_NAMESPACE`, where the account may create
 //! and delete pods, Secrets and ConfigMaps, read them, and run commands in pods. Pods are made of `SFARC_TEST_IMAGE`, a
-//! small image with a shell. Everything is removed again.
+//! small image with a shell, and `SFARC_TEST_MARIADB`, one with MariaDB. Everything is removed again.
 
 #![allow(clippy::unwrap_used, reason = "whatever fails here, fails its test")]
 
@@ -43,6 +43,7 @@ scenarios! {
     objects_are_taken,
     a_folder_comes_back,
     objects_come_back,
+    a_drill_in_a_pod_tells_a_good_dump_from_a_bad_one,
     a_pod_is_found_by_its_labels,
     the_doctor_finds_everything_well,
     the_doctor_finds_a_missing_pod,

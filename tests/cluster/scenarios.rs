@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use serde_json::json;
 use sfarc::engine::doctor::{Health, Look, examine};
+use sfarc::engine::snapshot::{From, Input, Options, snapshot};
 use sfarc::env::SystemClock;
-use sfarc::format::manifest::Proof;
+use sfarc::format::manifest::{Origin, Proof};
 use sfarc::k8s::{PodChoice, PodPlace, Resource};
 use sfarc::pipeline::profile::Profile;
 use sfarc::plan::{Plan, Planned};
+use sfarc::source::Verdict;
 use sfarc::source::cluster::Take;
 use sfarc::source::objects::{IfAbsent, Query, Wanted, Which};
 use sfarc::source::pod::{Bounds, PodCommand};
+use sfarc::source::prepared::Prepared;
 
 use super::Site;
 
@@ -178,6 +181,28 @@ pub(crate) fn objects_come_back(site: &Site) {
     let again = site.take(Take::Objects(query), once()).unwrap();
     let hash = |report: &sfarc::engine::snapshot::Report| report.manifest.streams[0].content.hash;
     assert_eq!(hash(&again), hash(&report), "type, labels and data are those of before");
+}
+
+pub(crate) fn a_drill_in_a_pod_tells_a_good_dump_from_a_bad_one(site: &Site) {
+    if site.lacks_mariadb() {
+        return println!("MariaDB is not installed: not tested");
+    }
+    for (rows, is_good) in [("(1),(2),(3)", true), ("(1),(2),(2)", false)] {
+        let dump = format!(
+            "-- MariaDB dump 10.19  Distrib 10.11.6-MariaDB\n--\n-- Host: localhost    Database: d\n\
+             CREATE TABLE `t` (\n  `id` int(11) NOT NULL,\n  PRIMARY KEY (`id`)\n);\n\
+             INSERT INTO `t` VALUES {rows};\n-- Dump completed\n"
+        );
+        let facts = vec![("rows/t".to_owned(), "3".to_owned())];
+        let stream = Prepared::new(Origin::Stdin, false, move |lanes| {
+            lanes.write(0, dump.as_bytes())?;
+            Ok(Verdict { facts: facts.clone(), ..Verdict::proven(Proof::P3) })
+        });
+        let inputs = vec![Input::new("database", From::Prepared(stream))];
+        let report = snapshot(&site.repository, &Options { inputs, ..Options::default() }).unwrap();
+        let drilled = site.drill(&report).unwrap();
+        assert_eq!((drilled.is_proven, drilled.is_bad()), (is_good, !is_good), "{rows}: {:?}", drilled.checks);
+    }
 }
 
 pub(crate) fn a_pod_is_found_by_its_labels(site: &Site) {

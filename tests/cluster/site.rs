@@ -5,18 +5,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sfarc::engine::recovery;
 use sfarc::engine::snapshot::{From, Input, Options, Report, snapshot};
+use sfarc::engine::{drill, recovery};
 use sfarc::k8s::exec::{self, Answer, Target};
 use sfarc::k8s::{Cluster, Place, PodChoice, PodPlace, Resource, default_namespace, is_running};
 use sfarc::repo::Repository;
 use sfarc::source::cluster::{ClusterStream, Take};
 use sfarc::source::pod::Bounds;
 use sfarc::testing::cluster::{self, Container, Rule};
+use sfarc::testing::services::MariaDb;
 use sfarc::testing::world::{World, read_stream};
 
 const NAMESPACE: &str = "sf";
 const IMAGE: &str = "docker.io/library/busybox:1.37";
+const MARIADB: &str = "docker.io/library/mariadb:11.4";
 const CONTAINER: &str = "main";
 
 /// A pod that waits for commands, its end included.
@@ -47,6 +49,7 @@ impl Site {
             setup.namespace(NAMESPACE);
             setup.token("admin", [Rule::all()]);
             setup.image(IMAGE, Container::new(CONTAINER));
+            setup.image(MARIADB, Container::new(CONTAINER));
         });
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, cluster.kubeconfig("admin")).unwrap();
@@ -145,6 +148,7 @@ impl Site {
             overwrite: true,
             safety: true,
             drop_old: true,
+            classes: Vec::new(),
             wait: Duration::from_secs(60),
             patience: recovery::Patience { silence: Duration::from_secs(60), limit: Duration::from_secs(300) },
             host: "test".to_owned(),
@@ -153,6 +157,24 @@ impl Site {
         let recovery = recovery::Recovery::open(&self.repository, &snapshot, &options);
         let restored = recovery.and_then(|recovery| recovery.carry_out(&recovery.plan()?));
         restored.map_err(|error| sfarc::error::chain(&error))
+    }
+
+    /// Drills a snapshot in its namespace.
+    pub(crate) fn drill(&self, report: &Report) -> Result<drill::Report, String> {
+        let mariadb = std::env::var("SFARC_TEST_MARIADB").unwrap_or_else(|_| MARIADB.to_owned());
+        let images = drill::Images { mariadb: Some(mariadb), ..drill::Images::default() };
+        let at = drill::At::Cluster { place: self.place.clone(), namespace: self.namespace.clone(), images };
+        let limit = Duration::from_secs(300);
+        let patience = recovery::Patience { silence: limit, limit };
+        let snapshot = self.repository.read_snapshot(report.id.unwrap()).unwrap();
+        let drilled =
+            drill::drill(&self.repository, &snapshot, &drill::Options { at, patience, host: "test".to_owned() });
+        drilled.map_err(|error| sfarc::error::chain(&error))
+    }
+
+    /// True on the stand-in if this machine lacks what the image would have.
+    pub(crate) fn lacks_mariadb(&self) -> bool {
+        self.stand_in.is_some() && !MariaDb::installed()
     }
 
     /// The pod, or what else may lead to it.

@@ -364,7 +364,8 @@ fn catalogs_whose_lengths_overflow() {
         let (_world, repository) = world();
         let bytes = [catalog::encode(&entry(512, 100)), catalog::encode(&entry(lens.0, lens.1))].concat();
         let snapshot = with_catalog(&repository, &bytes);
-        assert!(walk(&repository, &snapshot).is_err(), "{lens:?}");
+        let error = walk(&repository, &snapshot).expect_err("it is no catalog");
+        assert_eq!(error.category(), sfarc::Category::Damaged, "{lens:?}: {error}");
     }
 }
 
@@ -378,7 +379,8 @@ fn catalogs_with_broken_records() {
     for bytes in [&long[..], &greedy, &honest[..honest.len() - 1], &honest[..3], &[honest.clone(), vec![0]].concat()] {
         let (_world, repository) = world();
         let snapshot = with_catalog(&repository, bytes);
-        assert!(walk(&repository, &snapshot).is_err(), "{} bytes", bytes.len());
+        let error = walk(&repository, &snapshot).expect_err("it is no catalog");
+        assert_eq!(error.category(), sfarc::Category::Damaged, "{} bytes: {error}", bytes.len());
     }
 }
 

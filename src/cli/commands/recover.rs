@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::capture;
+use super::restore::classes;
 use crate::cli::args;
 use crate::cli::exit::Exit;
 use crate::cli::output::{CliError, Output};
@@ -62,6 +63,7 @@ fn options(args: &args::Restore) -> Result<Options, CliError> {
         overwrite: args.overwrite,
         safety: !wanted.no_safety,
         drop_old: wanted.drop_old,
+        classes: classes(args)?,
         wait: Duration::from_secs(wanted.wait),
         patience: Patience { silence: Duration::from_secs(wanted.silence), limit: Duration::from_secs(wanted.timeout) },
         host: host_name(),

@@ -26,6 +26,10 @@ pub(in crate::cli) fn run(
     if args.layout == Some(args::Layout::SfOperator) {
         return write_layout(args, repository, output);
     }
+    if !args.map_storage_class.is_empty() {
+        let text = "--map-storage-class is for a folder of --layout sf-operator, or for --to-cluster";
+        return Err(Error::Usage(text.to_owned()).into());
+    }
     let bytes = |names: &[std::ffi::OsString]| names.iter().map(|name| name.as_bytes().to_vec()).collect();
     let snapshot = repository.resolve(&args.id)?;
     let options = Options {
@@ -44,14 +48,19 @@ pub(in crate::cli) fn run(
     Ok(exit(&restored))
 }
 
-/// The folder of another tool.
-fn write_layout(args: &args::Restore, repository: &Repository, output: &mut Output) -> Result<Exit, CliError> {
+/// Old names of storage classes, and new ones.
+pub(super) fn classes(args: &args::Restore) -> Result<Vec<(String, String)>, Error> {
     let class = |pair: &String| {
         let wrong = || Error::Usage(format!("--map-storage-class wants OLD=NEW, not `{pair}`"));
         pair.split_once('=').map(|(old, new)| (old.to_owned(), new.to_owned())).ok_or_else(wrong)
     };
-    let classes = args.map_storage_class.iter().map(class).collect::<Result<_, _>>()?;
-    let options = LayoutOptions { to: args.to.clone().unwrap_or_default(), overwrite: args.overwrite, classes };
+    args.map_storage_class.iter().map(class).collect()
+}
+
+/// The folder of another tool.
+fn write_layout(args: &args::Restore, repository: &Repository, output: &mut Output) -> Result<Exit, CliError> {
+    let to = args.to.clone().unwrap_or_default();
+    let options = LayoutOptions { to, overwrite: args.overwrite, classes: classes(args)? };
     let snapshot = repository.resolve(&args.id)?;
     let written = sf_operator::write(repository, &snapshot, &options)?;
     if output.is_json() {

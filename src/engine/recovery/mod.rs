@@ -65,6 +65,8 @@ pub struct Options {
     pub safety: bool,
     /// Drops databases and folders of before, once all is done.
     pub drop_old: bool,
+    /// Storage classes that have another name here: the old one, and the new.
+    pub classes: Vec<(String, String)>,
     /// How long pods may take to end or to become ready.
     pub wait: Duration,
     /// How long a stream may take.

@@ -50,6 +50,8 @@ pub(super) struct Treatment {
     pub overwrite: bool,
     /// Only these, by kind and name; all that are worth it if empty.
     pub named: Vec<(String, String)>,
+    /// Storage classes that have another name here.
+    pub classes: Vec<(String, String)>,
     /// The deployment has another name or namespace than the one that was saved: its certificates do not fit.
     pub moved: bool,
 }
@@ -139,7 +141,10 @@ pub(super) fn plan(
     treatment: &Treatment,
 ) -> Result<Vec<PlannedObject>, TargetError> {
     let mut planned = Vec::new();
-    for (plural, name, object) in saved.all() {
+    for (plural, name, mut object) in saved.all() {
+        if plural == software_factories().to_string() {
+            rename_classes(&mut object["spec"], &treatment.classes);
+        }
         let Some(resource) = resource(plural, &object) else { continue };
         let is_named = treatment.named.iter().any(|(kind, named)| *kind == plural && named == name);
         if !treatment.named.is_empty() && !is_named {
@@ -159,6 +164,23 @@ pub(super) fn plan(
     }
     planned.sort_by_key(|object| (!object.is_first(), object.name != OWNER));
     Ok(planned)
+}
+
+/// Names other storage classes wherever a custom resource names one.
+fn rename_classes(value: &mut Value, classes: &[(String, String)]) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let new = classes.iter().find(|(old, _)| name == "className" && value == &old[..]);
+                match new {
+                    Some((_, new)) => *value = Value::from(&new[..]),
+                    None => rename_classes(value, classes),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| rename_classes(value, classes)),
+        _ => {}
+    }
 }
 
 /// The type of a saved object.

@@ -126,7 +126,8 @@ impl Recovery<'_> {
     }
 
     fn plan_objects(&self, plan: &mut Plan, moved: bool) -> Result<(), Error> {
-        let mut treatment = Treatment { overwrite: self.options.overwrite, named: Vec::new(), moved };
+        let classes = self.options.classes.clone();
+        let mut treatment = Treatment { overwrite: self.options.overwrite, named: Vec::new(), classes, moved };
         let only = &self.options.only;
         for (all, one) in KINDS {
             let named = only.iter().filter_map(|word| word.strip_prefix(one));
@@ -272,10 +273,12 @@ impl Recovery<'_> {
 
     fn say_what_is_left(&self, plan: &mut Plan) {
         if plan.streams.iter().any(|stream| stream.is_later) {
-            let cr = if self.saved.file("cr.yaml").is_some() {
-                "`sfarc cat ID objects/cr.yaml > cr.yaml`, then "
-            } else {
-                ""
+            let cr = match self.saved.file("cr.yaml") {
+                None => "",
+                Some(_) if self.options.classes.is_empty() => "`sfarc cat ID objects/cr.yaml > cr.yaml`, then ",
+                Some(_) => {
+                    "`sfarc restore ID --to DIR --layout sf-operator --map-storage-class OLD=NEW` writes DIR/cr.yaml, then "
+                }
             };
             plan.by_hand.push(format!(
                 "let the operator make the services: {cr}`sf-operator deploy cr.yaml`; when it is done, run this restore \

@@ -11,7 +11,7 @@
 
 mod import;
 mod layout;
-mod secret;
+pub mod secret;
 
 pub use import::{ImportOptions, inputs};
 pub use layout::{LayoutOptions, Written, write};

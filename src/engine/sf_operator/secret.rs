@@ -8,7 +8,7 @@ use crate::k8s::ByteString;
 
 /// The Secret in the form of v0.0.65 and later. Texts are written as JSON writes them: that is YAML, too, whatever is in
 /// them.
-pub(super) fn to_yaml(secret: &Value, namespace: &str) -> String {
+pub fn to_yaml(secret: &Value, namespace: &str) -> String {
     let mut text = String::from("data:");
     fields(&mut text, &secret["data"], "  ");
     text.push_str("metadata:\n");
@@ -36,7 +36,7 @@ fn fields(text: &mut String, object: &Value, indent: &str) {
 }
 
 /// Reads a file of either form. The error says what is wrong, and quotes nothing.
-pub(super) fn from_yaml(text: &str, name: &str, namespace: Option<&str>) -> Result<Value, &'static str> {
+pub fn from_yaml(text: &str, name: &str, namespace: Option<&str>) -> Result<Value, &'static str> {
     let (text, binary) = without_tags(text);
     let read: Value = serde_saphyr::from_str(&text).map_err(|_| "it is not YAML")?;
     let values = read["data"].as_object().ok_or("it has no data")?;

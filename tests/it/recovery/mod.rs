@@ -77,6 +77,7 @@ pub(crate) fn options(factory: &Factory) -> Options {
         overwrite: true,
         safety: true,
         drop_old: false,
+        classes: Vec::new(),
         wait: WAIT,
         patience: Patience { silence: Duration::from_secs(8), limit: Duration::from_secs(120) },
         host: "test".to_owned(),

@@ -17,7 +17,11 @@ struct Trap {
 
 impl Trap {
     fn set() -> Self {
-        let factory = Factory::start(Options::default());
+        Self::set_in(Options::default())
+    }
+
+    fn set_in(options: Options) -> Self {
+        let factory = Factory::start(options);
         let world = World::new(1);
         let repository = world.init().expect("a repository");
         let (id, _) = capture(&repository, &factory);
@@ -234,4 +238,22 @@ fn an_object_that_is_going_away_is_waited_for_and_made_again() {
     let after = cluster.object(&like).expect("it is back");
     assert_eq!(after["data"], before["data"]);
     assert_ne!(after["metadata"]["uid"], before["metadata"]["uid"], "a new one");
+}
+
+#[test]
+fn a_custom_resource_gets_the_storage_classes_of_this_cluster() {
+    let trap = Trap::set_in(Options { custom_resource: true, ..Options::default() });
+    let like = named("sf.softwarefactory-project.io/v1", "SoftwareFactory", "my-sf");
+    let mut resource = trap.cluster().object(&like).expect("it is there");
+    resource["spec"]["mariadb"] = json!({ "dbStorage": { "size": "5Gi", "className": "standard" } });
+    resource["spec"]["storageDefault"] = json!({ "className": "fast" });
+    trap.cluster().put_object(resource);
+    let (id, _) = capture(&trap.repository, &trap.factory);
+    trap.cluster().remove_object(&like);
+    let classes = vec![("standard".to_owned(), "gp3".to_owned())];
+    let options = super::Options { classes, ..trap.options("objects") };
+    restore(&trap.repository, id, &options).expect("restored");
+    let spec = &trap.cluster().object(&like).expect("it is back")["spec"];
+    assert_eq!(spec["mariadb"], json!({ "dbStorage": { "size": "5Gi", "className": "gp3" } }));
+    assert_eq!(spec["storageDefault"], json!({ "className": "fast" }), "nobody named that");
 }
