@@ -5,7 +5,9 @@
 //! ```
 //!
 //! Writes the files, prints `ready` and what is real in it, then reads commands from standard input, one a line, and
-//! answers each with `ok`: `add-builds N`, `add-key`, `set-secret NAME KEY VALUE`, `remove-secret NAME`, `quit`.
+//! answers each with `ok`: `add-builds N`, `add-key`, `set-secret NAME KEY VALUE`, `remove-secret NAME`, `quit`; and
+//! `deploy`, which does what `sf-operator deploy` does. With `--empty`, nothing is there before that: another cluster, on
+//! the worst day.
 
 use std::error::Error;
 use std::io::{BufRead, Write};
@@ -36,13 +38,17 @@ struct Cli {
     /// Use scripts in place of MariaDB, ZooKeeper and Zuul, also where they are installed.
     #[arg(long)]
     scripts: bool,
+    /// Start with an empty namespace.
+    #[arg(long)]
+    empty: bool,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let cli = Cli::parse();
     let account = |role: &str| (format!("sf:{role}"), Rule::from_role(ROLES, role, NAMESPACE));
     let accounts = ["sfarc-backup", "sfarc-restore"].map(account).into();
-    let options = Options { builds: cli.builds, real: !cli.scripts, accounts, ..Options::default() };
+    let builds = if cli.empty { 0 } else { cli.builds };
+    let options = Options { builds, real: !cli.scripts, accounts, empty: cli.empty, ..Options::default() };
     let mut factory = Factory::start(options);
     std::fs::copy(factory.kubeconfig("sf:sfarc-backup"), &cli.kubeconfig)?;
     if let Some(path) = &cli.restore_kubeconfig {
@@ -60,6 +66,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             ["add-key"] => factory.add_project_key(),
             ["set-secret", name, key, value] => factory.set_secret(name, key, value),
             ["remove-secret", name] => factory.remove_secret(name),
+            ["deploy"] => factory.deploy(),
             ["quit"] => break,
             _ => return Err(format!("`{line}` is no command").into()),
         }
