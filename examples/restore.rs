@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         container: Some("mariadb".to_owned()),
     };
     let database = Database { name: "zuul".to_owned() };
-    let shell = site.shell(&pod);
+    let server = site.shell(&pod);
     let hour = Duration::from_secs(3600);
     let patience = Patience { silence: hour, limit: hour };
     let (mut own, mut ours) = (Vec::new(), Vec::new());
@@ -62,11 +62,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         let started = Instant::now();
         shell(&home, &format!("exec mariadb own <'{}'", dump.display()))?;
         let by_client = started.elapsed().as_secs_f64();
-        database.make_scratch(&shell)?;
+        database.make_scratch(&server)?;
         let started = Instant::now();
         let mut egress = Egress::open(&repository)?;
         let loaded = database
-            .load(&shell, content.len, patience, |sender| egress.write_all(&content, |bytes| sender.send(bytes)));
+            .load(&server, content.len, patience, |sender| egress.write_all(&content, |bytes| sender.send(bytes)));
         let by_us = started.elapsed().as_secs_f64();
         loaded.map_err(|error| format!("{error:?}"))?;
         // The first round warms caches.

@@ -6,7 +6,7 @@
 //! and delete pods, Secrets and ConfigMaps, read them, and run commands in pods. Pods are made of `SFARC_TEST_IMAGE`, a
 //! small image with a shell, and `SFARC_TEST_MARIADB`, one with MariaDB. Everything is removed again.
 
-#![allow(clippy::unwrap_used, reason = "whatever fails here, fails its test")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "whatever fails here, fails its test, and may say why")]
 
 mod scenarios;
 mod site;

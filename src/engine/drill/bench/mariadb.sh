@@ -3,8 +3,8 @@
 umask 077
 PATH=$PATH:/usr/sbin:/usr/libexec:/usr/local/sbin
 exec >>"$HOME/mariadb.log" 2>&1
-first() { for name; do command -v "$name" && return; done; echo "there is no $*"; return 1; }
-server=$(first mariadbd mysqld) && install=$(first mariadb-install-db mysql_install_db) || { echo "$server$install"; exit 1; }
+first() { for name; do command -v "$name" && return; done; echo "there is no $*" >&2; return 1; }
+server=$(first mariadbd mysqld) && install=$(first mariadb-install-db mysql_install_db) || exit
 printf '[client]\nuser=root\nsocket=%s/socket\n' "$HOME" >"$HOME/.my.cnf"
 # A server that is started as root wants to be told that this is meant.
 [ "$(id -u)" != 0 ] || user=--user=root
