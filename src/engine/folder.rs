@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::format::FormatError;
 use crate::format::catalog::{CatalogDecoder, CatalogEntry};
 use crate::format::manifest::StreamEntry;
-use crate::pipeline::egress::Egress;
+use crate::pipeline::egress::{Egress, EgressError};
 use crate::repo::snapshots::Snapshot;
 
 /// Length of a tar block in bytes; data are padded to a multiple of it.
@@ -44,17 +44,19 @@ pub fn for_each_entry(
             None => overflow = true,
         })
     });
-    let failed = |error| Error::restore(snapshot.id.short(), format!("{name} (catalog)"), error);
-    decoded.map_err(failed)?;
-    let overflowed = || FormatError::Malformed { what: "catalog", why: "its lengths overflow" };
-    let whole = decoder.finish().and_then(|()| if overflow { Err(overflowed()) } else { Ok(()) });
-    // Its bytes are those that were stored, so whoever stored them was wrong.
-    whole.map_err(|source| Error::Restore {
+    // Its bytes are those that were stored: if they are no catalog, whoever stored them was wrong.
+    let malformed = |source: FormatError| Error::Restore {
         snapshot: snapshot.id.short(),
         stream: format!("{name} (catalog)"),
         source: Box::new(source),
         damaged: true,
-    })
+    };
+    decoded.map_err(|error| match error {
+        EgressError::Sink(source) => malformed(source),
+        error => Error::restore(snapshot.id.short(), format!("{name} (catalog)"), error),
+    })?;
+    let overflowed = || FormatError::Malformed { what: "catalog", why: "its lengths overflow" };
+    decoder.finish().and_then(|()| if overflow { Err(overflowed()) } else { Ok(()) }).map_err(malformed)
 }
 
 fn locate(entry: &CatalogEntry, start: u64) -> Option<(u64, u64)> {
