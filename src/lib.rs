@@ -18,6 +18,8 @@
 //! | [`target`] | where streams go to in a cluster |
 //! | [`plan`] | what to take out of a cluster |
 //! | [`engine`] | the verbs: snapshot, restore, check, prune ... |
+//! | [`schedule`] | when something is due |
+//! | [`config`] | `sfarc.toml` |
 //! | [`cli`] | the command line: the only code that prints |
 //!
 //! docs/architecture.md tells how they work together.
@@ -25,6 +27,7 @@
 pub mod backend;
 pub mod chunk;
 pub mod cli;
+pub mod config;
 pub mod content;
 pub mod crypto;
 pub mod engine;
@@ -38,6 +41,7 @@ pub mod limits;
 pub mod pipeline;
 pub mod plan;
 pub mod repo;
+pub mod schedule;
 pub mod source;
 pub mod tar;
 pub mod target;

@@ -1,6 +1,7 @@
 //! The command line as types. Doc comments here are the help text.
 
 mod cluster;
+mod retention;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit;
 pub use cluster::{Cluster, Doctor, Drill, MinProof, Plan, RestoreCluster, ShowPlan};
+pub use retention::{Forget, Keep, Pin};
 
 /// A deduplicating, encrypted archiver for streams: dumps, command output, files, folders.
 #[derive(Debug, Parser)]
@@ -116,9 +118,14 @@ secret/zuul-ssh-key --overwrite\n  sfarc restore latest --to /srv/sf --layout sf
     /// Check that everything is there and unharmed.
     #[command(after_help = "Examples:\n  sfarc check\n  sfarc check --read-data\n  sfarc check --read-data 5%")]
     Check(Check),
-    /// Remove snapshots. `prune` then frees their space.
-    #[command(after_help = "Example:\n  sfarc forget 3f2a 77c0 latest~9")]
-    Forget(Forget),
+    /// Remove snapshots, by name or by rules. `prune` then frees their space.
+    #[command(
+        after_help = "Examples:\n  sfarc forget 3f2a 77c0 latest~9\n  sfarc forget --keep-last 4 --keep-daily 7 --keep-weekly 5 --keep-within 2d --dry-run"
+    )]
+    Forget(Box<Forget>),
+    /// Keep a snapshot, whatever the rules are.
+    #[command(after_help = "Examples:\n  sfarc pin latest --why 'before the upgrade'\n  sfarc pin --remove 3f2a")]
+    Pin(Pin),
     /// Collect garbage, safely beside running snapshots.
     #[command(after_help = "Examples:\n  sfarc prune --dry-run\n  sfarc prune --repack-below 80%")]
     Prune(Prune),
@@ -328,17 +335,6 @@ pub struct Check {
     /// Read and prove every byte too, or about N percent of the packs.
     #[arg(long, value_name = "N%", num_args = 0..=1, default_missing_value = "100%")]
     pub read_data: Option<String>,
-}
-
-/// Options of `forget`.
-#[derive(Debug, Args)]
-pub struct Forget {
-    /// The snapshots.
-    #[arg(value_name = "ID", required = true)]
-    pub ids: Vec<String>,
-    /// Say what would be removed, and remove nothing.
-    #[arg(long)]
-    pub dry_run: bool,
 }
 
 /// Options of `prune`.

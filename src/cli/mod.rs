@@ -87,6 +87,7 @@ fn dispatch(cli: &Cli, env: &Env, output: &mut Output) -> Result<Exit, CliError>
         Command::Cat(args) => commands::cat::run(args, &open()?),
         Command::Diff(args) => commands::diff::run(args, &open()?, output),
         Command::Check(args) => commands::check::run(args, open, output),
+        Command::Pin(args) => commands::pin::run(args, &open()?, output),
         Command::Forget(args) => commands::forget::run(args, &open()?, output),
         Command::Prune(args) => commands::prune::run(args, open, output),
         Command::Key(Key::Add { new, label }) => commands::key::add(new, label, &open()?, output),

@@ -60,6 +60,11 @@ pub(super) fn parse_time(text: &str) -> Result<UnixNanos, Error> {
     nanos.ok_or_else(|| Error::Usage(format!("`{text}` is not a time; write it like 2026-03-01T12:00:00Z")))
 }
 
+/// Reads a length of time, such as `90s`, `36h` or `2d`; a day is 24 hours.
+pub(super) fn parse_span(text: &str) -> Result<std::time::Duration, Error> {
+    crate::config::values::parse_span(text).map_err(Error::Usage)
+}
+
 /// Reads `N%` as a share between 0 and 1.
 pub(super) fn parse_share(text: &str) -> Result<f64, Error> {
     let number = text.trim().trim_end_matches('%').parse::<f64>().ok();

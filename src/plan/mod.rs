@@ -1,11 +1,10 @@
 //! What to take out of a cluster, from where, and why something is left out.
 //!
-//! A plan is made by discovery ([`software_factory`]) or read from a file ([`mod@file`]). It asks nothing and takes nothing
+//! A plan is made by discovery ([`software_factory`]) or read from a file ([`crate::config`]). It asks nothing and takes nothing
 //! itself: `sfarc plan` prints it, `sfarc snapshot` follows it.
 
 pub mod custom_resource;
 pub mod discovery;
-pub mod file;
 pub mod role;
 pub mod software_factory;
 

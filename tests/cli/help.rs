@@ -23,6 +23,7 @@ const COMMANDS: &[&[&str]] = &[
     &["diff"],
     &["check"],
     &["forget"],
+    &["pin"],
     &["prune"],
     &["key"],
     &["key", "add"],
@@ -114,7 +115,8 @@ fn every_command_has_a_manual_page() {
 
 #[test]
 fn what_makes_no_sense_is_refused_with_2() {
-    for args in [&[][..], &["frobnicate"], &["snapshot", "--nope"], &["forget"], &["check", "--read-data", "120%"]] {
+    for args in [&[][..], &["frobnicate"], &["snapshot", "--nope"], &["forget"],
+    &["pin"], &["check", "--read-data", "120%"]] {
         let ran = run(args).ends(2);
         assert!(!ran.err.is_empty(), "{args:?}");
     }

@@ -16,6 +16,7 @@ mod peers;
 mod recover;
 mod repo;
 mod restore_safety;
+mod retention;
 mod sf_operator;
 mod site;
 mod snapshot_args;

@@ -21,6 +21,7 @@ mod old_repos;
 mod partial;
 mod races;
 mod recovery;
+mod retention;
 mod slots;
 mod tidy;
 mod untrusted_store;

@@ -26,6 +26,9 @@ pub struct Plan {
     /// Take what this file describes (docs/capture.md) instead of a Software Factory.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// The target in that file, if it has several.
+    #[arg(long, value_name = "NAME", requires = "config")]
+    pub target: Option<String>,
     /// The file of the SoftwareFactory resource: stored as it is, and read for the names of Secrets.
     #[arg(long, value_name = "FILE")]
     pub cr: Option<PathBuf>,

@@ -4,14 +4,12 @@ use std::time::Duration;
 
 use crate::cli::args;
 use crate::cli::output::CliError;
+use crate::config::{Config, ConfigError, FilePlan, Target};
 use crate::engine::snapshot::{From, Input};
 use crate::error::Error;
 use crate::format::manifest::Proof;
 use crate::k8s::{ClusterError, Place, PodChoice, PodPlace, default_namespace};
-use crate::plan::custom_resource::CustomResource;
-use crate::plan::discovery::discover;
-use crate::plan::file::FilePlan;
-use crate::plan::software_factory::{self, Wishes};
+use crate::plan::software_factory::Wishes;
 use crate::plan::{Plan, PlanError};
 use crate::source::cluster::{ClusterStream, Take};
 use crate::source::pod::{Bounds, PodCommand};
@@ -27,7 +25,7 @@ pub(super) fn inputs(args: &args::Snapshot, others: bool) -> Result<Vec<Input>, 
     let (cluster, wanted) = (&args.cluster, &args.plan);
     let asked = wanted.config.is_some() || wanted.cr.is_some();
     if asked || (cluster.namespace.is_some() && !others && args.pod.is_empty()) {
-        let (place, plan) = (place(cluster), plan(cluster, wanted)?);
+        let (place, plan) = plan(cluster, wanted)?;
         inputs.extend(plan.streams.into_iter().map(|planned| {
             let (take, bounds) = (planned.take, planned.bounds);
             let from = From::Cluster(ClusterStream { place: place.clone(), take, bounds });
@@ -46,26 +44,35 @@ pub(super) fn inputs(args: &args::Snapshot, others: bool) -> Result<Vec<Input>, 
     Ok(inputs)
 }
 
-/// The plan that the arguments describe. Asks the cluster where that is needed.
-pub(super) fn plan(cluster: &args::Cluster, wanted: &args::Plan) -> Result<Plan, CliError> {
-    let file = wanted.config.as_deref().map(FilePlan::read).transpose()?;
-    let mut file = file.unwrap_or_else(FilePlan::software_factory);
+/// The target of the file that the arguments name.
+fn target(wanted: &args::Plan) -> Result<Option<Target>, CliError> {
+    let Some(path) = &wanted.config else { return Ok(None) };
+    let config = Config::read(path)?;
+    Ok(Some(config.target(wanted.target.as_deref()).map_err(Error::Usage)?.clone()))
+}
+
+/// The plan that the arguments describe, and its cluster. Asks the cluster where that is needed.
+pub(super) fn plan(cluster: &args::Cluster, wanted: &args::Plan) -> Result<(Place, Plan), CliError> {
+    let target = target(wanted)?;
+    let said = place(cluster);
+    let place = match &target {
+        Some(Target { place, .. }) => Place {
+            kubeconfig: said.kubeconfig.or_else(|| place.kubeconfig.clone()),
+            context: said.context.or_else(|| place.context.clone()),
+        },
+        None => said,
+    };
+    let mut file = target.map_or_else(FilePlan::software_factory, |target| target.plan);
     adjust(&mut file.wishes, wanted);
+    file.cr = wanted.cr.clone().or(file.cr);
     let is_software_factory = file.software_factory || wanted.cr.is_some();
     if !is_software_factory && (wanted.configmaps || wanted.helper_pod || !wanted.with.is_empty()) {
         let text = "--configmaps, --helper-pod and --with are for a Software Factory, which the file does not ask for";
         return Err(Error::Usage(text.to_owned()).into());
     }
-    let place = place(cluster);
     let namespace = namespace(cluster, file.namespace.as_deref(), &place)?;
-    let cr = wanted.cr.as_ref().or(file.cr.as_ref());
-    let mut plan = Plan::default();
-    if is_software_factory {
-        let cr = cr.map(|path| CustomResource::read(path)).transpose()?;
-        plan = software_factory::plan(&discover(&place, &namespace)?, cr, &file.wishes)?;
-    }
-    plan.streams.extend(file.streams(&namespace)?);
-    Ok(plan.pick(&wanted.only, &wanted.skip)?)
+    let plan = file.plan(&place, &namespace)?.pick(&wanted.only, &wanted.skip)?;
+    Ok((place, plan))
 }
 
 /// What is said on the command line comes first.
@@ -127,6 +134,15 @@ impl std::convert::From<PlanError> for CliError {
             | PlanError::File { .. }
             | PlanError::NoStream { .. } => Error::Usage(crate::error::chain(&error)),
             error => Error::Plan(error),
+        })
+    }
+}
+
+impl std::convert::From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        Self::Operation(match error {
+            ConfigError::Read { path, source } => Error::io(format!("read {path}"))(source),
+            wrong @ ConfigError::Wrong { .. } => Error::Usage(wrong.to_string()),
         })
     }
 }

@@ -18,12 +18,10 @@ pub(in crate::cli) fn run(
 ) -> Result<Exit, CliError> {
     let mut looks = vec![repository(global, env)];
     match capture::plan(&args.cluster, &args.plan) {
-        Ok(plan) => {
+        Ok((place, plan)) => {
             let names: Vec<&str> = plan.streams.iter().map(|stream| &stream.name[..]).collect();
             looks.push(Look::good("plan", format!("streams {}", names.join(", "))));
-            if let Err(error) =
-                examine(&capture::place(&args.cluster), &plan, &*env.clock, &mut |look| looks.push(look))
-            {
+            if let Err(error) = examine(&place, &plan, &*env.clock, &mut |look| looks.push(look)) {
                 looks.push(Look::bad("cluster", chain(&error), "see what the message names, then run this again"));
             }
         }

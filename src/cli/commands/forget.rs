@@ -2,19 +2,26 @@
 
 use serde_json::json;
 
-use crate::cli::args;
+use crate::cli::args::{self, Keep};
 use crate::cli::exit::Exit;
 use crate::cli::output::{CliError, Output};
 use crate::cli::text;
+use crate::engine::pin;
+use crate::engine::retention::{Decision, Own, Policy, Span, decide};
+use crate::error::Error;
+use crate::format::manifest::Manifest;
 use crate::ids::ObjectId;
 use crate::repo::{RepoError, Repository};
 
 pub(in crate::cli) fn run(args: &args::Forget, repository: &Repository, output: &mut Output) -> Result<Exit, CliError> {
+    if args.ids.is_empty() {
+        return by_rules(args, repository, output);
+    }
     let mut ids = args.ids.iter().map(|id| find(repository, id)).collect::<Result<Vec<_>, _>>()?;
     ids.sort_unstable();
     ids.dedup();
     if !args.dry_run {
-        repository.forget(&ids)?;
+        pin::forget(repository, &ids)?;
     }
     for id in &ids {
         if output.is_json() {
@@ -24,8 +31,12 @@ pub(in crate::cli) fn run(args: &args::Forget, repository: &Repository, output: 
             output.line(format_args!("{word} snapshot {}", id.short()))?;
         }
     }
-    if !output.is_json() && !args.dry_run {
-        let count = text::count(ids.len() as u64, "snapshot");
+    end(ids.len(), args.dry_run, output)
+}
+
+fn end(count: usize, dry_run: bool, output: &mut Output) -> Result<Exit, CliError> {
+    if !output.is_json() && !dry_run {
+        let count = text::count(count as u64, "snapshot");
         output.summary(format_args!("{count} forgotten; `sfarc prune` frees their space"))?;
     }
     Ok(Exit::Done)
@@ -40,4 +51,81 @@ fn find(repository: &Repository, text: &str) -> Result<ObjectId, RepoError> {
         }
         other => other.map(|snapshot| snapshot.id),
     }
+}
+
+fn by_rules(args: &args::Forget, repository: &Repository, output: &mut Output) -> Result<Exit, CliError> {
+    let policy = policy(&args.keep)?;
+    let labels = args.label.iter().map(|label| text::parse_label(label)).collect::<Result<Vec<_>, Error>>()?;
+    let is_meant = |manifest: &Manifest| {
+        args.tag.iter().all(|tag| manifest.tags.contains(tag))
+            && labels.iter().all(|label| manifest.labels.contains(label))
+            && args.host.as_ref().is_none_or(|host| manifest.host == *host)
+    };
+    // What cannot be read is not decided about, and stays.
+    let mut all = repository.snapshots()?.snapshots;
+    let has_filter = !args.tag.is_empty() || !labels.is_empty() || args.host.is_some();
+    all.retain(|snapshot| snapshot.manifest.is_own() || is_meant(&snapshot.manifest));
+    let mut decisions = decide(&all, &jiff::tz::TimeZone::system(), &Own::default(), |_| Some(&policy));
+    // With a filter, others may be there to which records belong: these are left alone.
+    decisions.retain(|decision| {
+        !has_filter || all.iter().any(|snapshot| snapshot.id == decision.id && !snapshot.manifest.is_own())
+    });
+    print(&decisions, args.dry_run, output)?;
+    let gone: Vec<ObjectId> =
+        decisions.iter().filter(|decision| !decision.is_kept()).map(|decision| decision.id).collect();
+    if !args.dry_run && !gone.is_empty() {
+        pin::forget(repository, &gone)?;
+    }
+    end(gone.len(), args.dry_run, output)
+}
+
+fn policy(keep: &Keep) -> Result<Policy, Error> {
+    const USUAL: Span = Span::days(7);
+    let span = |text: &Option<String>| text.as_deref().map(text::parse_span).transpose().map(|span| span.map(Span));
+    let policy = Policy {
+        last: keep.keep_last.unwrap_or(0),
+        hourly: keep.keep_hourly.unwrap_or(0),
+        daily: keep.keep_daily.unwrap_or(0),
+        weekly: keep.keep_weekly.unwrap_or(0),
+        monthly: keep.keep_monthly.unwrap_or(0),
+        yearly: keep.keep_yearly.unwrap_or(0),
+        within: span(&keep.keep_within)?,
+        tags: keep.keep_tag.clone(),
+        inconsistent_within: Some(span(&keep.keep_inconsistent_within)?.unwrap_or(USUAL)),
+    };
+    if policy.is_empty() {
+        let text =
+            "these rules would keep one snapshot of each target only: name one that keeps more, such as --keep-last 1";
+        if keep.keep_last.is_none() {
+            return Err(Error::Usage(text.to_owned()));
+        }
+    }
+    Ok(policy)
+}
+
+fn print(decisions: &[Decision], dry_run: bool, output: &mut Output) -> Result<(), CliError> {
+    if output.is_json() {
+        return decisions.iter().try_for_each(|decision| {
+            output.object(&json!({
+                "type": "decision",
+                "id": decision.id.to_string(),
+                "time": text::utc_time(decision.time),
+                "group": decision.group,
+                "kept": decision.is_kept(),
+                "reasons": decision.reasons,
+                "dry_run": dry_run,
+            }))
+        });
+    }
+    let mut table = text::table(&["id", "time", "of", "", "why"], &[]);
+    for decision in decisions {
+        table.add_row([
+            decision.id.short(),
+            text::local_time(decision.time),
+            text::name(decision.group.as_bytes()),
+            if decision.is_kept() { "keep" } else { "forget" }.to_owned(),
+            text::name(decision.reasons.join(", ").as_bytes()),
+        ]);
+    }
+    output.table(&table)
 }

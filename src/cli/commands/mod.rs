@@ -13,6 +13,7 @@ pub(super) mod key;
 pub(super) mod list;
 pub(super) mod ls;
 pub(super) mod manual;
+pub(super) mod pin;
 pub(super) mod plan;
 pub(super) mod prune;
 mod recover;

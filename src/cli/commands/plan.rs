@@ -8,7 +8,7 @@ use crate::cli::{json, text};
 use crate::plan::{Plan, role};
 
 pub(in crate::cli) fn run(args: &args::ShowPlan, output: &mut Output) -> Result<Exit, CliError> {
-    let plan = capture::plan(&args.cluster, &args.plan)?;
+    let (_, plan) = capture::plan(&args.cluster, &args.plan)?;
     if args.role {
         for (number, (namespace, permissions)) in plan.permissions().iter().enumerate() {
             let separator = if number > 0 { "---\n" } else { "" };

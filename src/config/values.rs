@@ -7,7 +7,31 @@ use serde::Deserialize;
 use crate::k8s::Resource;
 use crate::source::pod::PodCommand;
 
-/// A length of time, such as `90s` or `1h 30m`.
+/// Reads a length of time, such as `90s`, `1h 30m` or `2d`; a day has 24 hours, a week seven days.
+pub fn parse_span(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no length of time such as `90s`, `15m`, `1h 30m` or `2d`");
+    let span: jiff::Span = text.parse().map_err(|_| wrong())?;
+    let exact = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+    Duration::try_from(exact).ok().filter(|span| !span.is_zero()).ok_or_else(wrong)
+}
+
+/// Reads a number of bytes, such as `512MiB`.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is no size such as `512MiB` or `2GiB`");
+    let (digits, unit) = text.split_at(text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len()));
+    let shift = match unit.trim() {
+        "" | "B" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        "TiB" => 40,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(1 << shift).ok_or_else(wrong)
+}
+
+/// A length of time.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct Span(pub(super) Duration);
@@ -16,14 +40,11 @@ impl TryFrom<String> for Span {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no length of time such as `90s`, `15m` or `1h 30m`");
-        let span: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-        let span = Duration::try_from(span).ok().filter(|span| !span.is_zero()).ok_or_else(wrong)?;
-        Ok(Self(span))
+        parse_span(&text).map(Self)
     }
 }
 
-/// A number of bytes, such as `512MiB`.
+/// A number of bytes.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct Size(pub(super) u64);
@@ -32,18 +53,7 @@ impl TryFrom<String> for Size {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no size such as `512MiB` or `2GiB`");
-        let (digits, unit) = text.split_at(text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len()));
-        let shift = match unit.trim() {
-            "" | "B" => 0,
-            "KiB" => 10,
-            "MiB" => 20,
-            "GiB" => 30,
-            "TiB" => 40,
-            _ => return Err(wrong()),
-        };
-        let number: u64 = digits.parse().map_err(|_| wrong())?;
-        number.checked_mul(1 << shift).map(Self).ok_or_else(wrong)
+        parse_size(&text).map(Self)
     }
 }
 
@@ -117,7 +127,8 @@ mod tests {
     #[test]
     fn lengths_and_sizes_are_read() {
         let span = |text: &str| Span::try_from(text.to_owned()).map(|span| span.0.as_secs());
-        assert_eq!((span("90s"), span("1h 30m")), (Ok(90), Ok(5400)));
+        assert_eq!((span("90s"), span("1h 30m"), span("1w 2d")), (Ok(90), Ok(5400), Ok(777_600)));
+        assert!(span("1mo").is_err(), "a month has no length");
         assert!(span("soon").is_err() && span("-1h").is_err() && span("0s").is_err());
         let size = |text: &str| Size::try_from(text.to_owned()).map(|size| size.0);
         assert_eq!((size("512MiB"), size("7")), (Ok(512 << 20), Ok(7)));

@@ -1,28 +1,27 @@
-//! Plans from a file: `sfarc.toml`, with a `[[stream]]` table for each stream (docs/capture.md).
-
-mod values;
+//! What a file says is to be taken: the plan of a Software Factory, and a `[[stream]]` table for each further stream
+//! (docs/capture.md).
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use toml::Spanned;
 
-use self::values::{Command, Size, Span, parse_resource};
-use super::software_factory::Wishes;
-use super::{PlanError, Planned};
+use super::ConfigError;
+use super::tables::FileTable;
+use super::values::{Command, Size, Span, parse_resource};
 use crate::content::Expected;
 use crate::format::manifest::Proof;
-use crate::k8s::{PodChoice, PodPlace};
+use crate::k8s::{Place, PodChoice, PodPlace};
 use crate::pipeline::profile::Profile;
+use crate::plan::custom_resource::CustomResource;
+use crate::plan::discovery::discover;
+use crate::plan::software_factory::{self, Wishes};
+use crate::plan::{Plan, PlanError, Planned};
 use crate::source::cluster::Take;
 use crate::source::database;
 use crate::source::objects::{IfAbsent, Query, Wanted, Which};
 use crate::source::pod::Bounds;
 
-/// Longest file in bytes.
-const MOST: u64 = 1 << 20;
-
-/// What a file says.
+/// What is taken.
 #[derive(Debug, Clone, Default)]
 pub struct FilePlan {
     /// The namespace of all streams that name none.
@@ -37,26 +36,9 @@ pub struct FilePlan {
     path: String,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-struct FileTable {
-    namespace: Option<String>,
-    plan: Option<Spanned<String>>,
-    cr: Option<PathBuf>,
-    with: Vec<String>,
-    configmaps: bool,
-    helper_pod: bool,
-    silence: Option<Span>,
-    timeout: Option<Span>,
-    attempts: Option<u32>,
-    spill: Option<Size>,
-    min_proof: Option<ProofName>,
-    stream: Vec<Spanned<StreamTable>>,
-}
-
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum ProofName {
+pub(super) enum ProofName {
     P0,
     P1,
     P2,
@@ -73,7 +55,7 @@ enum ProfileName {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct StreamTable {
+pub(super) struct StreamTable {
     name: String,
     namespace: Option<String>,
     pod: Option<String>,
@@ -101,17 +83,10 @@ impl FilePlan {
         Self { software_factory: true, ..Self::default() }
     }
 
-    /// Reads a file.
-    pub fn read(path: &Path) -> Result<Self, PlanError> {
-        let name = path.display().to_string();
-        let failed = |source| PlanError::Read { path: name.clone(), source };
-        let wrong = |why: String| PlanError::File { path: name.clone(), why };
-        if std::fs::metadata(path).map_err(failed)?.len() > MOST {
-            return Err(wrong("it is too long".to_owned()));
-        }
-        let text = std::fs::read_to_string(path).map_err(failed)?;
-        let table: FileTable = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        let line = |at: usize| text[..at].matches('\n').count() + 1;
+    /// What a table says; `file` is where it is, and `line` says on which line a place of it is.
+    pub(super) fn of(table: &FileTable, file: &Path, line: impl Fn(usize) -> usize) -> Result<Self, ConfigError> {
+        let path = file.display().to_string();
+        let wrong = |why: String| ConfigError::Wrong { path: path.clone(), why };
         let software_factory = match &table.plan {
             None => false,
             Some(plan) if plan.get_ref() == "software-factory" => true,
@@ -125,16 +100,29 @@ impl FilePlan {
             return Err(wrong(why.to_owned()));
         }
         let usual = Bounds::default();
-        let relative = |cr: PathBuf| path.parent().map_or(cr.clone(), |folder| folder.join(&cr));
+        let relative = |cr: &PathBuf| file.parent().map_or(cr.clone(), |folder| folder.join(cr));
         let bounds = over(&usual, [table.silence, table.timeout], table.attempts, table.spill, table.min_proof);
+        let with = table.with.clone();
+        let streams = table.stream.iter().map(|stream| (line(stream.span().start), stream.get_ref().clone()));
         Ok(Self {
-            namespace: table.namespace,
+            namespace: table.namespace.clone(),
             software_factory,
-            cr: table.cr.map(relative),
-            wishes: Wishes { config_maps: table.configmaps, helper_pod: table.helper_pod, with: table.with, bounds },
-            streams: table.stream.into_iter().map(|stream| (line(stream.span().start), stream.into_inner())).collect(),
-            path: name,
+            cr: table.cr.as_ref().map(relative),
+            wishes: Wishes { config_maps: table.configmaps, helper_pod: table.helper_pod, with, bounds },
+            streams: streams.collect(),
+            path: path.clone(),
         })
+    }
+
+    /// What is to be taken; asks the cluster for what it does not say.
+    pub fn plan(&self, place: &Place, namespace: &str) -> Result<Plan, PlanError> {
+        let mut plan = Plan::default();
+        if self.software_factory || self.cr.is_some() {
+            let cr = self.cr.as_deref().map(CustomResource::read).transpose()?;
+            plan = software_factory::plan(&discover(place, namespace)?, cr, &self.wishes)?;
+        }
+        plan.streams.extend(self.streams(namespace)?);
+        Ok(plan)
     }
 
     /// The streams that the file describes; `namespace` is for those that name none.

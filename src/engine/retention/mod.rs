@@ -1,0 +1,186 @@
+//! Which snapshots are kept, and why.
+//!
+//! A decision is a function of what there is: snapshots in, a reason for each out. No clock is asked, so a clock that
+//! jumps removes nothing: spans of time end with the newest snapshot of a group.
+//!
+//! Snapshots of one target are one group. In each group rules such as `daily = 7` keep the newest good snapshot of each
+//! of the last seven days that have one. Snapshots that are incomplete or do not fit together are kept for a while, but
+//! satisfy no rule. Records that sfarc itself has made follow rules of their own. Docs: docs/operations.md.
+
+mod own;
+mod periods;
+mod policy;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::pin::PIN_OF;
+use super::{drill, name_of};
+use crate::env::UnixNanos;
+use crate::format::manifest::{Manifest, OWN_LABEL};
+use crate::ids::ObjectId;
+use crate::repo::snapshots::Snapshot;
+
+use periods::Period;
+pub use policy::{Own, Policy, Span};
+
+/// The label that names the target of a snapshot.
+pub const TARGET: &str = "target";
+
+/// What becomes of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// The snapshot.
+    pub id: ObjectId,
+    /// The moment that it shows.
+    pub time: UnixNanos,
+    /// Its group, in words.
+    pub group: String,
+    /// Why it is kept; nothing if it is to be forgotten.
+    pub reasons: Vec<String>,
+}
+
+impl Decision {
+    /// True if it stays.
+    pub fn is_kept(&self) -> bool {
+        !self.reasons.is_empty()
+    }
+}
+
+/// True if a snapshot holds all that it was to hold, and that fits together.
+pub fn is_good(manifest: &Manifest) -> bool {
+    manifest.complete && manifest.findings.is_empty()
+}
+
+/// The group of a snapshot: its target; else its host and the names of its streams.
+pub fn group_of(manifest: &Manifest) -> String {
+    if let Some(target) = manifest.label(TARGET) {
+        return format!("target {target}");
+    }
+    let names: Vec<_> = manifest.streams.iter().map(name_of).collect();
+    format!("{}: {}", manifest.host, names.join(", "))
+}
+
+/// Decides about all snapshots of a repository; `policy` says which rules a group follows, and that nothing is decided
+/// about it if there are none.
+///
+/// `all` must be all snapshots: what is pinned or drilled is known from records among them.
+pub fn decide<'p>(
+    all: &[Snapshot],
+    zone: &jiff::tz::TimeZone,
+    own: &Own,
+    mut policy: impl FnMut(&Manifest) -> Option<&'p Policy>,
+) -> Vec<Decision> {
+    let special = Special::of(all);
+    let mut groups: BTreeMap<String, Vec<&Snapshot>> = BTreeMap::new();
+    let mut decisions = Vec::new();
+    for snapshot in all {
+        if snapshot.manifest.is_own() {
+            decisions.push(own::decide(snapshot, all, own));
+        } else {
+            groups.entry(group_of(&snapshot.manifest)).or_default().push(snapshot);
+        }
+    }
+    for (name, mut group) in groups {
+        // Newest first; of equal times, the order does not matter as long as it is always the same.
+        group.sort_by_key(|snapshot| std::cmp::Reverse((snapshot.manifest.time, snapshot.id)));
+        let rules = group.first().and_then(|newest| policy(&newest.manifest));
+        let Some(rules) = rules else { continue };
+        decisions.extend(decide_group(&name, &group, zone, rules, &special));
+    }
+    decisions.sort_by_key(|decision| (decision.time, decision.id));
+    decisions
+}
+
+/// Snapshots that nobody may take away by a rule.
+struct Special {
+    pinned: BTreeSet<String>,
+    drilled: Option<String>,
+}
+
+impl Special {
+    fn of(all: &[Snapshot]) -> Self {
+        let pinned = all.iter().filter_map(|snapshot| snapshot.manifest.label(PIN_OF)).map(str::to_owned).collect();
+        let ids: BTreeSet<String> = all.iter().map(|snapshot| snapshot.id.to_string()).collect();
+        // Of a snapshot that is gone, the drill proves nothing any more.
+        let there = all
+            .iter()
+            .map(|snapshot| &snapshot.manifest)
+            .filter(|manifest| manifest.label(&format!("{OWN_LABEL}drill-of")).is_some_and(|id| ids.contains(id)));
+        Self { pinned, drilled: drill::last_proven(there).map(|(_, id)| id.to_owned()) }
+    }
+}
+
+fn decide_group(
+    name: &str,
+    group: &[&Snapshot],
+    zone: &jiff::tz::TimeZone,
+    policy: &Policy,
+    special: &Special,
+) -> Vec<Decision> {
+    let good: Vec<&Snapshot> = group.iter().filter(|snapshot| is_good(&snapshot.manifest)).copied().collect();
+    let mut reasons: BTreeMap<ObjectId, Vec<String>> = BTreeMap::new();
+    let mut keep = |snapshot: &Snapshot, why: String| reasons.entry(snapshot.id).or_default().push(why);
+    for snapshot in group {
+        let id = snapshot.id.to_string();
+        if special.pinned.contains(&id) {
+            keep(snapshot, "pinned".to_owned());
+        }
+        if special.drilled.as_deref() == Some(&id[..]) {
+            keep(snapshot, "last drilled".to_owned());
+        }
+        for tag in policy.tags.iter().filter(|tag| snapshot.manifest.tags.contains(tag)) {
+            keep(snapshot, format!("tag {tag}"));
+        }
+    }
+    match good.first() {
+        Some(last) => keep(last, "last good".to_owned()),
+        // Better than none.
+        None => group.iter().take(1).for_each(|newest| keep(newest, "the only one".to_owned())),
+    }
+    for (number, snapshot) in good.iter().take(policy.last).enumerate() {
+        keep(snapshot, format!("last {}", number + 1));
+    }
+    for (period, count) in policy.periods() {
+        for (number, snapshot) in newest_of_each(&good, period, zone, count).into_iter().enumerate() {
+            keep(snapshot, format!("{} {}", period.word(), number + 1));
+        }
+    }
+    if let (Some(within), Some(newest)) = (policy.within, good.first()) {
+        let inside = |snapshot: &&&Snapshot| within.holds(snapshot.manifest.time, newest.manifest.time);
+        good.iter().filter(inside).for_each(|snapshot| keep(snapshot, format!("within {within}")));
+    }
+    if let (Some(within), Some(newest)) = (policy.inconsistent_within, group.first()) {
+        let bad = group.iter().filter(|snapshot| !is_good(&snapshot.manifest));
+        let inside = |snapshot: &&&Snapshot| within.holds(snapshot.manifest.time, newest.manifest.time);
+        bad.filter(inside).for_each(|snapshot| keep(snapshot, format!("not good, within {within}")));
+    }
+    let decided = |snapshot: &&Snapshot| Decision {
+        id: snapshot.id,
+        time: snapshot.manifest.time,
+        group: name.to_owned(),
+        reasons: reasons.remove(&snapshot.id).unwrap_or_default(),
+    };
+    group.iter().map(decided).collect()
+}
+
+/// The newest snapshot of each of the last `count` periods that have one; `good` begins with the newest.
+fn newest_of_each<'a>(
+    good: &[&'a Snapshot],
+    period: Period,
+    zone: &jiff::tz::TimeZone,
+    count: usize,
+) -> Vec<&'a Snapshot> {
+    let mut newest: Vec<&Snapshot> = Vec::new();
+    let mut last = None;
+    for snapshot in good {
+        if newest.len() == count {
+            break;
+        }
+        let now = Some(period.of(snapshot.manifest.time, zone));
+        if now != last {
+            newest.push(snapshot);
+            last = now;
+        }
+    }
+    newest
+}
