@@ -20,6 +20,7 @@
 //! | [`engine`] | the verbs: snapshot, restore, check, prune ... |
 //! | [`schedule`] | when something is due |
 //! | [`config`] | `sfarc.toml` |
+//! | [`service`] | the loop: what is due is done, and the world is told |
 //! | [`cli`] | the command line: the only code that prints |
 //!
 //! docs/architecture.md tells how they work together.
@@ -42,6 +43,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod repo;
 pub mod schedule;
+pub mod service;
 pub mod source;
 pub mod tar;
 pub mod target;

@@ -92,7 +92,7 @@ impl Life {
                 let options = collect::Options { repack_below, dry_run: false };
                 collect(repository, options).map(drop).map_err(|error| describe(&error))
             }
-            6 => check(repository, ReadData::None).map(drop).map_err(|error| describe(&error)),
+            6 => check(repository, &ReadData::None).map(drop).map_err(|error| describe(&error)),
             _ => {
                 self.examine();
                 Ok(())
@@ -158,7 +158,7 @@ impl Life {
     /// Everything that must be there restores, and a check of every byte finds nothing wrong.
     fn examine(&self) {
         let repository = self.world.open().expect("the repository opens");
-        let report = check(&repository, ReadData::All).expect("a check runs");
+        let report = check(&repository, &ReadData::All).expect("a check runs");
         assert!(report.problems.is_empty() && report.hits.is_empty(), "{:?} {:?}", report.problems, report.hits);
         for (id, streams) in self.kept.iter().chain(&self.perhaps) {
             let snapshot = repository.read_snapshot(*id).unwrap_or_else(|error| panic!("{}", describe(&error)));

@@ -40,6 +40,24 @@ pub fn open_and_keep(global: &Global, env: &Env) -> Result<(Repository, Credenti
     Ok((repository, credential.expect("nothing opens without a credential")))
 }
 
+/// The options; where they and the environment name no repository or nothing that opens it, those of a configuration.
+pub fn or_configured(global: &Global, configured: &crate::config::Repository) -> Global {
+    let mut global = global.clone();
+    global.repo = global.repo.filter(|path| !path.as_os_str().is_empty()).or_else(|| configured.path.clone());
+    let named = |named: &NamedCredential| {
+        named.password_file.is_some() || named.password_command.is_some() || named.key_file.is_some()
+    };
+    let in_environment = named(&named_by_environment()) || std::env::var_os("SFARC_PASSWORD").is_some();
+    if !named(&global.named) && !in_environment {
+        global.named = NamedCredential {
+            password_file: configured.password_file.clone(),
+            password_command: configured.password_command.clone().map(OsString::from),
+            key_file: configured.key_file.clone(),
+        };
+    }
+    global
+}
+
 /// Makes the repository that the options name.
 pub fn init(global: &Global, env: &Env) -> Result<Repository, Error> {
     let folder = folder(global)?;

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod retention;
+mod service;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::exit;
 pub use cluster::{Cluster, Doctor, Drill, MinProof, Plan, RestoreCluster, ShowPlan};
 pub use retention::{Forget, Keep, Pin};
+pub use service::{Config, File, Log, Run, Status};
 
 /// A deduplicating, encrypted archiver for streams: dumps, command output, files, folders.
 #[derive(Debug, Parser)]
@@ -118,6 +120,15 @@ secret/zuul-ssh-key --overwrite\n  sfarc restore latest --to /srv/sf --layout sf
     /// Check that everything is there and unharmed.
     #[command(after_help = "Examples:\n  sfarc check\n  sfarc check --read-data\n  sfarc check --read-data 5%")]
     Check(Check),
+    /// Take snapshots for ever, thin them out, and look after the repository, as a file says.
+    #[command(after_help = "Examples:\n  sfarc run --config sfarc.toml --listen 0.0.0.0:9808\n  sfarc run --once")]
+    Run(Run),
+    /// Say how `run` is doing: runs, next runs, warnings.
+    #[command(after_help = "Example:\n  sfarc status --config sfarc.toml")]
+    Status(Status),
+    /// Check a configuration, or make one to begin with.
+    #[command(subcommand)]
+    Config(Config),
     /// Remove snapshots, by name or by rules. `prune` then frees their space.
     #[command(
         after_help = "Examples:\n  sfarc forget 3f2a 77c0 latest~9\n  sfarc forget --keep-last 4 --keep-daily 7 --keep-weekly 5 --keep-within 2d --dry-run"

@@ -32,7 +32,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, env: Env) -> Exit {
             return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
     };
-    signals::cancel_on_signals(&env.cancel);
+    // The loop has a meaning of its own for them.
+    if !matches!(cli.command, Command::Run(_)) {
+        signals::cancel_on_signals(&env.cancel);
+    }
     let env = Env { observer: Arc::new(progress::Terminal::new(cli.global.quiet || cli.global.json)), ..env };
     let mut output = Output::new(cli.global.json, cli.global.quiet);
     let ended = dispatch(&cli, &env, &mut output).and_then(|exit| output.flush().map(|()| exit));
@@ -87,6 +90,13 @@ fn dispatch(cli: &Cli, env: &Env, output: &mut Output) -> Result<Exit, CliError>
         Command::Cat(args) => commands::cat::run(args, &open()?),
         Command::Diff(args) => commands::diff::run(args, &open()?, output),
         Command::Check(args) => commands::check::run(args, open, output),
+        Command::Run(args) => commands::run::run(args, global, env),
+        Command::Status(args) => commands::status::run(args, env, output),
+        Command::Config(args::Config::Check(file)) => commands::config::check(file, env, output),
+        Command::Config(args::Config::Init { namespace, cr, context, kubeconfig }) => {
+            let place = crate::k8s::Place { kubeconfig: kubeconfig.clone(), context: context.clone() };
+            commands::config::init(namespace, cr.as_deref(), &place, output)
+        }
         Command::Pin(args) => commands::pin::run(args, &open()?, output),
         Command::Forget(args) => commands::forget::run(args, &open()?, output),
         Command::Prune(args) => commands::prune::run(args, open, output),

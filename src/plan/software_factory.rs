@@ -105,16 +105,22 @@ pub fn plan(found: &Found, cr: Option<CustomResource>, wishes: &Wishes) -> Resul
     Ok(plan)
 }
 
+const SIGNS: [&str; 3] = ["mariadb", "zookeeper", "zuul-scheduler"];
+
+/// True if a namespace has what a Software Factory has.
+pub fn is_there(found: &Found) -> bool {
+    found.owner.is_some() || SIGNS.iter().any(|name| found.statefulset(name).is_some())
+}
+
 fn check_is_there(found: &Found, cr: &CustomResource) -> Result<(), PlanError> {
-    let signs = ["mariadb", "zookeeper", "zuul-scheduler"];
-    if found.owner.is_some() || cr.standalone_executor || signs.iter().any(|name| found.statefulset(name).is_some()) {
+    if cr.standalone_executor || is_there(found) {
         return Ok(());
     }
     let namespace = &found.namespace;
     Err(PlanError::NotThere(format!(
         "there is no Software Factory in the namespace {namespace}: neither ConfigMap {OWNER} nor one of the \
          StatefulSets {}; for something else, describe it in a sfarc.toml (docs/capture.md)",
-        signs.join(", ")
+        SIGNS.join(", ")
     )))
 }
 

@@ -22,6 +22,11 @@ const COMMANDS: &[&[&str]] = &[
     &["cat"],
     &["diff"],
     &["check"],
+    &["run"],
+    &["status"],
+    &["config"],
+    &["config", "check"],
+    &["config", "init"],
     &["forget"],
     &["pin"],
     &["prune"],
@@ -36,7 +41,7 @@ const COMMANDS: &[&[&str]] = &[
 ];
 
 /// Commands whose help shows no example: their options need none.
-const WITHOUT_EXAMPLE: &[&str] = &["", "key", "key list", "key remove", "key change", "stats"];
+const WITHOUT_EXAMPLE: &[&str] = &["", "config", "key", "key list", "key remove", "key change", "stats"];
 
 fn run(args: &[&str]) -> Ran {
     Ran::from(sfarc().args(args).output().expect("the program starts"))
@@ -78,7 +83,8 @@ fn every_command_of_the_help_is_tested_here() {
         COMMANDS.iter().filter(move |command| command.len() == depth).map(move |command| command[depth - 1])
     };
     assert_eq!(commands(&help(&[])), known(1).collect::<Vec<_>>());
-    assert_eq!(commands(&help(&["key"])), known(2).collect::<Vec<_>>());
+    let below = ["config", "key"].map(|name| commands(&help(&[name]))).concat();
+    assert_eq!(below, known(2).collect::<Vec<_>>());
 }
 
 #[test]
@@ -115,8 +121,9 @@ fn every_command_has_a_manual_page() {
 
 #[test]
 fn what_makes_no_sense_is_refused_with_2() {
-    for args in [&[][..], &["frobnicate"], &["snapshot", "--nope"], &["forget"],
-    &["pin"], &["check", "--read-data", "120%"]] {
+    for args in
+        [&[][..], &["frobnicate"], &["snapshot", "--nope"], &["forget"], &["pin"], &["check", "--read-data", "120%"]]
+    {
         let ran = run(args).ends(2);
         assert!(!ran.err.is_empty(), "{args:?}");
     }

@@ -17,6 +17,7 @@ mod recover;
 mod repo;
 mod restore_safety;
 mod retention;
+mod service;
 mod sf_operator;
 mod site;
 mod snapshot_args;

@@ -58,7 +58,7 @@ pub(crate) fn assert_all_visible_restore(repository: &Repository, context: &str)
 
 /// A check that reads every byte finds nothing.
 pub(crate) fn assert_clean(repository: &Repository, context: &str) {
-    let report = check::check(repository, check::ReadData::All);
+    let report = check::check(repository, &check::ReadData::All);
     let report = report.unwrap_or_else(|error| panic!("{context}: check: {}", sfarc::error::chain(&error)));
     assert!(report.problems.is_empty(), "{context}: {:?}", report.problems);
     assert!(report.hits.is_empty(), "{context}: {:?}", report.hits);

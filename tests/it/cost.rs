@@ -95,7 +95,7 @@ fn reading_writes_nothing() {
     let snapshot = repository.read_snapshot(report.id.expect("an id")).expect("the snapshot");
     let read = sfarc::testing::world::read_streams(&repository, &snapshot).expect("restored");
     assert!(read == streams());
-    check::check(&repository, check::ReadData::All).expect("checked");
+    check::check(&repository, &check::ReadData::All).expect("checked");
     sfarc::engine::stats::stats(&repository).expect("counted");
     collect::collect(&repository, collect::Options { dry_run: true, ..Default::default() }).expect("planned");
     assert_eq!(writes(&recording.take_calls()), []);

@@ -158,7 +158,7 @@ fn examine(subject: &Subject, world: &World, key: &Key, action: Action) {
         Err(error) => panic!("it does not open: {error}"),
     };
     assert!(*key != Key::Config, "it opens");
-    let report = match check::check(&repository, check::ReadData::All) {
+    let report = match check::check(&repository, &check::ReadData::All) {
         Ok(report) => report,
         Err(error) => panic!("the check gives up: {}", sfarc::error::chain(&error)),
     };

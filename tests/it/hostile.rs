@@ -125,7 +125,7 @@ fn assert_refused(repository: &Repository, snapshot: &Snapshot) {
     let read = read_stream(repository, snapshot, "db");
     let error = read.expect_err("a forged stream is refused");
     assert_eq!(error.category(), sfarc::Category::Damaged, "{}", sfarc::error::chain(&error));
-    let report = check::check(repository, check::ReadData::All).expect("the check ends");
+    let report = check::check(repository, &check::ReadData::All).expect("the check ends");
     assert!(!report.problems.is_empty() || !report.hits.is_empty(), "the check finds nothing");
     // It may refuse or not, but it ends.
     let _ = collect::collect(repository, collect::Options { dry_run: true, ..Default::default() });

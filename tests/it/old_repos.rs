@@ -87,7 +87,7 @@ fn golden_repositories_are_sound_and_open_with_the_key_file() {
         let digits = text.trim_end().strip_prefix("sfarc-key-1 ").expect("a key file");
         let key: sfarc::ids::ObjectId = digits.parse().expect("64 digits");
         let repository = open(version, Credential::KeyFile(Zeroizing::new(*key.as_bytes())));
-        let report = check(&repository, ReadData::All).expect("the check goes through");
+        let report = check(&repository, &ReadData::All).expect("the check goes through");
         assert_eq!((report.problems.len(), report.hits.len()), (0, 0), "{:?} {:?}", report.problems, report.hits);
         assert!(report.packs_read > 0);
     }

@@ -77,7 +77,7 @@ fn a_check_does_not_take_what_a_collector_moves_for_lost() {
         for kind in [Kind::Packs, Kind::Indexes, Kind::Gc, Kind::Snapshots] {
             let scene = scene(2);
             scene.collect_before(nth(number, Operation::Get, kind));
-            let report = check::check(&scene.watched, check::ReadData::All);
+            let report = check::check(&scene.watched, &check::ReadData::All);
             let report = report.unwrap_or_else(|error| panic!("{kind:?} {number}: {}", sfarc::error::chain(&error)));
             assert!(report.problems.is_empty() && report.hits.is_empty(), "{kind:?} {number}: {report:?}");
         }
@@ -104,7 +104,7 @@ fn a_check_that_never_sees_an_index_stand_still_does_not_invent_damage() {
     for number in 1..=12 {
         let Scene { world, backend, watched, .. } = scene(7);
         keep_collecting(&Arc::new(world), &backend, number, 0);
-        let report = check::check(&watched, check::ReadData::All);
+        let report = check::check(&watched, &check::ReadData::All);
         let report = report.unwrap_or_else(|error| panic!("{number}: {}", sfarc::error::chain(&error)));
         assert!(report.problems.is_empty() && report.hits.is_empty(), "{number}: {report:?}");
     }

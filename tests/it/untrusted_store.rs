@@ -122,7 +122,7 @@ fn stretch(path: &Path) {
 }
 
 fn assert_check_names(repository: &Repository, key: &Key) {
-    let report = check::check(repository, check::ReadData::All).expect("the check goes on");
+    let report = check::check(repository, &check::ReadData::All).expect("the check goes on");
     let named = report.problems.iter().any(|problem| problem.object.contains(&key.to_string()));
     assert!(named, "{key} is not named: {:?}", report.problems);
 }

@@ -60,7 +60,7 @@ fn collect_until(done: &AtomicBool, folder: &Path, seed: u64) -> u64 {
 fn check_until(done: &AtomicBool, folder: &Path, seed: u64) {
     let (_world, repository) = open(folder, seed);
     while !done.load(Ordering::Relaxed) {
-        match check::check(&repository, check::ReadData::All) {
+        match check::check(&repository, &check::ReadData::All) {
             Ok(report) => assert!(report.problems.is_empty() && report.hits.is_empty(), "checker: {report:?}"),
             Err(error) => panic!("checker: {}", chain(&error)),
         }

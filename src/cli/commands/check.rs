@@ -21,7 +21,7 @@ pub(in crate::cli) fn run(
         Some(share) if share < 1.0 => ReadData::Share(share),
         Some(_) => ReadData::All,
     };
-    let report = check(&open()?, read_data)?;
+    let report = check(&open()?, &read_data)?;
     if output.is_json() {
         json_lines(&report, output)?
     } else {

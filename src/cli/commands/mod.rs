@@ -3,6 +3,7 @@
 mod capture;
 pub(super) mod cat;
 pub(super) mod check;
+pub(super) mod config;
 pub(super) mod diff;
 pub(super) mod doctor;
 pub(super) mod drill;
@@ -18,7 +19,9 @@ pub(super) mod plan;
 pub(super) mod prune;
 mod recover;
 pub(super) mod restore;
+pub(super) mod run;
 pub(super) mod show;
 pub(super) mod snapshot;
 pub(super) mod stats;
+pub(super) mod status;
 pub(super) mod verify;

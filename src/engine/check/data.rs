@@ -9,7 +9,7 @@ use crate::backend::{Cause, Key};
 use crate::error::Error;
 use crate::event::{Event, Task, Unit};
 use crate::format::index::PackEntry;
-use crate::ids::ChunkId;
+use crate::ids::{ChunkId, ObjectId};
 use crate::repo::index::Index;
 use crate::repo::objects::check_name;
 use crate::repo::pack_reader::PackReader;
@@ -31,12 +31,12 @@ struct Findings {
 pub(super) fn read_packs(
     repository: &Repository,
     index: &Index,
-    read_data: ReadData,
+    read_data: &ReadData,
     broken: &mut Broken,
     report: &mut Report,
 ) -> Result<(), Error> {
     let mut packs: Vec<PackEntry> = index.packs().into_values().collect();
-    packs.retain(|_| chosen(repository, read_data));
+    packs.retain(|pack| chosen(repository, read_data, pack.id));
     packs.sort_by_key(|pack| pack.id);
     let total = packs.iter().map(|pack| u64::from(pack.len)).sum();
     repository.env.tell(&Event::Begin {
@@ -77,10 +77,11 @@ pub(super) fn read_packs(
     Ok(())
 }
 
-fn chosen(repository: &Repository, read_data: ReadData) -> bool {
+fn chosen(repository: &Repository, read_data: &ReadData, pack: ObjectId) -> bool {
     match read_data {
         ReadData::None => false,
         ReadData::All => true,
+        ReadData::These(packs) => packs.contains(&pack),
         ReadData::Share(share) => f64::from(u32::from_le_bytes(repository.env.random())) < share * f64::from(u32::MAX),
     }
 }

@@ -16,13 +16,15 @@ use crate::repo::objects::check_name;
 use crate::repo::{RepoError, Repository};
 
 /// How much of the data is read.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub enum ReadData {
     /// None: only structure is checked.
     #[default]
     None,
     /// About this share of the packs (0 to 1), chosen at random.
     Share(f64),
+    /// These packs.
+    These(HashSet<ObjectId>),
     /// Every byte.
     All,
 }
@@ -104,7 +106,7 @@ impl Broken {
 ///
 /// Others may write and collect while it runs, so what is not where it was is no damage yet: a run may have been merged,
 /// a pack condemned and deleted, a snapshot forgotten. Only what is missing in spite of a fresh look is damage.
-pub fn check(repository: &Repository, read_data: ReadData) -> Result<Report, Error> {
+pub fn check(repository: &Repository, read_data: &ReadData) -> Result<Report, Error> {
     let mut report = Report::default();
     check_small_objects(repository, &mut report)?;
     report.absorb("the gc log", repository.gc_log())?;
@@ -112,7 +114,7 @@ pub fn check(repository: &Repository, read_data: ReadData) -> Result<Report, Err
     let mut index = Index::open_what_opens(repository, &log, |id, error| report.problem(Key::Index(id), &error))?;
     check_runs(repository, &index, &mut report)?;
     let mut broken = packs::check_packs(repository, &mut index, &mut report)?;
-    if read_data != ReadData::None {
+    if *read_data != ReadData::None {
         data::read_packs(repository, &index, read_data, &mut broken, &mut report)?;
     }
     lists::walk_snapshots(repository, index, &broken, &mut report)?;

@@ -80,6 +80,17 @@ impl Policy {
     }
 }
 
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = self.periods().map(|(period, count)| (period.word(), count));
+        let counts = [("last", self.last)].into_iter().chain(counts).filter(|(_, count)| *count > 0);
+        let mut words: Vec<String> = counts.map(|(word, count)| format!("{word} {count}")).collect();
+        words.extend(self.within.map(|within| format!("within {within}")));
+        words.extend(self.tags.iter().map(|tag| format!("tag {tag}")));
+        f.write_str(&words.join(", "))
+    }
+}
+
 /// The rules of snapshots that sfarc has taken for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Own {
