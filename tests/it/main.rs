@@ -27,3 +27,4 @@ mod tidy;
 mod untrusted_store;
 mod vectors;
 mod writers;
+mod year;

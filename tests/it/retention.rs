@@ -69,7 +69,7 @@ fn period(time: i64, zone: &TimeZone, format: &str) -> String {
 }
 
 /// The snapshots that the rules keep, one rule after the other.
-fn model(all: &[Snapshot], policy: &Policy, zone: &TimeZone) -> BTreeSet<ObjectId> {
+pub(crate) fn model(all: &[Snapshot], policy: &Policy, zone: &TimeZone) -> BTreeSet<ObjectId> {
     let mut kept = BTreeSet::new();
     let pins: BTreeSet<&str> = all.iter().filter_map(|one| one.manifest.label("sfarc/pin-of")).collect();
     let mut groups: BTreeMap<&str, Vec<&Snapshot>> = BTreeMap::new();
