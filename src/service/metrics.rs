@@ -7,7 +7,7 @@ use super::state::{Ending, State};
 use crate::env::UnixNanos;
 
 /// Writes all metrics. Times are in seconds since 1970, lengths of time in seconds, sizes in bytes.
-pub(super) fn text(state: &State, now: UnixNanos) -> String {
+pub fn text(state: &State, now: UnixNanos) -> String {
     let mut page = Page::default();
     let seconds = |nanos: UnixNanos| nanos as f64 / 1e9;
     page.add("sfarc_build_info", "gauge", "The version of this program.");

@@ -17,7 +17,7 @@ mod hooks;
 pub mod http;
 pub mod jobs;
 pub mod ledger;
-mod metrics;
+pub mod metrics;
 mod page;
 pub mod state;
 
@@ -45,10 +45,13 @@ const LOOK: Duration = Duration::from_secs(60);
 /// How long works that were told to stop are waited for.
 const LAST_WAIT: Duration = Duration::from_secs(10);
 
+/// Opens the repository that a configuration names.
+pub type Open = dyn Fn(&Config, &Env) -> Result<Repository, Error> + Send + Sync;
+
 /// What the service asks of the world.
 pub struct World {
     /// Opens the repository that a configuration names.
-    pub open: Box<dyn Fn(&Config, &Env) -> Result<Repository, Error> + Send + Sync>,
+    pub open: Box<Open>,
     /// Says what a target consists of.
     pub inputs: Box<Inputs>,
     /// Reads the configuration again.

@@ -12,6 +12,7 @@ mod contract;
 mod cost;
 mod crash;
 mod damage;
+mod deploy;
 mod factory;
 mod hostile;
 mod index;

@@ -10,6 +10,7 @@ use crate::engine::deployment::objects_stream;
 use crate::engine::drill::last_proven;
 use crate::error::Error;
 use crate::event::Event;
+use crate::format::manifest::OWN_LABEL;
 use crate::ids::ObjectId;
 use crate::repo::snapshots::Snapshot;
 use crate::repo::{RepoError, Repository};
@@ -93,7 +94,9 @@ fn streams(snapshot: &Snapshot) -> String {
 
 fn tags(snapshot: &Snapshot) -> String {
     let manifest = &snapshot.manifest;
-    let labels = manifest.labels.iter().map(|(key, value)| format!("{key}={value}"));
+    // What sfarc notes for itself is for --json.
+    let labels = manifest.labels.iter().filter(|(key, _)| !key.starts_with(OWN_LABEL));
+    let labels = labels.map(|(key, value)| format!("{key}={value}"));
     let mut words: Vec<String> = manifest.tags.iter().cloned().chain(labels).collect();
     if !manifest.complete {
         words.push("(incomplete)".to_owned());

@@ -80,7 +80,7 @@ impl Workload {
     pub fn wait_stopped(&self, site: &Site<'_>, limit: Duration) -> Result<(), TargetError> {
         let waiting = |site: &Site<'_>| {
             let pods = self.pods(site)?.len();
-            Ok((pods > 0).then(|| format!("{} does not end: {pods} of its pods are left", self.name)))
+            Ok((pods > 0).then(|| format!("{} does not end; pods left: {pods}", self.name)))
         };
         match site.wait(limit, waiting) {
             Err(TargetError::Late { .. }) => {
@@ -104,7 +104,7 @@ impl Workload {
             let seen = pods.iter().filter(|pod| !is_leaving(pod) && is_ready(pod)).count() as u64;
             let ready = if self.labels.is_empty() { said } else { said.min(seen) };
             let is_done = ready >= replicas && leaving == 0;
-            Ok((!is_done).then(|| format!("{} is not ready: {ready} of {replicas} pods are", self.name)))
+            Ok((!is_done).then(|| format!("{} is not ready; pods ready: {ready} of {replicas}", self.name)))
         })
     }
 }
