@@ -1,5 +1,5 @@
 //! The state in Prometheus' text format, version 0.0.4.
-//! Source: https://prometheus.io/docs/instrumenting/exposition_formats/
+//! Source: <https://prometheus.io/docs/instrumenting/exposition_formats/>.
 
 use std::fmt::Write;
 
