@@ -3,9 +3,10 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `agenda.rs` | what is due, and what may run beside what |
+//! | `begin.rs` | what was done last, by whomever |
 //! | `jobs.rs` | what is done then |
 //! | `ledger.rs` | which pack was read when |
-//! | `state.rs` | what is known of the runs so far |
+//! | `state.rs`, `report.rs` | what is known of the runs so far, and how it gets there |
 //! | `metrics.rs`, `http.rs`, `page.rs` | telling that to Prometheus, Kubernetes and people |
 //! | `hooks.rs` | commands around a run, messages to a URL |
 //!
@@ -13,15 +14,16 @@
 //! [`Env::clock`]; the loop looks at it at least once a minute, so that a clock that jumps is noticed.
 
 pub mod agenda;
+mod begin;
 mod hooks;
 pub mod http;
 pub mod jobs;
 pub mod ledger;
 pub mod metrics;
 mod page;
+mod report;
 pub mod state;
 
-use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,15 +32,11 @@ use crossbeam_channel::{Receiver, Sender, never, select, unbounded};
 
 use self::agenda::{Agenda, Work};
 use self::jobs::{Done, Inputs, Outcome};
-use self::state::{Ending, State, UpkeepState};
+use self::state::{Ending, State};
 use crate::config::{Config, Target};
-use crate::engine::retention::TARGET;
 use crate::env::{Cancel, Env, UnixNanos};
-use crate::error::{Error, chain};
-use crate::format::manifest::OWN_LABEL;
+use crate::error::Error;
 use crate::repo::Repository;
-use crate::repo::snapshots::Snapshot;
-use crate::schedule::Schedule;
 
 /// The loop looks at the clock this often, whatever is due.
 const LOOK: Duration = Duration::from_secs(60);
@@ -291,69 +289,6 @@ impl Service {
         failed.map(|(name, _)| name.clone()).chain(upkeep.map(|(name, _)| name.clone())).collect()
     }
 
-    fn agenda(&self) -> Agenda {
-        self.agenda_of(&self.config(), Self::last)
-    }
-
-    fn agenda_of(
-        &self,
-        config: &Config,
-        last: impl Fn(&Self, Work, &BTreeMap<String, UnixNanos>) -> Option<UnixNanos>,
-    ) -> Agenda {
-        let known = self.known(config);
-        let targets = config.targets.iter().enumerate();
-        let targets = targets.map(|(number, target)| (Work::Target(number), target.schedule.clone()));
-        let upkeep = [
-            (Work::Prune, config.upkeep.prune_every),
-            (Work::Check, config.upkeep.check_every),
-            (Work::Drill, config.upkeep.drill_every),
-        ];
-        let upkeep = upkeep.into_iter().filter_map(|(work, every)| Some((work, Schedule::every(every?))));
-        Agenda::new(
-            targets.chain(upkeep),
-            |work| last(self, work, &known),
-            config.parallel,
-            self.now(),
-            || self.random(),
-        )
-    }
-
-    /// When things were done last, as the repository tells: another service may have done them.
-    fn known(&self, config: &Config) -> BTreeMap<String, UnixNanos> {
-        let mut known = BTreeMap::new();
-        let all = self.repository(config, &self.world.env.cancel).and_then(|repository| Ok(repository.snapshots()?));
-        let mut note = |key: String, snapshot: &Snapshot| {
-            let time = known.entry(key).or_insert(snapshot.manifest.time);
-            *time = (*time).max(snapshot.manifest.time);
-        };
-        for snapshot in all.map(|all| all.snapshots).unwrap_or_default() {
-            let label = |name: &str| snapshot.manifest.label(&format!("{OWN_LABEL}{name}"));
-            if let Some(target) = snapshot.manifest.label(TARGET) {
-                note(format!("target {target}"), &snapshot);
-            }
-            if label("checked").is_some() {
-                note("check".to_owned(), &snapshot);
-            }
-            if label("drill-of").is_some() {
-                note("drill".to_owned(), &snapshot);
-            }
-        }
-        known
-    }
-
-    fn last(&self, work: Work, known: &BTreeMap<String, UnixNanos>) -> Option<UnixNanos> {
-        let (state, config) = (locked(&self.state), self.config());
-        let (key, remembered) = match work {
-            Work::Target(number) => {
-                let target = &config.targets.get(number)?.name;
-                let run = state.targets.get(target).and_then(|target| target.runs.back());
-                (format!("target {target}"), run.map(|run| run.began))
-            }
-            work => (name(work).to_owned(), state.upkeep.get(name(work)).and_then(|upkeep| upkeep.last)),
-        };
-        known.get(&key).copied().max(remembered)
-    }
-
     fn start(self: &Arc<Self>, work: Work, reports: &Sender<Report>) {
         let (service, reports) = (Arc::clone(self), reports.clone());
         let config = self.config();
@@ -411,112 +346,6 @@ impl Service {
         }
     }
 
-    fn ended(&self, agenda: &mut Agenda, report: Report) {
-        match report {
-            Report::Target(work, name, outcome) => self.target_ended(agenda, work, &name, *outcome),
-            Report::Upkeep(work, began, done) => self.upkeep_ended(agenda, work, began, done),
-        }
-    }
-
-    fn target_ended(&self, agenda: &mut Agenda, work: Work, name: &str, outcome: Outcome) {
-        let Outcome { run, streams, kept, warnings } = outcome;
-        let now = self.now();
-        agenda.ended(work, run.ending != Ending::Failed, now, self.random());
-        if run.cause.as_deref() == Some("repository") {
-            self.close();
-        }
-        let before = {
-            let mut state = locked(&self.state);
-            let target = state.targets.entry(name.to_owned()).or_default();
-            let before = target.runs.back().cloned();
-            target.record(run.clone());
-            if run.ending != Ending::Failed {
-                target.streams = streams;
-            }
-            target.snapshots = kept.unwrap_or(target.snapshots);
-            before
-        };
-        self.tell_run(name, before.as_ref(), &run);
-        warnings.iter().for_each(|text| self.say(Level::Warning, name, text, None));
-    }
-
-    /// What goes on as before is not said again; what changes is, also to the webhook.
-    fn tell_run(&self, name: &str, before: Option<&state::Run>, run: &state::Run) {
-        let was_bad = before.is_some_and(|before| before.ending != Ending::Good);
-        let error = run.error.clone().unwrap_or_default();
-        match run.ending {
-            Ending::Good => {
-                let short = run.snapshot.as_deref().and_then(|id| id.get(..8)).unwrap_or_default();
-                let text = format!("snapshot {short}: {} bytes, {} added", run.bytes, run.added);
-                self.say(Level::Info, name, text, Some(run.clone()));
-                if was_bad {
-                    self.notify(Level::Info, name, "it is good again");
-                }
-            }
-            Ending::Flawed | Ending::Failed => {
-                let is_same = before.is_some_and(|before| before.ending == run.ending && before.error == run.error);
-                if !is_same {
-                    let level = if run.ending == Ending::Failed { Level::Error } else { Level::Warning };
-                    self.say(level, name, error.clone(), Some(run.clone()));
-                    self.notify(level, name, &error);
-                }
-            }
-        }
-    }
-
-    fn notify(&self, level: Level, name: &str, text: &str) {
-        let Some(url) = self.config().status.webhook.clone() else { return };
-        let level_text = match level {
-            Level::Info => "info",
-            Level::Warning => "warning",
-            Level::Error => "error",
-        };
-        let body = serde_json::json!({ "source": "sfarc", "host": self.world.host, "of": name, "level": level_text, "text": format!("{name}: {text}") });
-        if let Err(why) = hooks::post(&url, &body.to_string()) {
-            self.say(Level::Warning, name, format!("the webhook did not take a message: {why}"), None);
-        }
-    }
-
-    fn upkeep_ended(&self, agenda: &mut Agenda, work: Work, began: UnixNanos, done: Result<Done, Error>) {
-        let (now, of) = (self.now(), name(work));
-        agenda.ended(work, done.is_ok(), now, self.random());
-        if let Err(Error::Repo(_)) = &done {
-            self.close();
-        }
-        let mut state = locked(&self.state);
-        let known: &mut UpkeepState = state.upkeep.entry(of.to_owned()).or_default();
-        let (was_bad, old) = (known.failures > 0, known.error.clone());
-        known.last = Some(began);
-        known.took = u64::try_from(now - began).unwrap_or(0);
-        match done {
-            Ok(done) => {
-                known.last_good = Some(began);
-                (known.failures, known.error) = (0, None);
-                known.did.clone_from(&done.did);
-                state.read_since = done.read_since.or(state.read_since);
-                state.drilled = done.drilled.or(state.drilled);
-                if let Some((stored, protected)) = done.size {
-                    state.grew(now, stored, protected);
-                }
-                drop(state);
-                self.say(Level::Info, of, done.did, None);
-                if was_bad {
-                    self.notify(Level::Info, of, "it is good again");
-                }
-            }
-            Err(error) => {
-                let text = chain(&error);
-                known.failures = known.failures.saturating_add(1);
-                known.error = Some(text.clone());
-                drop(state);
-                if old.as_deref() != Some(&text[..]) {
-                    self.say(Level::Error, of, text.clone(), None);
-                    self.notify(Level::Error, of, &text);
-                }
-            }
-        }
-    }
-
     fn reload(&self, agenda: &mut Agenda) {
         match (self.world.reload)() {
             Ok(config) if agenda.running() > 0 && self.config().targets.len() != config.targets.len() => {
@@ -530,34 +359,6 @@ impl Service {
                 self.say(Level::Info, "", "the configuration was read again", None);
             }
             Err(why) => self.say(Level::Error, "", format!("the configuration is as it was: {why}"), None),
-        }
-    }
-
-    /// Brings the state up to date with the agenda, and writes it where somebody looks.
-    fn publish(&self, agenda: &Agenda, now: UnixNanos) {
-        let config = self.config();
-        let state = {
-            let mut state = locked(&self.state);
-            for (number, target) in config.targets.iter().enumerate() {
-                state.targets.entry(target.name.clone()).or_default().next = agenda.due(Work::Target(number));
-            }
-            state.running = agenda.running() as u64;
-            state.waiting = agenda.waiting(now) as u64;
-            state.written = now;
-            state.clone()
-        };
-        let files = [
-            config.status.file.as_ref().map(|path| (path, state.write(path))),
-            config
-                .status
-                .textfile
-                .as_ref()
-                .map(|path| (path, state::write_whole(path, metrics::text(&state, now).as_bytes()))),
-        ];
-        for (path, written) in files.into_iter().flatten() {
-            if let Err(error) = written {
-                self.say(Level::Warning, "", format!("{} was not written: {error}", path.display()), None);
-            }
         }
     }
 }
