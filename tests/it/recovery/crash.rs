@@ -125,7 +125,7 @@ fn a_crash_leaves_the_old_state_or_the_new_one() {
 }
 
 #[test]
-#[ignore = "every request of a restore; half an hour"]
+#[ignore = "every request of a restore; five minutes"]
 fn a_crash_anywhere_leaves_the_old_state_or_the_new_one() {
     walk(|all| (0..all).collect());
 }
