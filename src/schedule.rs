@@ -87,6 +87,19 @@ impl Schedule {
     }
 }
 
+/// A length of time in words, in its largest unit.
+pub fn in_words(nanos: i64) -> String {
+    let seconds = nanos.max(0) / 1_000_000_000;
+    let units = [(86_400, "days"), (3600, "hours"), (60, "minutes")];
+    let unit = units.into_iter().find(|(length, _)| seconds >= 2 * length);
+    unit.map_or_else(|| format!("{seconds} seconds"), |(length, unit)| format!("{} {unit}", seconds / length))
+}
+
+/// What is left until something, in words.
+pub fn in_words_until(nanos: i64) -> String {
+    if nanos <= 0 { "now".to_owned() } else { format!("in {}", in_words(nanos)) }
+}
+
 /// A length of time as the clock counts.
 pub fn nanos(span: Duration) -> i64 {
     i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 
 use crate::env::UnixNanos;
 use crate::error::Error;
+use crate::format::manifest::Manifest;
 
 /// A number of bytes with three digits or so.
 pub(super) fn size(bytes: u64) -> String {
@@ -32,14 +33,6 @@ pub(super) fn count(number: u64, thing: &str) -> String {
 
 fn timestamp(time: UnixNanos) -> jiff::Timestamp {
     jiff::Timestamp::from_nanosecond(i128::from(time)).unwrap_or_default()
-}
-
-/// A span of time, in its largest unit.
-pub(super) fn age(nanos: i64) -> String {
-    let seconds = nanos.max(0) / 1_000_000_000;
-    let units = [(86_400, "days"), (3600, "hours"), (60, "minutes")];
-    let unit = units.into_iter().find(|(length, _)| seconds >= 2 * length);
-    unit.map_or_else(|| format!("{seconds} seconds"), |(length, unit)| format!("{} {unit}", seconds / length))
 }
 
 /// A moment in the local time zone, to the second.
@@ -70,6 +63,13 @@ pub(super) fn parse_share(text: &str) -> Result<f64, Error> {
     let number = text.trim().trim_end_matches('%').parse::<f64>().ok();
     let share = number.filter(|number| (0.0..=100.0).contains(number)).map(|number| number / 100.0);
     share.ok_or_else(|| Error::Usage(format!("`{text}` is not a share; write it like 5%")))
+}
+
+/// True for a snapshot with all these tags and labels, of this host.
+pub(super) fn is_meant(manifest: &Manifest, tags: &[String], labels: &[(String, String)], host: Option<&str>) -> bool {
+    tags.iter().all(|tag| manifest.tags.contains(tag))
+        && labels.iter().all(|label| manifest.labels.contains(label))
+        && host.is_none_or(|host| manifest.host == host)
 }
 
 /// Reads `KEY=VALUE`.

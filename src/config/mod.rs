@@ -24,6 +24,7 @@ use self::reader::Reader;
 use self::tables::FileTable;
 use crate::engine::retention::{Own, Policy, Span};
 use crate::k8s::Place;
+use crate::plan::PlanError;
 use crate::schedule::Schedule;
 
 /// Longest file in bytes.
@@ -141,43 +142,20 @@ pub struct Status {
     pub webhook: Option<String>,
 }
 
-/// Why a file cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// It cannot be read.
-    #[error("cannot read {path}")]
-    Read {
-        /// Its path.
-        path: String,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// It says something that cannot be meant.
-    #[error("{path}: {why}")]
-    Wrong {
-        /// Its path.
-        path: String,
-        /// What is wrong, with the line where that is known.
-        why: String,
-    },
-}
-
 impl Config {
     /// Reads a file.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+    pub fn read(path: &Path) -> Result<Self, PlanError> {
         let name = path.display().to_string();
-        let failed = |source| ConfigError::Read { path: name.clone(), source };
+        let failed = |source| PlanError::Read { path: name.clone(), source };
         if std::fs::metadata(path).map_err(failed)?.len() > MOST {
-            return Err(ConfigError::Wrong { path: name, why: "it is too long".to_owned() });
+            return Err(PlanError::File { path: name, why: "it is too long".to_owned() });
         }
         Self::parse(&std::fs::read_to_string(path).map_err(failed)?, path)
     }
 
     /// Reads the text of a file; `path` is where it is.
-    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let wrong = |why: String| ConfigError::Wrong { path: path.display().to_string(), why };
+    pub fn parse(text: &str, path: &Path) -> Result<Self, PlanError> {
+        let wrong = |why: String| PlanError::File { path: path.display().to_string(), why };
         let file: FileTable = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
         Reader { text, path }.config(&file)
     }

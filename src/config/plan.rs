@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::ConfigError;
 use super::tables::FileTable;
 use super::values::{Command, Size, Span, parse_resource};
 use crate::content::Expected;
@@ -84,9 +83,9 @@ impl FilePlan {
     }
 
     /// What a table says; `file` is where it is, and `line` says on which line a place of it is.
-    pub(super) fn of(table: &FileTable, file: &Path, line: impl Fn(usize) -> usize) -> Result<Self, ConfigError> {
+    pub(super) fn of(table: &FileTable, file: &Path, line: impl Fn(usize) -> usize) -> Result<Self, PlanError> {
         let path = file.display().to_string();
-        let wrong = |why: String| ConfigError::Wrong { path: path.clone(), why };
+        let wrong = |why: String| PlanError::File { path: path.clone(), why };
         let software_factory = match &table.plan {
             None => false,
             Some(plan) if plan.get_ref() == "software-factory" => true,

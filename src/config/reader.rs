@@ -7,9 +7,10 @@ use jiff::tz::TimeZone;
 use toml::Spanned;
 
 use super::tables::{FileTable, RetentionTable, SpanOrNever, UpkeepTable};
-use super::{Config, ConfigError, FilePlan, Hooks, Repository, Status, Target, Upkeep, usual_policy};
+use super::{Config, FilePlan, Hooks, Repository, Status, Target, Upkeep, usual_policy};
 use crate::engine::retention::{Own, Policy, Span};
 use crate::k8s::Place;
+use crate::plan::PlanError;
 use crate::schedule::Schedule;
 
 /// Reads one file.
@@ -25,12 +26,12 @@ impl Reader<'_> {
         self.text[..at.min(self.text.len())].matches('\n').count() + 1
     }
 
-    fn wrong<T>(&self, at: &Spanned<T>, why: impl std::fmt::Display) -> ConfigError {
+    fn wrong<T>(&self, at: &Spanned<T>, why: impl std::fmt::Display) -> PlanError {
         let why = format!("line {}: {why}", self.line(at.span().start));
-        ConfigError::Wrong { path: self.path.display().to_string(), why }
+        PlanError::File { path: self.path.display().to_string(), why }
     }
 
-    pub(super) fn config(&self, file: &FileTable) -> Result<Config, ConfigError> {
+    pub(super) fn config(&self, file: &FileTable) -> Result<Config, PlanError> {
         let repository = file.repository.as_ref().map(Spanned::get_ref).cloned().unwrap_or_default();
         let ways =
             [repository.password_file.is_some(), repository.password_command.is_some(), repository.key_file.is_some()];
@@ -58,7 +59,7 @@ impl Reader<'_> {
         })
     }
 
-    fn targets(&self, file: &FileTable) -> Result<Vec<Target>, ConfigError> {
+    fn targets(&self, file: &FileTable) -> Result<Vec<Target>, PlanError> {
         let Some(first) = file.target.first() else {
             return Ok(vec![self.target(file, file)?]);
         };
@@ -84,21 +85,16 @@ impl Reader<'_> {
     }
 
     /// A target; what it does not say, the file says.
-    fn target(&self, table: &FileTable, file: &FileTable) -> Result<Target, ConfigError> {
+    fn target(&self, table: &FileTable, file: &FileTable) -> Result<Target, PlanError> {
         let plan = FilePlan::of(table, self.path, |at| self.line(at))?;
-        let name = table.name.as_ref().map_or("default", |name| name.get_ref());
-        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
-            let why = ConfigError::Wrong {
-                path: self.path.display().to_string(),
-                why: format!("`{name}` is no name of a target: letters, digits, `-`, `_` and `.` only"),
-            };
-            return Err(table.name.as_ref().map_or(why, |name| {
-                self.wrong(
-                    name,
-                    format_args!("`{}` is no name of a target: letters, digits, `-`, `_` and `.` only", name.get_ref()),
-                )
-            }));
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        let is_odd = |name: &&Spanned<String>| name.get_ref().is_empty() || !name.get_ref().bytes().all(is_plain);
+        if let Some(name) = table.name.as_ref().filter(is_odd) {
+            let text = name.get_ref();
+            let why = format_args!("`{text}` is no name of a target: letters, digits, `-`, `_` and `.` only");
+            return Err(self.wrong(name, why));
         }
+        let name = table.name.as_ref().map_or("default", |name| name.get_ref());
         let folder = |path: &PathBuf| self.path.parent().map_or(path.clone(), |folder| folder.join(path));
         let zone = table.timezone.as_ref().or(file.timezone.as_ref());
         let zone = match zone {
@@ -124,7 +120,7 @@ impl Reader<'_> {
         })
     }
 
-    fn schedule(&self, table: &FileTable, file: &FileTable, zone: &TimeZone) -> Result<Schedule, ConfigError> {
+    fn schedule(&self, table: &FileTable, file: &FileTable, zone: &TimeZone) -> Result<Schedule, PlanError> {
         const USUAL: Duration = Duration::from_secs(3600);
         let says = |table: &FileTable| table.every.is_some() || table.cron.is_some();
         let (of, other) = if says(table) { (table, file) } else { (file, table) };
@@ -141,7 +137,7 @@ impl Reader<'_> {
         Ok(schedule)
     }
 
-    fn retention(&self, table: Option<&Spanned<RetentionTable>>) -> Result<Policy, ConfigError> {
+    fn retention(&self, table: Option<&Spanned<RetentionTable>>) -> Result<Policy, PlanError> {
         let Some(spanned) = table else { return Ok(usual_policy()) };
         let table = spanned.get_ref();
         let policy = Policy {
@@ -162,7 +158,7 @@ impl Reader<'_> {
         Ok(policy)
     }
 
-    fn upkeep(&self, table: Option<&Spanned<UpkeepTable>>) -> Result<Upkeep, ConfigError> {
+    fn upkeep(&self, table: Option<&Spanned<UpkeepTable>>) -> Result<Upkeep, PlanError> {
         let usual = Upkeep::default();
         let Some(table) = table.map(Spanned::get_ref) else { return Ok(usual) };
         let every = |of: &Option<Spanned<SpanOrNever>>, usual: Option<Duration>| match of.as_ref().map(Spanned::get_ref)
@@ -196,7 +192,7 @@ impl Reader<'_> {
         })
     }
 
-    fn status(&self, file: &FileTable) -> Result<Status, ConfigError> {
+    fn status(&self, file: &FileTable) -> Result<Status, PlanError> {
         let table = file.status.as_ref().map(Spanned::get_ref).cloned().unwrap_or_default();
         let listen = |text: &Spanned<String>| {
             let why = || format!("`{}` is no address with a port, such as `0.0.0.0:9808`", text.get_ref());

@@ -10,6 +10,7 @@ pub mod drill;
 pub mod folder;
 mod load;
 pub mod pin;
+pub mod record;
 pub mod recovery;
 pub mod restore;
 pub mod retention;

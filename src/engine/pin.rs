@@ -1,17 +1,11 @@
 //! Pins: records that say that a snapshot must stay, whatever the rules are.
-//!
-//! A pin is a small snapshot with a label. So it needs no format of its own, it is sealed and signed like everything
-//! else, and a writer that may only add can make one.
 
-use super::snapshot::{self, From, Input};
+use super::record::{self, Record};
+use super::retention::Decision;
 use crate::error::Error;
-use crate::format::manifest::Origin;
-use crate::format::manifest::Proof;
 use crate::ids::ObjectId;
 use crate::repo::snapshots::Snapshot;
 use crate::repo::{RepoError, Repository};
-use crate::source::Verdict;
-use crate::source::prepared::Prepared;
 
 /// The label of a pin: the id of the snapshot that must stay.
 pub const PIN_OF: &str = "sfarc/pin-of";
@@ -25,19 +19,8 @@ pub fn pin(repository: &Repository, id: ObjectId, why: &str, host: &str) -> Resu
     if !of(&repository.snapshots()?.snapshots, id).is_empty() {
         return Ok(());
     }
-    let text = format!("{why}\n").into_bytes();
-    let stream = Prepared::new(Origin::Stdin, false, move |lanes| {
-        lanes.write(0, &text)?;
-        Ok(Verdict::proven(Proof::P3))
-    });
-    let options = snapshot::Options {
-        inputs: vec![Input::new("why", From::Prepared(stream))],
-        tags: vec![TAG.to_owned()],
-        labels: vec![(PIN_OF.to_owned(), id.to_string())],
-        host: host.to_owned(),
-        ..snapshot::Options::default()
-    };
-    snapshot::snapshot(repository, &options)?;
+    let labels = vec![(PIN_OF.to_owned(), id.to_string())];
+    record::write(repository, Record { name: "why", bytes: format!("{why}\n").into_bytes(), tag: TAG, labels, host })?;
     Ok(())
 }
 
@@ -66,4 +49,14 @@ pub fn forget(repository: &Repository, ids: &[ObjectId]) -> Result<(), Error> {
         return Err(Error::Refused(format!("snapshot {short} is pinned; `sfarc pin --remove {short}` first")));
     }
     repository.forget(ids).map_err(RepoError::into)
+}
+
+/// Removes the snapshots that no rule keeps; says how many.
+pub fn forget_unkept(repository: &Repository, decisions: &[Decision]) -> Result<usize, Error> {
+    let unkept = decisions.iter().filter(|decision| !decision.is_kept());
+    let gone: Vec<ObjectId> = unkept.map(|decision| decision.id).collect();
+    if !gone.is_empty() {
+        forget(repository, &gone)?;
+    }
+    Ok(gone.len())
 }

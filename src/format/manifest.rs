@@ -163,6 +163,11 @@ impl Manifest {
         self.labels.iter().any(|(key, _)| key.starts_with(OWN_LABEL))
     }
 
+    /// True if a snapshot holds all that it was to hold, and that fits together.
+    pub fn is_good(&self) -> bool {
+        self.complete && self.findings.is_empty()
+    }
+
     /// The value of a label.
     pub fn label(&self, key: &str) -> Option<&str> {
         self.labels.iter().find(|(known, _)| known == key).map(|(_, value)| &value[..])

@@ -105,6 +105,10 @@ pub fn plan(found: &Found, cr: Option<CustomResource>, wishes: &Wishes) -> Resul
     Ok(plan)
 }
 
+/// The pair of certificates for ZooKeeper, which belong together: their authority's key is kept nowhere. The operator takes
+/// them only with exactly the annotation that they were saved with; else it makes others, and all clients must have new ones.
+pub const CERTIFICATES: [&str; 2] = ["zookeeper-client-tls", "zookeeper-server-tls"];
+
 const SIGNS: [&str; 3] = ["mariadb", "zookeeper", "zuul-scheduler"];
 
 /// True if a namespace has what a Software Factory has.

@@ -16,6 +16,13 @@ pub enum Work {
     Drill,
 }
 
+impl Work {
+    /// True for a target's run, false for upkeep.
+    pub fn is_target(self) -> bool {
+        matches!(self, Self::Target(_))
+    }
+}
+
 /// One entry.
 #[derive(Debug, Clone)]
 struct Entry {
@@ -35,10 +42,6 @@ pub struct Agenda {
     entries: Vec<Entry>,
     parallel: usize,
     seen: UnixNanos,
-}
-
-fn is_target(work: Work) -> bool {
-    matches!(work, Work::Target(_))
 }
 
 /// A clock that goes back by less than this is only set right.
@@ -70,7 +73,7 @@ impl Agenda {
         let mut started = Vec::new();
         for place in due {
             let work = self.entries[place].work;
-            if !self.has_room(work) || (!is_target(work) && self.has_first_run(now)) {
+            if !self.has_room(work) || (!work.is_target() && self.has_first_run(now)) {
                 continue;
             }
             let entry = &mut self.entries[place];
@@ -87,14 +90,14 @@ impl Agenda {
 
     /// True while a target is due or runs that has not ended yet: whoever starts anew takes snapshots first.
     fn has_first_run(&self, now: UnixNanos) -> bool {
-        let is_first = |entry: &Entry| is_target(entry.work) && !entry.has_ended && (entry.runs || entry.due <= now);
+        let is_first = |entry: &Entry| entry.work.is_target() && !entry.has_ended && (entry.runs || entry.due <= now);
         self.entries.iter().any(is_first)
     }
 
     fn has_room(&self, work: Work) -> bool {
         let running =
-            self.entries.iter().filter(|entry| entry.runs && is_target(entry.work) == is_target(work)).count();
-        running < if is_target(work) { self.parallel } else { 1 }
+            self.entries.iter().filter(|entry| entry.runs && entry.work.is_target() == work.is_target()).count();
+        running < if work.is_target() { self.parallel } else { 1 }
     }
 
     /// After a jump back, nothing waits for a moment that is far away now.
@@ -125,7 +128,7 @@ impl Agenda {
     pub fn wake(&self, now: UnixNanos) -> Option<UnixNanos> {
         let is_blocked = self.has_first_run(now);
         let may_start =
-            |entry: &&Entry| !entry.runs && self.has_room(entry.work) && (is_target(entry.work) || !is_blocked);
+            |entry: &&Entry| !entry.runs && self.has_room(entry.work) && (entry.work.is_target() || !is_blocked);
         self.entries.iter().filter(may_start).map(|entry| entry.due).min()
     }
 

@@ -11,7 +11,7 @@ use crate::config::{Config, Hooks, Target};
 use crate::engine::check::{ReadData, check};
 use crate::engine::collect::{self, collect};
 use crate::engine::drill::{self, drill};
-use crate::engine::retention::{Own, TARGET, decide, is_good};
+use crate::engine::retention::{Own, TARGET, decide};
 use crate::engine::snapshot::{Input, Options, snapshot};
 use crate::engine::{name_of, pin};
 use crate::env::UnixNanos;
@@ -57,7 +57,7 @@ pub fn run_target(repository: &Repository, target: &Target, inputs: &Inputs, hos
     let (mut streams, mut kept) = (Vec::new(), None);
     match taken {
         Ok((id, manifest)) => {
-            run.ending = if is_good(&manifest) { Ending::Good } else { Ending::Flawed };
+            run.ending = if manifest.is_good() { Ending::Good } else { Ending::Flawed };
             run.snapshot = id.map(|id| id.to_string());
             run.bytes = manifest.streams.iter().map(|stream| stream.content.len).sum();
             run.new = manifest.streams.iter().map(|stream| stream.new_bytes).sum();
@@ -165,12 +165,8 @@ pub fn forget_by_rules(repository: &Repository, target: &Target) -> Result<u64, 
     let group = format!("target {}", target.name);
     let mut decisions = decide(&all, &target.zone, &Own::default(), rules);
     decisions.retain(|decision| decision.group == group);
-    let gone: Vec<ObjectId> =
-        decisions.iter().filter(|decision| !decision.is_kept()).map(|decision| decision.id).collect();
-    if !gone.is_empty() {
-        pin::forget(repository, &gone)?;
-    }
-    Ok((decisions.len() - gone.len()) as u64)
+    let gone = pin::forget_unkept(repository, &decisions)?;
+    Ok((decisions.len() - gone) as u64)
 }
 
 /// What came of a work of upkeep.
@@ -190,11 +186,7 @@ pub struct Done {
 pub fn prune(repository: &Repository, config: &Config) -> Result<Done, Error> {
     let all = repository.snapshots()?.snapshots;
     let decisions = decide(&all, &jiff::tz::TimeZone::UTC, &config.own, |_| None);
-    let gone: Vec<ObjectId> =
-        decisions.iter().filter(|decision| !decision.is_kept()).map(|decision| decision.id).collect();
-    if !gone.is_empty() {
-        pin::forget(repository, &gone)?;
-    }
+    pin::forget_unkept(repository, &decisions)?;
     let options = collect::Options { repack_below: config.upkeep.repack_below, dry_run: false };
     let report = collect(repository, options)?;
     let size = size(repository)?;
@@ -220,7 +212,7 @@ pub fn check_part(repository: &Repository, config: &Config, host: &str) -> Resul
     let packs: HashSet<ObjectId> = part.packs.clone();
     let report = check(repository, &ReadData::These(packs.clone()))?;
     let is_good = report.problems.is_empty();
-    ledger::record(repository, &packs, is_good, host)?;
+    ledger::write(repository, &packs, is_good, host)?;
     if let Some(problem) = report.problems.first() {
         let hit: HashSet<ObjectId> = report.hits.iter().map(|hit| hit.snapshot).collect();
         let (object, what, count) = (&problem.object, &problem.what, report.problems.len());
@@ -282,7 +274,7 @@ fn place_of(snapshot: &Snapshot, config: &Config) -> crate::k8s::Place {
 fn next_to_drill<'a>(all: &'a [Snapshot], config: &Config) -> Option<&'a Snapshot> {
     let newest = |target: &Target| {
         let of = all.iter().filter(|snapshot| snapshot.manifest.label(TARGET) == Some(&target.name[..]));
-        of.filter(|snapshot| is_good(&snapshot.manifest)).max_by_key(|snapshot| snapshot.manifest.time)
+        of.filter(|snapshot| snapshot.manifest.is_good()).max_by_key(|snapshot| snapshot.manifest.time)
     };
     let label = format!("{OWN_LABEL}drill-of");
     // Records name snapshots, and these their targets; of those that are gone, nobody knows.

@@ -9,15 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::{Key, Kind};
 use crate::engine::deployment::{read_small, stream};
-use crate::engine::snapshot::{self, From, Input};
+use crate::engine::record::{self, Record};
 use crate::env::UnixNanos;
 use crate::error::Error;
-use crate::format::manifest::{OWN_LABEL, Origin, Proof};
+use crate::format::manifest::OWN_LABEL;
 use crate::ids::ObjectId;
 use crate::pipeline::egress::Egress;
 use crate::repo::Repository;
-use crate::source::Verdict;
-use crate::source::prepared::Prepared;
 
 /// The tag of records of checks.
 pub const TAG: &str = "check";
@@ -25,7 +23,7 @@ pub const TAG: &str = "check";
 const STREAM: &str = "read.json";
 
 #[derive(Serialize, Deserialize)]
-struct Record {
+struct Packs {
     packs: Vec<String>,
 }
 
@@ -59,7 +57,7 @@ impl Ledger {
             };
             // A record that cannot be read only means that its packs are read again.
             let Ok(bytes) = read_small(&mut egress, &snapshot, entry) else { continue };
-            let Ok(record) = serde_json::from_slice::<Record>(&bytes) else { continue };
+            let Ok(record) = serde_json::from_slice::<Packs>(&bytes) else { continue };
             for pack in record.packs.iter().filter_map(|pack| pack.parse::<ObjectId>().ok()) {
                 let time = ledger.read.entry(pack).or_insert(snapshot.manifest.time);
                 *time = (*time).max(snapshot.manifest.time);
@@ -115,22 +113,13 @@ impl Ledger {
 }
 
 /// Writes a record into the repository.
-pub fn record(repository: &Repository, packs: &HashSet<ObjectId>, is_good: bool, host: &str) -> Result<(), Error> {
+pub fn write(repository: &Repository, packs: &HashSet<ObjectId>, is_good: bool, host: &str) -> Result<(), Error> {
     let mut packs: Vec<String> = packs.iter().map(ToString::to_string).collect();
     packs.sort_unstable();
-    let text = serde_json::to_vec(&Record { packs }).expect("texts are JSON");
-    let stream = Prepared::new(Origin::Stdin, false, move |lanes| {
-        lanes.write(0, &text)?;
-        Ok(Verdict::proven(Proof::P3))
-    });
-    let options = snapshot::Options {
-        inputs: vec![Input::new(STREAM, From::Prepared(stream))],
-        tags: vec![TAG.to_owned()],
-        labels: vec![(format!("{OWN_LABEL}checked"), if is_good { "good" } else { "bad" }.to_owned())],
-        host: host.to_owned(),
-        ..snapshot::Options::default()
-    };
-    snapshot::snapshot(repository, &options)?;
+    let bytes = serde_json::to_vec(&Packs { packs }).expect("texts are JSON");
+    let word = if is_good { "good" } else { "bad" };
+    let labels = vec![(format!("{OWN_LABEL}checked"), word.to_owned())];
+    record::write(repository, Record { name: STREAM, bytes, tag: TAG, labels, host })?;
     Ok(())
 }
 

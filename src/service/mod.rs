@@ -88,6 +88,17 @@ pub enum Level {
     Error,
 }
 
+impl Level {
+    /// In a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// What somebody asks of a running service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
@@ -262,8 +273,7 @@ impl Service {
         );
         // Targets first: what is pruned and checked are their snapshots, too.
         for stage in [true, false] {
-            let is_target = |work: &Work| matches!(work, Work::Target(_));
-            let mut left: Vec<Work> = open.iter().copied().filter(|work| is_target(work) == stage).collect();
+            let mut left: Vec<Work> = open.iter().copied().filter(|work| work.is_target() == stage).collect();
             left.reverse();
             let (mut running, parallel) = (0, if stage { config.parallel } else { 1 });
             while running > 0 || !left.is_empty() {

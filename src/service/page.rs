@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::state::{Ending, RUNS, Run, State, TargetState};
 use crate::env::UnixNanos;
+use crate::schedule::{in_words, in_words_until};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -40,7 +41,7 @@ fn targets(page: &mut String, state: &State, now: UnixNanos) {
     for (name, target) in &state.targets {
         let added = target.runs.back().map_or_else(String::new, |run| size(run.added));
         let good = target.last_good.map_or_else(|| "never".to_owned(), |good| ago(now - good));
-        let next = target.next.map_or_else(|| "runs now".to_owned(), |next| within(next - now));
+        let next = target.next.map_or_else(|| "runs now".to_owned(), |next| in_words_until(next - now));
         let _ = writeln!(
             page,
             "<tr><td>{}</td><td>{}</td><td>{good}</td><td>{next}</td><td class=\"number\">{}</td>\
@@ -115,7 +116,8 @@ fn upkeep(page: &mut String, state: &State, now: UnixNanos) {
         let _ = writeln!(page, "<tr><td>{}</td><td>{last}</td><td>{}</td></tr>", escaped(name), escaped(did));
     }
     page.push_str("</table>\n");
-    let read = state.read_since.map_or_else(|| "not yet".to_owned(), |since| format!("within {}", span(now - since)));
+    let read =
+        state.read_since.map_or_else(|| "not yet".to_owned(), |since| format!("within {}", in_words(now - since)));
     let drilled = state.drilled.map_or_else(|| "none yet".to_owned(), |time| ago(now - time));
     let _ = writeln!(page, "<p>Every byte was read: {read}. Last proven drill: {drilled}.</p>");
 }
@@ -172,19 +174,8 @@ fn time(nanos: UnixNanos) -> String {
     time.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-fn span(nanos: i64) -> String {
-    let seconds = nanos.max(0) / 1_000_000_000;
-    let units = [(86_400, "days"), (3600, "hours"), (60, "minutes")];
-    let unit = units.into_iter().find(|(length, _)| seconds >= 2 * length);
-    unit.map_or_else(|| format!("{seconds} seconds"), |(length, unit)| format!("{} {unit}", seconds / length))
-}
-
 fn ago(nanos: i64) -> String {
-    format!("{} ago", span(nanos))
-}
-
-fn within(nanos: i64) -> String {
-    if nanos <= 0 { "now".to_owned() } else { format!("in {}", span(nanos)) }
+    format!("{} ago", in_words(nanos))
 }
 
 fn size(bytes: u64) -> String {

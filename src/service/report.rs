@@ -63,12 +63,7 @@ impl Service {
 
     fn notify(&self, level: Level, name: &str, text: &str) {
         let Some(url) = self.config().status.webhook.clone() else { return };
-        let level_text = match level {
-            Level::Info => "info",
-            Level::Warning => "warning",
-            Level::Error => "error",
-        };
-        let body = serde_json::json!({ "source": "sfarc", "host": self.world.host, "of": name, "level": level_text, "text": format!("{name}: {text}") });
+        let body = serde_json::json!({ "source": "sfarc", "host": self.world.host, "of": name, "level": level.word(), "text": format!("{name}: {text}") });
         if let Err(why) = hooks::post(&url, &body.to_string()) {
             self.say(Level::Warning, name, format!("the webhook did not take a message: {why}"), None);
         }

@@ -23,18 +23,14 @@ pub fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= 64 && name.bytes().all(is_plain) && !name.starts_with('-')
 }
 
-fn script(script: &str, database: &str) -> PodCommand {
-    PodCommand::Program(["sh", "-c", script, "sh", database].map(str::to_owned).into())
-}
-
 /// The command that dumps a database.
 pub(super) fn command(database: &str) -> PodCommand {
-    script(DUMP, database)
+    PodCommand::script(DUMP, &[database])
 }
 
 /// The command that tells what is in a database; [`Known::parse`] reads what it prints.
 pub fn counting(database: &str) -> PodCommand {
-    script(COUNTS, database)
+    PodCommand::script(COUNTS, &[database])
 }
 
 /// Takes a dump between two looks at the tables.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::feed::{FeedError, Patience, Sender};
-use super::shell::{Shell, command};
+use super::shell::Shell;
 use crate::k8s::PodPlace;
+use crate::source::pod::PodCommand;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -30,7 +31,7 @@ impl PodFile {
         patience: Patience,
         give: impl FnOnce(&mut Sender) -> Result<(), E>,
     ) -> Result<(), FeedError<E>> {
-        shell.feed(command(WRITE, &[&self.path]).line(), len, patience, give)?;
+        shell.feed(PodCommand::script(WRITE, &[&self.path]).line(), len, patience, give)?;
         shell.script(RENAME, &[&self.path], LIMIT).map(drop).map_err(FeedError::Taker)
     }
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::TargetError;
 use super::feed::{FeedError, Patience, Sender};
-use super::shell::{Shell, command};
+use super::shell::Shell;
 use crate::k8s::PodPlace;
+use crate::source::pod::PodCommand;
 
 const LOAD: &str = include_str!("folder_load.sh");
 const SWAP: &str = include_str!("folder_swap.sh");
@@ -33,7 +34,7 @@ impl PodFolder {
         patience: Patience,
         give: impl FnOnce(&mut Sender) -> Result<(), E>,
     ) -> Result<(), FeedError<E>> {
-        shell.feed(command(LOAD, &[&self.path, stamp]).line(), len, patience, give)
+        shell.feed(PodCommand::script(LOAD, &[&self.path, stamp]).line(), len, patience, give)
     }
 
     /// Puts what was unpacked in its place; what was there is kept beside it.

@@ -29,14 +29,8 @@ pub trait Shell {
 
     /// Runs a script with arguments; what it printed.
     fn script(&self, script: &str, arguments: &[&str], limit: Duration) -> Result<Vec<u8>, TargetError> {
-        self.ask(&command(script, arguments), limit)
+        self.ask(&PodCommand::script(script, arguments), limit)
     }
-}
-
-/// A script with its arguments.
-pub fn command(script: &str, arguments: &[&str]) -> PodCommand {
-    let words = ["sh", "-c", script, "sh"].into_iter().chain(arguments.iter().copied());
-    PodCommand::Program(words.map(str::to_owned).collect())
 }
 
 /// A container of a pod.

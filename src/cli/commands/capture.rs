@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::cli::args;
 use crate::cli::output::CliError;
-use crate::config::{Config, ConfigError, FilePlan, Target};
+use crate::config::{Config, FilePlan, Target};
 use crate::engine::snapshot::{From, Input};
 use crate::error::Error;
 use crate::format::manifest::Proof;
@@ -26,11 +26,7 @@ pub(super) fn inputs(args: &args::Snapshot, others: bool) -> Result<Vec<Input>, 
     let asked = wanted.config.is_some() || wanted.cr.is_some();
     if asked || (cluster.namespace.is_some() && !others && args.pod.is_empty()) {
         let (place, plan) = plan(cluster, wanted)?;
-        inputs.extend(plan.streams.into_iter().map(|planned| {
-            let (take, bounds) = (planned.take, planned.bounds);
-            let from = From::Cluster(ClusterStream { place: place.clone(), take, bounds });
-            Input { name: planned.name.into_bytes(), from, profile: Some(planned.profile) }
-        }));
+        inputs.extend(streams(&place, plan));
     } else if cluster.namespace.is_some() && args.pod.is_empty() {
         let text = "-n is for streams out of a cluster: with others beside it, --cr or --config takes its plan";
         return Err(Error::Usage(text.to_owned()).into());
@@ -42,6 +38,15 @@ pub(super) fn inputs(args: &args::Snapshot, others: bool) -> Result<Vec<Input>, 
         return Err(Error::Usage(text.to_owned()).into());
     }
     Ok(inputs)
+}
+
+/// The streams of a plan.
+pub(super) fn streams(place: &Place, plan: Plan) -> impl Iterator<Item = Input> {
+    plan.streams.into_iter().map(|planned| {
+        let (take, bounds) = (planned.take, planned.bounds);
+        let from = From::Cluster(ClusterStream { place: place.clone(), take, bounds });
+        Input { name: planned.name.into_bytes(), from, profile: Some(planned.profile) }
+    })
 }
 
 /// The target of the file that the arguments name.
@@ -134,15 +139,6 @@ impl std::convert::From<PlanError> for CliError {
             | PlanError::File { .. }
             | PlanError::NoStream { .. } => Error::Usage(crate::error::chain(&error)),
             error => Error::Plan(error),
-        })
-    }
-}
-
-impl std::convert::From<ConfigError> for CliError {
-    fn from(error: ConfigError) -> Self {
-        Self::Operation(match error {
-            ConfigError::Read { path, source } => Error::io(format!("read {path}"))(source),
-            wrong @ ConfigError::Wrong { .. } => Error::Usage(wrong.to_string()),
         })
     }
 }

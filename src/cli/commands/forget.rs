@@ -56,11 +56,7 @@ fn find(repository: &Repository, text: &str) -> Result<ObjectId, RepoError> {
 fn by_rules(args: &args::Forget, repository: &Repository, output: &mut Output) -> Result<Exit, CliError> {
     let policy = policy(&args.keep)?;
     let labels = args.label.iter().map(|label| text::parse_label(label)).collect::<Result<Vec<_>, Error>>()?;
-    let is_meant = |manifest: &Manifest| {
-        args.tag.iter().all(|tag| manifest.tags.contains(tag))
-            && labels.iter().all(|label| manifest.labels.contains(label))
-            && args.host.as_ref().is_none_or(|host| manifest.host == *host)
-    };
+    let is_meant = |manifest: &Manifest| text::is_meant(manifest, &args.tag, &labels, args.host.as_deref());
     // What cannot be read is not decided about, and stays.
     let mut all = repository.snapshots()?.snapshots;
     let has_filter = !args.tag.is_empty() || !labels.is_empty() || args.host.is_some();
@@ -71,12 +67,8 @@ fn by_rules(args: &args::Forget, repository: &Repository, output: &mut Output) -
         !has_filter || all.iter().any(|snapshot| snapshot.id == decision.id && !snapshot.manifest.is_own())
     });
     print(&decisions, args.dry_run, output)?;
-    let gone: Vec<ObjectId> =
-        decisions.iter().filter(|decision| !decision.is_kept()).map(|decision| decision.id).collect();
-    if !args.dry_run && !gone.is_empty() {
-        pin::forget(repository, &gone)?;
-    }
-    end(gone.len(), args.dry_run, output)
+    let gone = if args.dry_run { 0 } else { pin::forget_unkept(repository, &decisions)? };
+    end(gone, args.dry_run, output)
 }
 
 fn policy(keep: &Keep) -> Result<Policy, Error> {

@@ -14,6 +14,7 @@ use crate::format::manifest::OWN_LABEL;
 use crate::ids::ObjectId;
 use crate::repo::snapshots::Snapshot;
 use crate::repo::{RepoError, Repository};
+use crate::schedule::in_words;
 
 pub(in crate::cli) fn run(
     args: &List,
@@ -38,7 +39,7 @@ pub(in crate::cli) fn run(
         print(&snapshots, output)?;
         let now = repository.env.clock.now();
         if let Some((time, id)) = drilled {
-            output.summary(format_args!("last proven drill: {} ago, of snapshot {id}", text::age(now - time)))?;
+            output.summary(format_args!("last proven drill: {} ago, of snapshot {id}", in_words(now - time)))?;
         } else if snapshots.iter().any(|snapshot| objects_stream(snapshot).is_some()) {
             output.summary("no drill has proven a snapshot yet; `sfarc drill latest` tries")?;
         }
@@ -60,9 +61,7 @@ fn exit(unreadable: &[(ObjectId, RepoError)]) -> Exit {
 
 fn matches(args: &List, labels: &[(String, String)], snapshot: &Snapshot) -> bool {
     let manifest = &snapshot.manifest;
-    args.tag.iter().all(|tag| manifest.tags.contains(tag))
-        && labels.iter().all(|label| manifest.labels.contains(label))
-        && args.host.as_ref().is_none_or(|host| manifest.host == *host)
+    text::is_meant(manifest, &args.tag, labels, args.host.as_deref())
         && args.stream.as_ref().is_none_or(|name| manifest.streams.iter().any(|stream| stream.name == name.as_bytes()))
 }
 

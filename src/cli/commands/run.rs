@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::capture;
 use crate::cli::args::{self, Global, Log};
 use crate::cli::exit::Exit;
 use crate::cli::output::CliError;
 use crate::cli::{access, signals, text};
 use crate::config::{Config, Target};
-use crate::engine::snapshot::{From, Input};
+use crate::engine::snapshot::Input;
 use crate::env::Env;
 use crate::error::Error;
 use crate::event::NullObserver;
@@ -20,7 +21,6 @@ use crate::plan::PlanError;
 use crate::repo::session::host_name;
 use crate::service::state::Run;
 use crate::service::{Happening, Level, Service, World, http};
-use crate::source::cluster::ClusterStream;
 
 pub(in crate::cli) fn run(args: &args::Run, global: &Global, env: &Env) -> Result<Exit, CliError> {
     let config = read(args)?;
@@ -79,22 +79,13 @@ fn inputs(target: &Target) -> Result<Vec<Input>, Error> {
         None => default_namespace(&target.place).map_err(|error| Error::Plan(PlanError::Cluster(error)))?,
     };
     let plan = target.plan.plan(&target.place, &namespace)?;
-    let input = |planned: crate::plan::Planned| {
-        let (take, bounds) = (planned.take, planned.bounds);
-        let from = From::Cluster(ClusterStream { place: target.place.clone(), take, bounds });
-        Input { name: planned.name.into_bytes(), from, profile: Some(planned.profile) }
-    };
-    Ok(plan.streams.into_iter().map(input).collect())
+    Ok(capture::streams(&target.place, plan).collect())
 }
 
 /// Writes one line to standard error. Nobody is left to tell if that is gone.
 fn say(log: Log, env: &Env, happening: &Happening) {
     let Happening { level, of, text, run } = happening;
-    let level = match level {
-        Level::Info => "info",
-        Level::Warning => "warning",
-        Level::Error => "error",
-    };
+    let level = level.word();
     let time = text::utc_time(env.clock.now() / 1_000_000 * 1_000_000);
     let line = match log {
         Log::Json => {

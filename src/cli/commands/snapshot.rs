@@ -42,8 +42,7 @@ pub(in crate::cli) fn run(
     } else {
         print(&report, output)?;
     }
-    let manifest = &report.manifest;
-    Ok(if manifest.complete && manifest.findings.is_empty() { Exit::Done } else { Exit::Incomplete })
+    Ok(if report.manifest.is_good() { Exit::Done } else { Exit::Incomplete })
 }
 
 fn options(args: &args::Snapshot, env: &Env) -> Result<Options, CliError> {

@@ -9,6 +9,7 @@ use crate::cli::text;
 use crate::config::Config;
 use crate::env::Env;
 use crate::error::Error;
+use crate::schedule::{in_words, in_words_until};
 use crate::service::state::{Ending, State, TargetState};
 
 pub(in crate::cli) fn run(args: &args::Status, env: &Env, output: &mut Output) -> Result<Exit, CliError> {
@@ -33,32 +34,28 @@ pub(in crate::cli) fn run(args: &args::Status, env: &Env, output: &mut Output) -
 fn print(state: &State, now: i64, output: &mut Output) -> Result<(), CliError> {
     let mut table = text::table(&["target", "last 48 runs", "last good", "next", "snapshots", "added"], &[4, 5]);
     for (name, target) in &state.targets {
-        let ago = |time: i64| format!("{} ago", text::age(now - time));
+        let ago = |time: i64| format!("{} ago", in_words(now - time));
         table.add_row([
             text::name(name.as_bytes()),
             history(target),
             target.last_good.map_or_else(|| "never".to_owned(), ago),
-            target.next.map_or_else(|| "runs now".to_owned(), |next| next_in(next - now)),
+            target.next.map_or_else(|| "runs now".to_owned(), |next| in_words_until(next - now)),
             target.snapshots.to_string(),
             target.runs.back().map_or_else(String::new, |run| text::size(run.added)),
         ]);
     }
     output.table(&table)?;
     for (name, known) in &state.upkeep {
-        let last = known.last.map_or_else(String::new, |last| format!("{} ago", text::age(now - last)));
+        let last = known.last.map_or_else(String::new, |last| format!("{} ago", in_words(now - last)));
         output.summary(format_args!("{name}: {last}: {}", text::message(&known.did)))?;
     }
     if let Some((_, stored, protected)) = state.growth.back() {
         output.summary(format_args!("{} stored for {} protected", text::size(*stored), text::size(*protected)))?;
     }
     let read =
-        state.read_since.map_or_else(|| "not yet".to_owned(), |since| format!("within {}", text::age(now - since)));
-    let drilled = state.drilled.map_or_else(|| "none yet".to_owned(), |time| format!("{} ago", text::age(now - time)));
+        state.read_since.map_or_else(|| "not yet".to_owned(), |since| format!("within {}", in_words(now - since)));
+    let drilled = state.drilled.map_or_else(|| "none yet".to_owned(), |time| format!("{} ago", in_words(now - time)));
     output.summary(format_args!("every byte was read: {read}; last proven drill: {drilled}"))
-}
-
-fn next_in(nanos: i64) -> String {
-    if nanos <= 0 { "now".to_owned() } else { format!("in {}", text::age(nanos)) }
 }
 
 /// A sign for each run: its height says how much it added, `!` that it was not good, `x` that it failed.

@@ -7,13 +7,10 @@ use serde_json::{Map, Value, json};
 use crate::engine::deployment::SavedObjects;
 use crate::k8s::Resource;
 use crate::plan::discovery::{OWNER, software_factories};
-use crate::plan::software_factory::GENERATED;
+use crate::plan::software_factory::{CERTIFICATES, GENERATED};
 use crate::source::zuul_keys::PASSWORD;
 use crate::target::TargetError;
 use crate::target::site::Site;
-
-/// The pair of certificates for ZooKeeper, which belong together: their authority's key is kept nowhere.
-pub(super) const CERTIFICATES: [&str; 2] = ["zookeeper-client-tls", "zookeeper-server-tls"];
 
 /// Belong to the database that runs, which has other passwords than the one of the snapshot.
 const OF_DATABASE: [&str; 2] = ["mariadb-root-password", "zuul-db-connection"];

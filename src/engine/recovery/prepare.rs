@@ -2,7 +2,7 @@
 
 use super::aim::{Aim, aim};
 use super::notes::{Differences, of_keys, saved_replicas};
-use super::objects::{self, CERTIFICATES, Change, PlannedObject, Treatment};
+use super::objects::{self, Change, PlannedObject, Treatment};
 use super::plan::{Plan, PlannedStream};
 use super::view::runs;
 use super::workloads::{Replaced, Workload, readers, to_stop};
@@ -12,7 +12,7 @@ use crate::engine::deployment::read_small;
 use crate::engine::name_of;
 use crate::error::Error;
 use crate::pipeline::egress::Egress;
-use crate::plan::software_factory::OPTIONAL;
+use crate::plan::software_factory::{CERTIFICATES, OPTIONAL};
 use crate::source::zuul_keys::PASSWORD;
 use crate::target::keys::ZuulAdmin;
 

@@ -46,11 +46,6 @@ impl Decision {
     }
 }
 
-/// True if a snapshot holds all that it was to hold, and that fits together.
-pub fn is_good(manifest: &Manifest) -> bool {
-    manifest.complete && manifest.findings.is_empty()
-}
-
 /// The group of a snapshot: its target; else its host and the names of its streams.
 pub fn group_of(manifest: &Manifest) -> String {
     if let Some(target) = manifest.label(TARGET) {
@@ -117,7 +112,7 @@ fn decide_group(
     policy: &Policy,
     special: &Special,
 ) -> Vec<Decision> {
-    let good: Vec<&Snapshot> = group.iter().filter(|snapshot| is_good(&snapshot.manifest)).copied().collect();
+    let good: Vec<&Snapshot> = group.iter().filter(|snapshot| snapshot.manifest.is_good()).copied().collect();
     let mut reasons: BTreeMap<ObjectId, Vec<String>> = BTreeMap::new();
     let mut keep = |snapshot: &Snapshot, why: String| reasons.entry(snapshot.id).or_default().push(why);
     for snapshot in group {
@@ -150,7 +145,7 @@ fn decide_group(
         good.iter().filter(inside).for_each(|snapshot| keep(snapshot, format!("within {within}")));
     }
     if let (Some(within), Some(newest)) = (policy.inconsistent_within, group.first()) {
-        let bad = group.iter().filter(|snapshot| !is_good(&snapshot.manifest));
+        let bad = group.iter().filter(|snapshot| !snapshot.manifest.is_good());
         let inside = |snapshot: &&&Snapshot| within.holds(snapshot.manifest.time, newest.manifest.time);
         bad.filter(inside).for_each(|snapshot| keep(snapshot, format!("not good, within {within}")));
     }

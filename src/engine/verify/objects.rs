@@ -9,11 +9,8 @@ use crate::error::Error;
 use crate::pipeline::egress::Egress;
 use crate::plan::custom_resource::CustomResource;
 use crate::plan::discovery::OWNER;
-use crate::plan::software_factory::usual_secrets;
+use crate::plan::software_factory::{CERTIFICATES, usual_secrets};
 use crate::repo::snapshots::Snapshot;
-
-/// Taken by the operator only with exactly this annotation; else it makes others, and all clients must have new ones.
-const CERTIFICATES: [&str; 2] = ["zookeeper-client-tls", "zookeeper-server-tls"];
 
 pub(super) fn verify(egress: &mut Egress<'_>, snapshot: &Snapshot, report: &mut Report) -> Result<(), Error> {
     let name = objects_stream(snapshot).map(name_of).unwrap_or_default();

@@ -52,6 +52,12 @@ pub enum PodCommand {
 }
 
 impl PodCommand {
+    /// A script for `sh`, with arguments.
+    pub fn script(script: &str, arguments: &[&str]) -> Self {
+        let words = ["sh", "-c", script, "sh"].into_iter().chain(arguments.iter().copied());
+        Self::Program(words.map(str::to_owned).collect())
+    }
+
     /// As a line for a shell.
     pub fn line(&self) -> String {
         match self {

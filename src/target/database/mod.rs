@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use super::TargetError;
 use super::feed::{FeedError, Patience, Sender};
-use super::shell::{Shell, command};
+use super::shell::Shell;
 use crate::source::database::{Known, counting};
 use crate::source::pod::PodCommand;
 
-const CLIENT: &str = include_str!("client.sh");
+/// Finds the client: `$client`; what other scripts begin with.
+pub(crate) const CLIENT: &str = include_str!("client.sh");
 const LOOK: &str = include_str!("look.sh");
 const SCRATCH: &str = include_str!("scratch.sh");
 const SWAP: &str = include_str!("swap.sh");
@@ -132,7 +133,7 @@ impl Database {
     }
 
     fn ask(&self, shell: &impl Shell, script: &str, arguments: &[&str]) -> Result<String, TargetError> {
-        self.run(shell, &command(&format!("{CLIENT}{script}"), arguments))
+        self.run(shell, &PodCommand::script(&format!("{CLIENT}{script}"), arguments))
     }
 
     fn run(&self, shell: &impl Shell, command: &PodCommand) -> Result<String, TargetError> {

@@ -8,9 +8,11 @@ mod pod;
 
 use std::time::Duration;
 
+use crate::source::pod::PodCommand;
 use crate::target::TargetError;
+use crate::target::database::CLIENT;
 use crate::target::feed::{FeedError, Patience};
-use crate::target::shell::{Shell, command};
+use crate::target::shell::Shell;
 
 pub(super) use here::Here;
 pub use pod::Images;
@@ -58,7 +60,7 @@ pub(super) trait Bench {
     /// Writes a small file into `$HOME`.
     fn put(&self, part: Part, name: &str, bytes: &[u8]) -> Result<(), TargetError> {
         let patience = Patience { silence: ASK_LIMIT, limit: ASK_LIMIT };
-        let line = command(PUT, &[name]).line();
+        let line = PodCommand::script(PUT, &[name]).line();
         match self.shell(part).feed(line, bytes.len() as u64, patience, |sender| sender.send(bytes)) {
             Ok(()) => Ok(()),
             Err(FeedError::Giver(_)) => Err(TargetError::Interrupted),
@@ -69,12 +71,11 @@ pub(super) trait Bench {
     /// Waits until the database answers.
     fn wait_for_database(&self) -> Result<(), TargetError> {
         /// Says `ready`; or what the server has said last.
-        const LOOK: &str = "if command -v mariadb >/dev/null; then client=mariadb; else client=mysql; fi
-            if \"$client\" -N -e \"SELECT 'ready'\" 2>/dev/null; then exit 0; fi
+        const LOOK: &str = "if \"$client\" -N -e \"SELECT 'ready'\" 2>/dev/null; then exit 0; fi
             tail -n 1 \"$HOME/mariadb.log\" 2>/dev/null || echo 'it has said nothing'";
         let (shell, mut left) = (self.shell(Part::Database), START_LIMIT);
         loop {
-            let said = shell.script(LOOK, &[], ASK_LIMIT)?;
+            let said = shell.script(&format!("{CLIENT}{LOOK}"), &[], ASK_LIMIT)?;
             if said == b"ready\n" {
                 return Ok(());
             }
