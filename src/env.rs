@@ -45,16 +45,28 @@ impl Entropy for SystemEntropy {
 }
 
 /// A request to stop, shared by everything that runs for one command.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Cancel {
     flag: Arc<AtomicBool>,
-    parent: Option<Arc<AtomicBool>>,
+    parent: Option<Arc<Cancel>>,
+    deadline: Option<(Arc<dyn Clock>, UnixNanos)>,
+}
+
+impl std::fmt::Debug for Cancel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cancel").field("is_cancelled", &self.is_cancelled()).finish_non_exhaustive()
+    }
 }
 
 impl Cancel {
     /// A request of its own for a part of the work, which also stops with the whole.
     pub fn child(&self) -> Self {
-        Self { flag: Arc::default(), parent: Some(Arc::clone(&self.flag)) }
+        Self { parent: Some(Arc::new(self.clone())), ..Self::default() }
+    }
+
+    /// A request of its own, which also stops with the whole, and once the clock shows this moment.
+    pub fn until(&self, clock: &Arc<dyn Clock>, moment: UnixNanos) -> Self {
+        Self { deadline: Some((Arc::clone(clock), moment)), ..self.child() }
     }
 
     /// Asks everything that holds this token, or a child of it, to stop soon.
@@ -64,8 +76,9 @@ impl Cancel {
 
     /// True once a stop was asked for.
     pub fn is_cancelled(&self) -> bool {
-        let parent = self.parent.as_ref().is_some_and(|parent| parent.load(Ordering::Relaxed));
-        parent || self.flag.load(Ordering::Relaxed)
+        self.flag.load(Ordering::Relaxed)
+            || self.deadline.as_ref().is_some_and(|(clock, moment)| clock.now() >= *moment)
+            || self.parent.as_ref().is_some_and(|parent| parent.is_cancelled())
     }
 }
 

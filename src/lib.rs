@@ -22,9 +22,11 @@
 //! | [`config`] | `sfarc.toml` |
 //! | [`service`] | the loop: what is due is done, and the world is told |
 //! | [`cli`] | the command line: the only code that prints |
+//! | [`allocator`] | how memory is handed out, for `main` |
 //!
 //! docs/architecture.md tells how they work together.
 
+pub mod allocator;
 pub mod backend;
 pub mod chunk;
 pub mod cli;

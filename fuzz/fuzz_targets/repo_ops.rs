@@ -88,8 +88,8 @@ impl Life {
             0..=2 => self.take(repository, choices),
             3 => self.forget(repository, choices),
             4 | 5 => {
-                let repack_below = if choices.byte() & 1 == 0 { 0.6 } else { 1.0 };
-                let options = collect::Options { repack_below, dry_run: false };
+                let max_unused = if choices.byte() & 1 == 0 { 0.4 } else { 0.0 };
+                let options = collect::Options { max_unused, ..collect::Options::default() };
                 collect(repository, options).map(drop).map_err(|error| describe(&error))
             }
             6 => check(repository, &ReadData::None).map(drop).map_err(|error| describe(&error)),

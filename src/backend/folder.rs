@@ -220,6 +220,10 @@ impl Backend for FolderBackend {
         }
     }
 
+    fn folder(&self) -> Option<&Path> {
+        Some(&self.root)
+    }
+
     fn sweep(&self) -> Result<usize, BackendError> {
         let folder = self.root.join(TEMPORARY);
         let sweep = || -> io::Result<usize> {

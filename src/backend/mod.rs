@@ -7,6 +7,7 @@ pub mod folder;
 pub mod layout;
 
 use std::ops::Range;
+use std::path::Path;
 
 use crate::ids::{ObjectId, SessionId};
 
@@ -176,6 +177,11 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
 
     /// True if a session may still be alive. When in doubt, it is.
     fn is_held(&self, session: &SessionId) -> Result<bool, BackendError>;
+
+    /// The folder of this machine that holds the objects, if there is one.
+    fn folder(&self) -> Option<&Path> {
+        None
+    }
 
     /// Removes what crashed writers left behind halfway, and says how many things that were.
     fn sweep(&self) -> Result<usize, BackendError>;

@@ -138,7 +138,7 @@ secret/zuul-ssh-key --overwrite\n  sfarc restore latest --to /srv/sf --layout sf
     #[command(after_help = "Examples:\n  sfarc pin latest --why 'before the upgrade'\n  sfarc pin --remove 3f2a")]
     Pin(Pin),
     /// Collect garbage, safely beside running snapshots.
-    #[command(after_help = "Examples:\n  sfarc prune --dry-run\n  sfarc prune --repack-below 80%")]
+    #[command(after_help = "Examples:\n  sfarc prune --dry-run\n  sfarc prune --max-unused 20%")]
     Prune(Prune),
     /// Manage the passwords and key files that open the repository.
     #[command(subcommand)]
@@ -351,9 +351,9 @@ pub struct Check {
 /// Options of `prune`.
 #[derive(Debug, Args)]
 pub struct Prune {
-    /// Rewrite packs of which less than this share is in use.
-    #[arg(long, value_name = "N%", default_value = "60%")]
-    pub repack_below: String,
+    /// Rewrite packs with garbage in them until at most this share of all is garbage.
+    #[arg(long, value_name = "N%", default_value = "5%")]
+    pub max_unused: String,
     /// Say what would be done, and do nothing.
     #[arg(long)]
     pub dry_run: bool,

@@ -71,9 +71,12 @@ keep-yearly = 3
 
 [upkeep]
 # prune-every = "1d"            # or "never"
+# max-unused = "5%"             # garbage that may stay in the repository
+# rewrite-at-most = "10GiB"     # of packs with garbage in them, at a time
 # check-every = "1d"            # a part each time, so that every byte is read ...
 # read-all-within = "30d"       # ... in this time
 # read-at-most = "10GiB"        # in one check
+# time-at-most = "6h"           # for each work of upkeep
 # drill-every = "7d"            # restores the newest snapshot of a target for practice
 # drill-namespace = "sf-drill"  # in a pod there (deploy/drill.yaml); without, on this machine
 

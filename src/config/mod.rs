@@ -9,6 +9,7 @@
 //! | `example.rs` | a file to begin with |
 
 pub mod example;
+mod here;
 mod plan;
 mod reader;
 mod tables;
@@ -97,8 +98,10 @@ pub struct Hooks {
 pub struct Upkeep {
     /// How often garbage is collected.
     pub prune_every: Option<Duration>,
-    /// Packs of which less than this share is in use are rewritten.
-    pub repack_below: f64,
+    /// Garbage that may stay in packs with something in use, as a share of all.
+    pub max_unused: f64,
+    /// Bytes of packs that are rewritten at a time at most.
+    pub rewrite_at_most: u64,
     /// How often a part is checked.
     pub check_every: Option<Duration>,
     /// In this time every byte is read once.
@@ -107,6 +110,9 @@ pub struct Upkeep {
     pub read_at_most: Option<u64>,
     /// How often the newest snapshot of a target is restored for practice.
     pub drill_every: Option<Duration>,
+    /// How long one work of upkeep may take. A check reads no further then, and goes on the next time; others are
+    /// given up.
+    pub time_at_most: Duration,
     /// A namespace for the scratch servers of a drill; this machine if there is none.
     pub drill_namespace: Option<String>,
 }
@@ -117,11 +123,13 @@ impl Default for Upkeep {
     fn default() -> Self {
         Self {
             prune_every: Some(DAY),
-            repack_below: 0.6,
+            max_unused: 0.05,
+            rewrite_at_most: u64::MAX,
             check_every: Some(DAY),
             read_all_within: 30 * DAY,
             read_at_most: None,
             drill_every: None,
+            time_at_most: DAY / 4,
             drill_namespace: None,
         }
     }
@@ -172,6 +180,22 @@ impl Config {
             }
         }
     }
+}
+
+/// Reads the URL of a webhook from a file: such a URL is often a secret.
+pub fn read_webhook(path: &Path) -> Result<String, PlanError> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|source| PlanError::Read { path: name.clone(), source })?;
+    let url = text.trim();
+    if !is_url(url) {
+        let why = "it holds no URL that begins with http:// or https://".to_owned();
+        return Err(PlanError::File { path: name, why });
+    }
+    Ok(url.to_owned())
+}
+
+fn is_url(text: &str) -> bool {
+    text.starts_with("http://") || text.starts_with("https://")
 }
 
 /// What is kept where a file does not say it.

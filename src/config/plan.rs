@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::tables::FileTable;
 use super::values::{Command, Size, Span, parse_resource};
 use crate::content::Expected;
+use crate::engine::snapshot::Input;
 use crate::format::manifest::Proof;
 use crate::k8s::{Place, PodChoice, PodPlace};
 use crate::pipeline::profile::Profile;
@@ -55,25 +56,29 @@ enum ProfileName {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct StreamTable {
-    name: String,
-    namespace: Option<String>,
-    pod: Option<String>,
-    workload: Option<String>,
-    selector: Option<String>,
-    container: Option<String>,
-    command: Option<Command>,
-    path: Option<String>,
-    mariadb: Option<String>,
+    pub(super) name: String,
+    pub(super) namespace: Option<String>,
+    pub(super) pod: Option<String>,
+    pub(super) workload: Option<String>,
+    pub(super) selector: Option<String>,
+    pub(super) container: Option<String>,
+    pub(super) command: Option<Command>,
+    pub(super) path: Option<String>,
+    pub(super) mariadb: Option<String>,
     #[serde(default)]
-    zuul_keys: bool,
-    objects: Option<Vec<String>>,
-    verify: Option<String>,
+    pub(super) zuul_keys: bool,
+    pub(super) objects: Option<Vec<String>>,
+    pub(super) verify: Option<String>,
     profile: Option<ProfileName>,
     silence: Option<Span>,
     timeout: Option<Span>,
     attempts: Option<u32>,
     spill: Option<Size>,
     min_proof: Option<ProofName>,
+    #[serde(default)]
+    pub(super) here: bool,
+    #[serde(default)]
+    pub(super) exclude: Vec<PathBuf>,
 }
 
 impl FilePlan {
@@ -132,7 +137,23 @@ impl FilePlan {
                 why: format!("stream `{}` (line {line}): {why}", table.name),
             })
         };
-        self.streams.iter().map(planned).collect()
+        self.streams.iter().filter(|(_, table)| !table.is_here()).map(planned).collect()
+    }
+
+    /// The streams of this machine that the file describes.
+    pub fn here(&self) -> Result<Vec<Input>, PlanError> {
+        let input = |(line, table): &(usize, StreamTable)| {
+            table.input().map_err(|why| PlanError::File {
+                path: self.path.clone(),
+                why: format!("stream `{}` (line {line}): {why}", table.name),
+            })
+        };
+        self.streams.iter().filter(|(_, table)| table.is_here()).map(input).collect()
+    }
+
+    /// True if anything is taken out of a cluster.
+    pub fn needs_cluster(&self) -> bool {
+        self.software_factory || self.cr.is_some() || self.streams.iter().any(|(_, table)| !table.is_here())
     }
 }
 
@@ -168,14 +189,23 @@ impl StreamTable {
     fn planned(&self, namespace: &str, usual: &Bounds) -> Result<Planned, String> {
         let namespace = self.namespace.as_deref().unwrap_or(namespace);
         let bounds = over(usual, [self.silence, self.timeout], self.attempts, self.spill, self.min_proof);
-        let profile = match self.profile {
+        let take = self.take(namespace)?;
+        let (name, why) = (self.name.clone(), "the file describes it".to_owned());
+        Ok(Planned { name, take, bounds, profile: self.profile(), why })
+    }
+
+    pub(super) fn profile(&self) -> Profile {
+        match self.profile {
             Some(ProfileName::Dump) => Profile::Dump,
             Some(ProfileName::Bulk) => Profile::Bulk,
             Some(ProfileName::Auto) | None => Profile::Auto,
-        };
-        let take = self.take(namespace)?;
-        let (name, why) = (self.name.clone(), "the file describes it".to_owned());
-        Ok(Planned { name, take, bounds, profile, why })
+        }
+    }
+
+    /// True if it says how long or how often something in a cluster is tried, or how well it must be proven.
+    pub(super) fn has_bounds(&self) -> bool {
+        let times = self.silence.is_some() || self.timeout.is_some() || self.attempts.is_some();
+        times || self.spill.is_some() || self.min_proof.is_some()
     }
 
     fn take(&self, namespace: &str) -> Result<Take, String> {
@@ -188,6 +218,9 @@ impl StreamTable {
         ];
         if given.iter().filter(|given| **given).count() != 1 {
             return Err("it needs one of `command`, `path`, `mariadb`, `zuul-keys`, `objects`".to_owned());
+        }
+        if !self.exclude.is_empty() {
+            return Err("`exclude` is for a folder of this machine (`here = true`)".to_owned());
         }
         if self.verify.is_some() && self.command.is_none() {
             return Err("`verify` is for a `command`; the others have checks of their own".to_owned());
@@ -227,7 +260,7 @@ impl StreamTable {
             (None, Some(workload), None) => PodChoice::workload(workload)
                 .ok_or_else(|| format!("`{workload}` is neither statefulset/NAME nor deployment/NAME"))?,
             (None, None, Some(labels)) => PodChoice::Labelled(labels.clone()),
-            _ => return Err("it needs one of `pod`, `workload`, `selector`".to_owned()),
+            _ => return Err("it needs one of `pod`, `workload`, `selector`, or `here = true`".to_owned()),
         };
         Ok(PodPlace { namespace: namespace.to_owned(), pod: choice, container: self.container.clone() })
     }

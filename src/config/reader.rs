@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use toml::Spanned;
 
 use super::tables::{FileTable, RetentionTable, SpanOrNever, UpkeepTable};
-use super::{Config, FilePlan, Hooks, Repository, Status, Target, Upkeep, usual_policy};
+use super::{Config, FilePlan, Hooks, Repository, Status, Target, Upkeep, is_url, read_webhook, usual_policy};
 use crate::engine::retention::{Own, Policy, Span};
 use crate::k8s::Place;
 use crate::plan::PlanError;
@@ -170,7 +170,7 @@ impl Reader<'_> {
         let share = |text: &Spanned<String>| {
             let number = text.get_ref().trim_end_matches('%').parse::<f64>().ok();
             let share = number.filter(|share| (0.0..=100.0).contains(share)).map(|share| share / 100.0);
-            share.ok_or_else(|| self.wrong(text, format_args!("`{}` is no share such as `60%`", text.get_ref())))
+            share.ok_or_else(|| self.wrong(text, format_args!("`{}` is no share such as `5%`", text.get_ref())))
         };
         let check_every = every(&table.check_every, usual.check_every);
         let read_all_within = table.read_all_within.as_ref().map_or(usual.read_all_within, |span| span.get_ref().0);
@@ -183,10 +183,12 @@ impl Reader<'_> {
         }
         Ok(Upkeep {
             prune_every: every(&table.prune_every, usual.prune_every),
-            repack_below: table.repack_below.as_ref().map(share).transpose()?.unwrap_or(usual.repack_below),
+            max_unused: table.max_unused.as_ref().map(share).transpose()?.unwrap_or(usual.max_unused),
+            rewrite_at_most: table.rewrite_at_most.map_or(usual.rewrite_at_most, |size| size.0),
             check_every,
             read_all_within,
             read_at_most: table.read_at_most.map(|size| size.0),
+            time_at_most: table.time_at_most.map_or(usual.time_at_most, |span| span.0),
             drill_every: every(&table.drill_every, usual.drill_every),
             drill_namespace: table.drill_namespace.clone(),
         })
@@ -198,7 +200,7 @@ impl Reader<'_> {
             let why = || format!("`{}` is no address with a port, such as `0.0.0.0:9808`", text.get_ref());
             text.get_ref().parse().map_err(|_| self.wrong(text, why()))
         };
-        if let Some(url) = table.webhook.as_ref().filter(|url| !url.get_ref().starts_with("http")) {
+        if let Some(url) = table.webhook.as_ref().filter(|url| !is_url(url.get_ref())) {
             return Err(self.wrong(url, "`webhook` is a URL that begins with http:// or https://"));
         }
         Ok(Status {
@@ -206,7 +208,13 @@ impl Reader<'_> {
             page: table.page,
             file: table.file,
             textfile: table.textfile,
-            webhook: table.webhook.map(Spanned::into_inner),
+            webhook: match (table.webhook, table.webhook_file) {
+                (Some(url), _) => Some(url.into_inner()),
+                (None, Some(path)) => {
+                    Some(read_webhook(&self.path.parent().map_or(path.clone(), |folder| folder.join(&path)))?)
+                }
+                (None, None) => None,
+            },
         })
     }
 }

@@ -85,10 +85,12 @@ pub(super) struct RetentionTable {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct UpkeepTable {
     pub prune_every: Option<Spanned<SpanOrNever>>,
-    pub repack_below: Option<Spanned<String>>,
+    pub max_unused: Option<Spanned<String>>,
+    pub rewrite_at_most: Option<Size>,
     pub check_every: Option<Spanned<SpanOrNever>>,
     pub read_all_within: Option<Spanned<Span>>,
     pub read_at_most: Option<Size>,
+    pub time_at_most: Option<Span>,
     pub drill_every: Option<Spanned<SpanOrNever>>,
     pub drill_namespace: Option<String>,
 }
@@ -117,6 +119,7 @@ pub(super) struct StatusTable {
     pub file: Option<PathBuf>,
     pub textfile: Option<PathBuf>,
     pub webhook: Option<Spanned<String>>,
+    pub webhook_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Deserialize, Default)]

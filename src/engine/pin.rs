@@ -1,10 +1,12 @@
 //! Pins: records that say that a snapshot must stay, whatever the rules are.
 
+use std::collections::HashSet;
+
 use super::record::{self, Record};
 use super::retention::Decision;
 use crate::error::Error;
 use crate::ids::ObjectId;
-use crate::repo::snapshots::Snapshot;
+use crate::repo::snapshots::{Listing, Snapshot};
 use crate::repo::{RepoError, Repository};
 
 /// The label of a pin: the id of the snapshot that must stay.
@@ -51,12 +53,24 @@ pub fn forget(repository: &Repository, ids: &[ObjectId]) -> Result<(), Error> {
     repository.forget(ids).map_err(RepoError::into)
 }
 
-/// Removes the snapshots that no rule keeps; says how many.
-pub fn forget_unkept(repository: &Repository, decisions: &[Decision]) -> Result<usize, Error> {
+/// Removes the snapshots that no rule keeps, those excepted that somebody has pinned since `listing` was read; says how
+/// many.
+pub fn forget_unkept(repository: &Repository, listing: &Listing, decisions: &[Decision]) -> Result<usize, Error> {
     let unkept = decisions.iter().filter(|decision| !decision.is_kept());
-    let gone: Vec<ObjectId> = unkept.map(|decision| decision.id).collect();
+    let mut gone: Vec<ObjectId> = unkept.map(|decision| decision.id).collect();
+    let newer = newer(repository, listing)?;
+    gone.retain(|id| of(&newer, *id).is_empty());
     if !gone.is_empty() {
-        forget(repository, &gone)?;
+        repository.forget(&gone)?;
     }
     Ok(gone.len())
+}
+
+/// The snapshots that were taken since all were listed.
+fn newer(repository: &Repository, listing: &Listing) -> Result<Vec<Snapshot>, RepoError> {
+    let read = listing.snapshots.iter().map(|snapshot| snapshot.id);
+    let known: HashSet<ObjectId> = read.chain(listing.unreadable.iter().map(|(id, _)| *id)).collect();
+    let mut ids = repository.snapshot_ids()?;
+    ids.retain(|id| !known.contains(id));
+    Ok(repository.read_snapshots(&ids)?.snapshots)
 }

@@ -1,6 +1,6 @@
 //! Taking a snapshot: streams in, then one manifest, written last.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::consistency;
@@ -138,11 +138,12 @@ pub struct Report {
 pub fn snapshot(repository: &Repository, options: &Options) -> Result<Report, Error> {
     repository.require_write()?;
     options.check()?;
+    let options = Options { inputs: without_repository(repository, &options.inputs), ..options.clone() };
     let started = repository.env.clock.now();
     let mut session = Session::begin(repository)?;
     let pool = Arc::new(Pool::new(repository.env.workers));
     let mut store = ChunkStore::new(repository, session.open_index()?, pool, options.dry_run);
-    let streams = take_streams(repository, &mut store, options)?;
+    let streams = take_streams(repository, &mut store, &options)?;
     store.flush()?;
     let mut labels = options.labels.clone();
     labels.sort();
@@ -176,6 +177,36 @@ pub fn snapshot(repository: &Repository, options: &Options) -> Result<Report, Er
         }
     }
     Ok(Report { id, manifest, counts })
+}
+
+/// The inputs, with the repository left out of folders that hold it.
+fn without_repository(repository: &Repository, inputs: &[Input]) -> Vec<Input> {
+    let mut inputs = inputs.to_vec();
+    let Some(place) = repository.backend.folder() else { return inputs };
+    for input in &mut inputs {
+        if leave_out(place, input) {
+            let name = String::from_utf8_lossy(&input.name);
+            let text = format!("the repository {} is left out of stream `{name}`", place.display());
+            repository.env.tell(&Event::Doing(&text));
+        }
+    }
+    inputs
+}
+
+/// Leaves the repository out of a folder that holds it: it changes while it is read, and would grow with every
+/// snapshot. False if there is nothing to leave out.
+fn leave_out(repository: &Path, input: &mut Input) -> bool {
+    let From::Folder { path, exclude, .. } = &mut input.from else { return false };
+    let (Ok(repository), Ok(folder)) = (repository.canonicalize(), path.canonicalize()) else { return false };
+    let is_inside = repository != folder && repository.starts_with(&folder);
+    let is_excluded = |excluded: &PathBuf| {
+        folder.join(excluded).canonicalize().is_ok_and(|excluded| repository.starts_with(excluded))
+    };
+    if !is_inside || exclude.iter().any(is_excluded) {
+        return false;
+    }
+    exclude.push(repository);
+    true
 }
 
 fn check_inputs(inputs: &[Input]) -> Result<(), Error> {

@@ -4,6 +4,7 @@
 //! delayed or repeated put of an old index run or snapshot can do no harm. docs/gc-protocol.md has the proof.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError};
 
 use super::{RepoError, Repository};
 use crate::backend::{Key, Kind};
@@ -26,9 +27,12 @@ pub fn tombstone(id: &ObjectId) -> Tombstone {
     *id.as_bytes().first_chunk().expect("ids have 32 bytes")
 }
 
-/// What the gc log says up to an epoch.
+/// What the gc log says up to an epoch. Copies share what they say until one of them learns more.
 #[derive(Debug, Clone, Default)]
-pub struct GcLog {
+pub struct GcLog(Arc<Facts>);
+
+#[derive(Debug, Clone, Default)]
+struct Facts {
     epoch: u64,
     seen: HashSet<u64>,
     /// Condemned packs, and under which epoch each was condemned first.
@@ -40,51 +44,68 @@ pub struct GcLog {
 impl GcLog {
     /// Features that records have switched on since the repository was made.
     pub fn features(&self) -> Features {
-        self.features
+        self.0.features
     }
 
     /// The highest epoch read; 0 for an empty log.
     pub fn epoch(&self) -> u64 {
-        self.epoch
+        self.0.epoch
     }
 
     /// True if no writer may use this pack again.
     pub fn is_condemned(&self, pack: &ObjectId) -> bool {
-        self.condemned.contains_key(&tombstone(pack))
+        self.0.condemned.contains_key(&tombstone(pack))
     }
 
     /// The epoch under which a pack was condemned.
     pub fn condemned_at(&self, pack: &ObjectId) -> Option<u64> {
-        self.condemned.get(&tombstone(pack)).copied()
+        self.0.condemned.get(&tombstone(pack)).copied()
     }
 
     /// True if this snapshot is forgotten or was fenced.
     pub fn is_dead(&self, snapshot: &ObjectId) -> bool {
-        self.dead.contains(&tombstone(snapshot))
+        self.0.dead.contains(&tombstone(snapshot))
     }
 
     /// Number of condemned packs, deleted ones included.
     pub fn condemned(&self) -> usize {
-        self.condemned.len()
+        self.0.condemned.len()
+    }
+
+    fn has(&self, epoch: u64) -> bool {
+        self.0.seen.contains(&epoch)
+    }
+
+    fn records(&self) -> usize {
+        self.0.seen.len()
     }
 
     fn add(&mut self, epoch: u64, record: GcRecord) {
-        self.epoch = self.epoch.max(epoch);
-        self.seen.insert(epoch);
+        let facts = Arc::make_mut(&mut self.0);
+        facts.epoch = facts.epoch.max(epoch);
+        facts.seen.insert(epoch);
         for pack in record.condemned {
-            let first = self.condemned.entry(pack).or_insert(epoch);
+            let first = facts.condemned.entry(pack).or_insert(epoch);
             *first = epoch.min(*first);
         }
-        self.dead.extend(record.dead);
-        self.features.read |= record.features.read;
-        self.features.write |= record.features.write;
-        self.features.collect |= record.features.collect;
+        facts.dead.extend(record.dead);
+        facts.features.read |= record.features.read;
+        facts.features.write |= record.features.write;
+        facts.features.collect |= record.features.collect;
     }
 }
 
 impl Repository {
-    /// Reads the gc log.
+    /// Reads the gc log: the records that this opened repository has not read before. What a record says holds for
+    /// ever, and a loop that runs for a year should not read all of them each time.
     pub fn gc_log(&self) -> Result<GcLog, RepoError> {
+        let mut log = self.known_log.lock().unwrap_or_else(PoisonError::into_inner);
+        self.refresh_gc_log(&mut log)?;
+        Ok(log.clone())
+    }
+
+    /// Reads every record of the gc log, to see whether each can be read.
+    pub fn reread_gc_log(&self) -> Result<GcLog, RepoError> {
         let mut log = GcLog::default();
         self.refresh_gc_log(&mut log)?;
         Ok(log)
@@ -109,24 +130,24 @@ impl Repository {
                 Err(error) => return Err(error),
             }
         }
-        log.features.require_read()?;
+        log.features().require_read()?;
         Ok(log)
     }
 
     /// Reads the records that `log` does not have yet; true if there were any.
     pub fn refresh_gc_log(&self, log: &mut GcLog) -> Result<bool, RepoError> {
-        let before = log.seen.len();
+        let before = log.records();
         for _ in 0..LISTINGS {
             for listed in self.list(Kind::Gc)? {
                 let Key::Gc(epoch) = listed.key else { continue };
-                if !log.seen.contains(&epoch) {
+                if !log.has(epoch) {
                     log.add(epoch, self.read_gc_record(epoch)?);
                 }
             }
             // Records are never removed: a gap is a listing that missed one.
-            if log.seen.len() as u64 == log.epoch {
-                log.features.require_read()?;
-                return Ok(log.seen.len() > before);
+            if log.records() as u64 == log.epoch() {
+                log.features().require_read()?;
+                return Ok(log.records() > before);
             }
         }
         let why = "a record is missing".to_owned();
@@ -160,7 +181,7 @@ impl Repository {
     fn append_record(&self, log: &mut GcLog, condemned: &[Tombstone], dead: &[Tombstone]) -> Result<(), RepoError> {
         loop {
             self.refresh_gc_log(log)?;
-            let epoch = log.epoch + 1;
+            let epoch = log.epoch() + 1;
             let (condemned, dead) = (condemned.to_vec(), dead.to_vec());
             let record = GcRecord { epoch, features: Features::default(), condemned, dead };
             match self.backend.put(&Key::Gc(epoch), &self.seal_record(SealedKind::Gc, &record)) {

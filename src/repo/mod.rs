@@ -13,7 +13,7 @@ pub mod session;
 pub mod snapshots;
 pub mod store;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use zeroize::Zeroizing;
 
@@ -26,6 +26,7 @@ use crate::format::FormatError;
 use crate::format::config::{ConfigHead, ConfigRecord, Features};
 use crate::format::sealed::SealedKind;
 use crate::ids::RepoId;
+use gc_log::GcLog;
 
 /// What can go wrong with a repository.
 #[derive(Debug, thiserror::Error)]
@@ -178,6 +179,7 @@ pub struct Repository {
     pub created: i64,
     /// Features in use.
     features: Features,
+    known_log: Arc<Mutex<GcLog>>,
     /// The world outside.
     pub env: Env,
 }
@@ -200,7 +202,15 @@ impl Repository {
             created: env.clock.now(),
             program: crate::PROGRAM.to_owned(),
         };
-        let repository = Self { backend, keys, id: head.repo, created: record.created, features: head.features, env };
+        let repository = Self {
+            backend,
+            keys,
+            id: head.repo,
+            created: record.created,
+            features: head.features,
+            known_log: Arc::default(),
+            env,
+        };
         repository.put_slot(credential, "initial")?;
         let mut object = head.encode().to_vec();
         object.extend(repository.seal_record(SealedKind::Config, &record));
@@ -230,7 +240,15 @@ impl Repository {
             return Err(RepoError::Damaged { object: Key::Config.to_string(), why });
         }
         let keys = Arc::new(keys);
-        Ok(Self { backend, keys, id: head.repo, created: record.created, features: head.features, env })
+        Ok(Self {
+            backend,
+            keys,
+            id: head.repo,
+            created: record.created,
+            features: head.features,
+            known_log: Arc::default(),
+            env,
+        })
     }
 
     /// Fails if this program may not add to the repository.

@@ -79,9 +79,13 @@ impl Repository {
 
     /// Reads all snapshots.
     pub fn snapshots(&self) -> Result<Listing, RepoError> {
-        let ids = self.snapshot_ids()?;
+        self.read_snapshots(&self.snapshot_ids()?)
+    }
+
+    /// Reads these snapshots; those that are gone are not among them.
+    pub fn read_snapshots(&self, ids: &[ObjectId]) -> Result<Listing, RepoError> {
         let mut listing = Listing::default();
-        for (id, read) in self.read_many(&ids) {
+        for (id, read) in self.read_many(ids) {
             match read {
                 Ok(snapshot) => listing.snapshots.push(snapshot),
                 // Forgotten since it was listed.

@@ -111,6 +111,19 @@ impl Agenda {
         self.seen = now;
     }
 
+    /// What runs by another agenda runs by this one, and is not started beside itself; `same` says what it is called
+    /// here, if there is still such a thing.
+    pub fn take_over(&mut self, other: &Self, same: impl Fn(Work) -> Option<Work>) {
+        for old in &other.entries {
+            let Some(work) = same(old.work) else { continue };
+            let Some(entry) = self.entries.iter_mut().find(|entry| entry.work == work) else { continue };
+            (entry.runs, entry.has_ended, entry.failures) = (old.runs, old.has_ended, old.failures);
+            if old.runs {
+                entry.last = old.last;
+            }
+        }
+    }
+
     /// Something has ended.
     pub fn ended(&mut self, work: Work, went_well: bool, now: UnixNanos, random: u64) {
         let Some(entry) = self.entries.iter_mut().find(|entry| entry.work == work) else { return };
@@ -197,6 +210,19 @@ mod tests {
         agenda.start(MINUTE);
         agenda.ended(Work::Target(0), true, MINUTE, 0);
         assert_eq!((agenda.due(Work::Target(0)), agenda.failures(Work::Target(0))), (Some(16 * MINUTE), 0));
+    }
+
+    #[test]
+    fn what_runs_goes_on_by_a_new_agenda_under_its_new_name() {
+        let mut old = agenda(2, 2);
+        old.start(0);
+        let mut new = agenda(3, 2);
+        // The first was taken out of the file, the second is the third now.
+        new.take_over(&old, |work| (work == Work::Target(1)).then_some(Work::Target(2)));
+        assert_eq!(new.running(), 1);
+        assert_eq!(new.start(MINUTE), [Work::Target(0)], "the third runs, and there is room for one more");
+        new.ended(Work::Target(2), true, 2 * MINUTE, 0);
+        assert_eq!(new.due(Work::Target(2)), Some(15 * MINUTE), "since it was begun");
     }
 
     #[test]

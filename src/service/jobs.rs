@@ -1,26 +1,25 @@
 //! What is done when it is due: a target's run, and the works of upkeep.
 
-use std::collections::HashSet;
-use std::time::Duration;
+use std::collections::{BTreeMap, HashSet};
 
 use super::hooks;
 use super::ledger::{self, Ledger};
 use super::state::{Ending, Run};
 use crate::backend::Kind;
-use crate::config::{Config, Hooks, Target};
+use crate::config::{Config, Hooks, Target, Upkeep};
 use crate::engine::check::{ReadData, check};
 use crate::engine::collect::{self, collect};
 use crate::engine::drill::{self, drill};
-use crate::engine::retention::{Own, TARGET, decide};
+use crate::engine::retention::{Rules, TARGET, decide};
 use crate::engine::snapshot::{Input, Options, snapshot};
 use crate::engine::{name_of, pin};
-use crate::env::UnixNanos;
+use crate::env::{Cancel, UnixNanos};
 use crate::error::{Error, chain};
 use crate::format::manifest::{Manifest, OWN_LABEL};
 use crate::ids::ObjectId;
 use crate::repo::snapshots::Snapshot;
 use crate::repo::{RepoError, Repository};
-use crate::schedule::nanos;
+use crate::schedule::{in_words, nanos};
 
 /// Says what a target consists of at this moment.
 pub type Inputs = dyn Fn(&Target) -> Result<Vec<Input>, Error> + Send + Sync;
@@ -32,13 +31,11 @@ pub struct Outcome {
     pub run: Run,
     /// Streams of its snapshot: name, bytes, proof.
     pub streams: Vec<(String, u64, String)>,
-    /// Snapshots of the target that are kept.
-    pub kept: Option<u64>,
     /// What should be known besides, a sentence each.
     pub warnings: Vec<String>,
 }
 
-/// Takes a snapshot of a target and forgets what its rules do not keep.
+/// Takes a snapshot of a target.
 pub fn run_target(repository: &Repository, target: &Target, inputs: &Inputs, host: &str) -> Outcome {
     let began = repository.env.clock.now();
     let mut warnings = Vec::new();
@@ -54,7 +51,7 @@ pub fn run_target(repository: &Repository, target: &Target, inputs: &Inputs, hos
         error: None,
         cause: None,
     };
-    let (mut streams, mut kept) = (Vec::new(), None);
+    let mut streams = Vec::new();
     match taken {
         Ok((id, manifest)) => {
             run.ending = if manifest.is_good() { Ending::Good } else { Ending::Flawed };
@@ -68,10 +65,6 @@ pub fn run_target(repository: &Repository, target: &Target, inputs: &Inputs, hos
                 .cloned()
                 .or_else(|| (!manifest.complete).then(|| "not everything could be read".to_owned()));
             streams = manifest.streams.iter().map(|s| (name_of(s), s.content.len, s.proof.to_string())).collect();
-            match forget_by_rules(repository, target) {
-                Ok(count) => kept = Some(count),
-                Err(error) => warnings.push(format!("what the rules do not keep was not forgotten: {}", chain(&error))),
-            }
         }
         Err(error) => {
             run.cause = Some(cause(&error).to_owned());
@@ -80,7 +73,7 @@ pub fn run_target(repository: &Repository, target: &Target, inputs: &Inputs, hos
     }
     run.took = u64::try_from(repository.env.clock.now() - began).unwrap_or(0);
     after(repository, target, &run, &mut warnings);
-    Outcome { run, streams, kept, warnings }
+    Outcome { run, streams, warnings }
 }
 
 /// A run that could not even begin: the repository does not open.
@@ -96,7 +89,7 @@ pub fn not_begun(began: UnixNanos, now: UnixNanos, error: &Error) -> Outcome {
         error: Some(chain(error)),
         cause: Some(cause(error).to_owned()),
     };
-    Outcome { run, streams: Vec::new(), kept: None, warnings: Vec::new() }
+    Outcome { run, streams: Vec::new(), warnings: Vec::new() }
 }
 
 fn attempt(
@@ -157,18 +150,6 @@ pub fn cause(error: &Error) -> &'static str {
     }
 }
 
-/// Forgets what the rules of a target do not keep; says how many snapshots of it are kept.
-pub fn forget_by_rules(repository: &Repository, target: &Target) -> Result<u64, Error> {
-    let all = repository.snapshots()?.snapshots;
-    let is_of_target = |manifest: &Manifest| manifest.label(TARGET) == Some(&target.name[..]);
-    let rules = |manifest: &Manifest| is_of_target(manifest).then_some(&target.retention);
-    let group = format!("target {}", target.name);
-    let mut decisions = decide(&all, &target.zone, &Own::default(), rules);
-    decisions.retain(|decision| decision.group == group);
-    let gone = pin::forget_unkept(repository, &decisions)?;
-    Ok((decisions.len() - gone) as u64)
-}
-
 /// What came of a work of upkeep.
 #[derive(Debug, Clone, Default)]
 pub struct Done {
@@ -180,18 +161,55 @@ pub struct Done {
     pub drilled: Option<UnixNanos>,
     /// Stored bytes, and bytes of the streams of all snapshots.
     pub size: Option<(u64, u64)>,
+    /// How many snapshots the rules of each target keep, if they were applied.
+    pub kept: Option<BTreeMap<String, u64>>,
 }
 
-/// Forgets own snapshots that no rule keeps, and collects garbage.
+/// Forgets the snapshots that no rule keeps, and collects garbage.
+///
+/// Both are done together, and not after each run: who only takes snapshots need not be allowed to remove any, and
+/// each time that something is forgotten is written down for ever.
 pub fn prune(repository: &Repository, config: &Config) -> Result<Done, Error> {
-    let all = repository.snapshots()?.snapshots;
-    let decisions = decide(&all, &jiff::tz::TimeZone::UTC, &config.own, |_| None);
-    pin::forget_unkept(repository, &decisions)?;
-    let options = collect::Options { repack_below: config.upkeep.repack_below, dry_run: false };
-    let report = collect(repository, options)?;
-    let size = size(repository)?;
-    let did = format!("removed {} packs of {} bytes; {} wait", report.deleted, report.deleted_bytes, report.waiting);
-    Ok(Done { did, size: Some(size), ..Done::default() })
+    let listing = repository.snapshots()?;
+    let target_of = |manifest: &Manifest| {
+        let name = manifest.label(TARGET)?;
+        config.targets.iter().find(|target| target.name == name)
+    };
+    // Snapshots of targets that the file does not name, or of nobody's, are not ours to thin out.
+    let decisions = decide(&listing, Some(&config.own), |manifest| {
+        target_of(manifest).map(|target| Rules { policy: &target.retention, zone: &target.zone })
+    });
+    let gone = pin::forget_unkept(repository, &listing, &decisions)?;
+    let upkeep = &config.upkeep;
+    let options =
+        collect::Options { max_unused: upkeep.max_unused, repack_at_most: upkeep.rewrite_at_most, dry_run: false };
+    let mut bounded = repository.clone();
+    bounded.env.cancel = enough(repository, upkeep);
+    let report = collect(&bounded, options).map_err(|error| match error {
+        Error::Repo(RepoError::Cancelled) if !repository.env.cancel.is_cancelled() => Error::Refused(format!(
+            "collecting garbage took longer than `time-at-most` and was given up; nothing is lost, and what was done \
+             stays: allow more than {}, or less with `rewrite-at-most`",
+            in_words(nanos(upkeep.time_at_most))
+        )),
+        error => error,
+    })?;
+    let did = format!(
+        "forgot {gone} snapshots; removed {} packs of {} bytes; {} wait",
+        report.deleted, report.deleted_bytes, report.waiting
+    );
+    let kept: HashSet<ObjectId> = decisions.iter().filter(|one| one.is_kept()).map(|one| one.id).collect();
+    let mut counts: BTreeMap<String, u64> = config.targets.iter().map(|target| (target.name.clone(), 0)).collect();
+    for snapshot in listing.snapshots.iter().filter(|snapshot| kept.contains(&snapshot.id)) {
+        let target = target_of(&snapshot.manifest);
+        target.into_iter().for_each(|target| *counts.entry(target.name.clone()).or_default() += 1);
+    }
+    Ok(Done { did, size: Some(size(repository)?), kept: Some(counts), ..Done::default() })
+}
+
+/// A request to stop that comes when a work of upkeep that begins now has taken its time.
+fn enough(repository: &Repository, upkeep: &Upkeep) -> Cancel {
+    let env = &repository.env;
+    env.cancel.until(&env.clock, env.clock.now().saturating_add(nanos(upkeep.time_at_most)))
 }
 
 /// Stored bytes of all packs, and bytes of the streams of all snapshots.
@@ -209,10 +227,10 @@ pub fn check_part(repository: &Repository, config: &Config, host: &str) -> Resul
     let mut ledger = Ledger::read(repository)?;
     let every = upkeep.check_every.map_or(i64::MAX, nanos);
     let part = ledger.part(now, every, nanos(upkeep.read_all_within), upkeep.read_at_most);
-    let packs: HashSet<ObjectId> = part.packs.clone();
-    let report = check(repository, &ReadData::These(packs.clone()))?;
+    let wanted = part.packs.len();
+    let report = check(repository, &ReadData::These(part.packs, enough(repository, upkeep)))?;
     let is_good = report.problems.is_empty();
-    ledger::write(repository, &packs, is_good, host)?;
+    ledger::write(repository, &report.packs_read, is_good, host)?;
     if let Some(problem) = report.problems.first() {
         let hit: HashSet<ObjectId> = report.hits.iter().map(|hit| hit.snapshot).collect();
         let (object, what, count) = (&problem.object, &problem.what, report.problems.len());
@@ -222,13 +240,15 @@ pub fn check_part(repository: &Repository, config: &Config, host: &str) -> Resul
             hit.len()
         )));
     }
-    ledger.add(&packs, now);
-    let late = if part.overdue > 0 {
-        format!("; {} packs are overdue: raise read-at-most", part.overdue)
-    } else {
-        String::new()
-    };
-    let did = format!("read {} packs of {} bytes{late}", packs.len(), part.bytes);
+    ledger.add(&report.packs_read, now);
+    let mut did = format!("read {} packs of {} bytes", report.packs_read.len(), report.bytes_read);
+    if part.overdue > 0 {
+        did += &format!("; {} packs are overdue: raise `read-at-most`", part.overdue);
+    }
+    let unread = wanted.saturating_sub(report.packs_read.len());
+    if unread > 0 {
+        did += &format!("; {unread} more were due and its time was over: raise `time-at-most`");
+    }
     Ok(Done { did, read_since: ledger.all_since(), ..Done::default() })
 }
 
@@ -247,9 +267,8 @@ pub fn drill_next(repository: &Repository, config: &Config, host: &str) -> Resul
             images: drill::Images::default(),
         },
     };
-    /// Loading takes a while where dumps are large.
-    const LIMIT: Duration = Duration::from_secs(6 * 3600);
-    let patience = crate::target::feed::Patience { silence: LIMIT, limit: LIMIT };
+    let limit = config.upkeep.time_at_most;
+    let patience = crate::target::feed::Patience { silence: limit, limit };
     let report = drill(repository, snapshot, &drill::Options { at, patience, host: host.to_owned() })?;
     let short = snapshot.id.short();
     if report.is_proven {

@@ -37,8 +37,8 @@ pub struct Ledger {
 /// What a check reads.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Part {
-    /// These packs.
-    pub packs: HashSet<ObjectId>,
+    /// These packs, the most urgent first.
+    pub packs: Vec<ObjectId>,
     /// Their bytes.
     pub bytes: u64,
     /// Packs that are overdue and do not fit into the budget.
@@ -94,7 +94,7 @@ impl Ledger {
                 part.overdue += u64::from(is_late && time > i64::MIN);
                 continue;
             }
-            part.packs.insert(id);
+            part.packs.push(id);
             part.bytes += len;
         }
         part
@@ -107,8 +107,8 @@ impl Ledger {
     }
 
     /// Takes note of packs that were read.
-    pub fn add(&mut self, packs: &HashSet<ObjectId>, now: UnixNanos) {
-        self.read.extend(packs.iter().map(|pack| (*pack, now)));
+    pub fn add<'a>(&mut self, packs: impl IntoIterator<Item = &'a ObjectId>, now: UnixNanos) {
+        self.read.extend(packs.into_iter().map(|pack| (*pack, now)));
     }
 }
 
@@ -164,7 +164,7 @@ mod tests {
         let mut ledger = ledger(10);
         let part = ledger.part(0, DAY, 10 * DAY, Some(250));
         assert_eq!((part.packs.len(), part.bytes), (2, 200));
-        let all = ledger.packs.iter().map(|(id, _)| *id).collect();
+        let all: Vec<ObjectId> = ledger.packs.iter().map(|(id, _)| *id).collect();
         ledger.add(&all, 0);
         assert_eq!(ledger.all_since(), Some(0));
         let late = ledger.part(30 * DAY, DAY, 10 * DAY, Some(250));

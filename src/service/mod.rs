@@ -8,7 +8,7 @@
 //! | `ledger.rs` | which pack was read when |
 //! | `state.rs`, `report.rs` | what is known of the runs so far, and how it gets there |
 //! | `metrics.rs`, `http.rs`, `page.rs` | telling that to Prometheus, Kubernetes and people |
-//! | `hooks.rs` | commands around a run, messages to a URL |
+//! | `hooks.rs`, `outbox.rs` | commands around a run, messages to a URL |
 //!
 //! Works run in threads of their own, and report to the one that keeps the agenda. All times are those of
 //! [`Env::clock`]; the loop looks at it at least once a minute, so that a clock that jumps is noticed.
@@ -20,6 +20,7 @@ pub mod http;
 pub mod jobs;
 pub mod ledger;
 pub mod metrics;
+mod outbox;
 mod page;
 mod report;
 pub mod state;
@@ -32,11 +33,13 @@ use crossbeam_channel::{Receiver, Sender, never, select, unbounded};
 
 use self::agenda::{Agenda, Work};
 use self::jobs::{Done, Inputs, Outcome};
+use self::outbox::Outbox;
 use self::state::{Ending, State};
 use crate::config::{Config, Target};
 use crate::env::{Cancel, Env, UnixNanos};
 use crate::error::Error;
 use crate::repo::Repository;
+use crate::schedule::nanos;
 
 /// The loop looks at the clock this often, whatever is due.
 const LOOK: Duration = Duration::from_secs(60);
@@ -55,7 +58,7 @@ pub struct World {
     /// Reads the configuration again.
     pub reload: Box<dyn Fn() -> Result<Config, String> + Send + Sync>,
     /// Tells what happens.
-    pub tell: Box<dyn Fn(&Happening) + Send + Sync>,
+    pub tell: Arc<dyn Fn(&Happening) + Send + Sync>,
     /// The host that snapshots are marked with.
     pub host: String,
     /// Time, randomness, and a request to stop.
@@ -114,12 +117,22 @@ pub struct Service {
     config: Mutex<Arc<Config>>,
     repository: Mutex<Option<Repository>>,
     state: Mutex<State>,
+    outbox: Outbox,
     beat: Mutex<UnixNanos>,
+}
+
+/// How running every target once has ended: names of targets and of works of upkeep.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// What has failed.
+    pub failed: Vec<String>,
+    /// Targets whose snapshot is not good.
+    pub flawed: Vec<String>,
 }
 
 /// What a work reports.
 enum Report {
-    Target(Work, String, Box<Outcome>),
+    Target(String, Box<Outcome>),
     Upkeep(Work, UnixNanos, Result<Done, Error>),
 }
 
@@ -142,12 +155,13 @@ impl Service {
     pub fn new(config: Config, world: World) -> Self {
         let mut state = config.status.file.as_deref().map(State::read).unwrap_or_default();
         state.started = world.env.clock.now();
-        state.targets.retain(|name, _| config.targets.iter().any(|target| target.name == *name));
+        state.keep_targets(&config);
         Self {
             beat: Mutex::new(state.started),
             config: Mutex::new(Arc::new(config)),
             repository: Mutex::default(),
             state: Mutex::new(state),
+            outbox: Outbox::default(),
             world,
         }
     }
@@ -205,24 +219,30 @@ impl Service {
         let (reports, done) = unbounded();
         let mut agenda = self.agenda();
         let mut stopping: Option<UnixNanos> = None;
+        // Not what the agenda says: a target that was taken out of the file may run still.
+        let mut running = 0_usize;
         loop {
             let now = self.now();
             *locked(&self.beat) = now;
             if stopping.is_none() {
                 for work in agenda.start(now) {
                     self.start(work, &reports);
+                    running += 1;
                 }
             }
             self.publish(&agenda, now);
-            if stopping.is_some() && agenda.running() == 0 {
-                return;
+            if stopping.is_some() && running == 0 {
+                return self.outbox.flush();
             }
             let wait = self.wait(&agenda, now, stopping);
             // What is told while it stops is told already.
             let none = never();
             let signals = if self.world.env.cancel.is_cancelled() { &none } else { signals };
             select! {
-                recv(done) -> report => if let Ok(report) = report { self.ended(&mut agenda, report) },
+                recv(done) -> report => if let Ok(report) = report {
+                    running -= 1;
+                    self.ended(&mut agenda, report);
+                },
                 recv(signals) -> signal => match signal {
                     Ok(Signal::Reload) if stopping.is_none() => self.reload(&mut agenda),
                     Ok(Signal::Reload) => {}
@@ -241,22 +261,26 @@ impl Service {
                     self.world.env.cancel.cancel();
                 }
                 if waited >= self.world.grace + LAST_WAIT {
-                    return;
+                    return self.outbox.flush();
                 }
             }
         }
     }
 
+    /// How long nothing is to be done, if nothing happens.
     fn wait(&self, agenda: &Agenda, now: UnixNanos, stopping: Option<UnixNanos>) -> Duration {
-        if stopping.is_some() {
-            return Duration::from_millis(100);
-        }
-        let until = agenda.wake(now).map_or(LOOK, |wake| Duration::from_nanos(u64::try_from(wake - now).unwrap_or(0)));
+        let grace = self.world.grace;
+        let end = |since: UnixNanos| {
+            let limit = if self.world.env.cancel.is_cancelled() { grace + LAST_WAIT } else { grace };
+            since.saturating_add(nanos(limit))
+        };
+        let until = stopping.map(end).or_else(|| agenda.wake(now));
+        let until = until.map_or(LOOK, |until| Duration::from_nanos(u64::try_from(until - now).unwrap_or(0)));
         until.min(LOOK)
     }
 
-    /// Runs every target once, and the upkeep that is due; what failed.
-    pub fn run_once(self: &Arc<Self>) -> Vec<String> {
+    /// Runs every target once, and the upkeep that is due.
+    pub fn run_once(self: &Arc<Self>) -> Ended {
         let config = self.config();
         let (reports, done) = unbounded();
         let mut agenda = self.agenda_of(&config, |this, work, last| match work {
@@ -290,13 +314,15 @@ impl Service {
             }
         }
         self.publish(&agenda, self.now());
+        self.outbox.flush();
         let state = self.state();
-        let failed = state
-            .targets
-            .iter()
-            .filter(|(_, target)| target.runs.back().is_some_and(|run| run.ending == Ending::Failed));
-        let upkeep = state.upkeep.iter().filter(|(_, upkeep)| upkeep.failures > 0);
-        failed.map(|(name, _)| name.clone()).chain(upkeep.map(|(name, _)| name.clone())).collect()
+        let ended = |ending: Ending| {
+            let targets = state.targets.iter();
+            let targets = targets.filter(move |(_, target)| target.runs.back().is_some_and(|run| run.ending == ending));
+            targets.map(|(name, _)| name.clone())
+        };
+        let upkeep = state.upkeep.iter().filter(|(_, upkeep)| upkeep.failures > 0).map(|(name, _)| name.clone());
+        Ended { failed: ended(Ending::Failed).chain(upkeep).collect(), flawed: ended(Ending::Flawed).collect() }
     }
 
     fn start(self: &Arc<Self>, work: Work, reports: &Sender<Report>) {
@@ -322,7 +348,7 @@ impl Service {
         match work {
             Work::Target(number) => {
                 let name = config.targets.get(number).map(|target| target.name.clone()).unwrap_or_default();
-                Report::Target(work, name, Box::new(jobs::not_begun(began, self.now(), &error)))
+                Report::Target(name, Box::new(jobs::not_begun(began, self.now(), &error)))
             }
             _ => Report::Upkeep(work, began, Err(error)),
         }
@@ -348,7 +374,7 @@ impl Service {
             Work::Target(number) => {
                 let target: &Target = &config.targets[number];
                 let outcome = jobs::run_target(&repository, target, &*self.world.inputs, host);
-                Report::Target(work, target.name.clone(), Box::new(outcome))
+                Report::Target(target.name.clone(), Box::new(outcome))
             }
             Work::Prune => Report::Upkeep(work, began, jobs::prune(&repository, config)),
             Work::Check => Report::Upkeep(work, began, jobs::check_part(&repository, config, host)),
@@ -358,15 +384,24 @@ impl Service {
 
     fn reload(&self, agenda: &mut Agenda) {
         match (self.world.reload)() {
-            Ok(config) if agenda.running() > 0 && self.config().targets.len() != config.targets.len() => {
-                let text = "targets came or went while some run: send the signal again when they have ended";
-                self.say(Level::Warning, "", text, None);
-            }
             Ok(config) => {
-                *locked(&self.config) = Arc::new(config);
+                let old = std::mem::replace(&mut *locked(&self.config), Arc::new(config));
+                let new = self.config();
                 self.close();
-                *agenda = self.agenda();
+                locked(&self.state).keep_targets(&new);
+                let before = std::mem::replace(agenda, self.agenda());
+                agenda.take_over(&before, |work| match work {
+                    Work::Target(number) => {
+                        let name = &old.targets.get(number)?.name;
+                        new.targets.iter().position(|target| target.name == *name).map(Work::Target)
+                    }
+                    work => Some(work),
+                });
                 self.say(Level::Info, "", "the configuration was read again", None);
+                if (old.status.listen, old.status.page) != (new.status.listen, new.status.page) {
+                    let text = "`listen` and `page` are as they were: they need a restart";
+                    self.say(Level::Warning, "", text, None);
+                }
             }
             Err(why) => self.say(Level::Error, "", format!("the configuration is as it was: {why}"), None),
         }

@@ -1,24 +1,30 @@
 //! What becomes of a work that has ended: the agenda, the state and whoever listens are told.
 
+use std::sync::Arc;
+
+use serde_json::json;
+
 use super::agenda::{Agenda, Work};
 use super::jobs::{Done, Outcome};
 use super::state::{self, Ending, UpkeepState};
-use super::{Level, Report, Service, hooks, locked, metrics, name};
+use super::{Happening, Level, Report, Service, locked, metrics, name};
 use crate::env::UnixNanos;
 use crate::error::{Error, chain};
 
 impl Service {
     pub(super) fn ended(&self, agenda: &mut Agenda, report: Report) {
         match report {
-            Report::Target(work, name, outcome) => self.target_ended(agenda, work, &name, *outcome),
+            Report::Target(name, outcome) => self.target_ended(agenda, &name, *outcome),
             Report::Upkeep(work, began, done) => self.upkeep_ended(agenda, work, began, done),
         }
     }
 
-    fn target_ended(&self, agenda: &mut Agenda, work: Work, name: &str, outcome: Outcome) {
-        let Outcome { run, streams, kept, warnings } = outcome;
+    fn target_ended(&self, agenda: &mut Agenda, name: &str, outcome: Outcome) {
+        let Outcome { run, streams, warnings } = outcome;
         let now = self.now();
-        agenda.ended(work, run.ending != Ending::Failed, now, self.random());
+        // Nobody asks any more for a target that was taken out of the file while it ran.
+        let Some(number) = self.config().targets.iter().position(|target| target.name == name) else { return };
+        agenda.ended(Work::Target(number), run.ending != Ending::Failed, now, self.random());
         if run.cause.as_deref() == Some("repository") {
             self.close();
         }
@@ -29,8 +35,8 @@ impl Service {
             target.record(run.clone());
             if run.ending != Ending::Failed {
                 target.streams = streams;
+                target.snapshots += 1;
             }
-            target.snapshots = kept.unwrap_or(target.snapshots);
             before
         };
         self.tell_run(name, before.as_ref(), &run);
@@ -51,7 +57,9 @@ impl Service {
                 }
             }
             Ending::Flawed | Ending::Failed => {
-                let is_same = before.is_some_and(|before| before.ending == run.ending && before.error == run.error);
+                let gist_of = |run: &state::Run| run.error.as_deref().map(gist);
+                let is_same =
+                    before.is_some_and(|before| before.ending == run.ending && gist_of(before) == gist_of(run));
                 if !is_same {
                     let level = if run.ending == Ending::Failed { Level::Error } else { Level::Warning };
                     self.say(level, name, error.clone(), Some(run.clone()));
@@ -63,10 +71,13 @@ impl Service {
 
     fn notify(&self, level: Level, name: &str, text: &str) {
         let Some(url) = self.config().status.webhook.clone() else { return };
-        let body = serde_json::json!({ "source": "sfarc", "host": self.world.host, "of": name, "level": level.word(), "text": format!("{name}: {text}") });
-        if let Err(why) = hooks::post(&url, &body.to_string()) {
-            self.say(Level::Warning, name, format!("the webhook did not take a message: {why}"), None);
-        }
+        let (host, text) = (&self.world.host, format!("{name}: {text}"));
+        let body = json!({ "source": "sfarc", "host": host, "of": name, "level": level.word(), "text": text });
+        let (tell, of) = (Arc::clone(&self.world.tell), name.to_owned());
+        self.outbox.send(url, body.to_string(), move |why| {
+            let text = format!("the webhook did not take a message: {why}");
+            tell(&Happening { level: Level::Warning, of, text, run: None });
+        });
     }
 
     fn upkeep_ended(&self, agenda: &mut Agenda, work: Work, began: UnixNanos, done: Result<Done, Error>) {
@@ -87,6 +98,9 @@ impl Service {
                 known.did.clone_from(&done.did);
                 state.read_since = done.read_since.or(state.read_since);
                 state.drilled = done.drilled.or(state.drilled);
+                for (name, kept) in done.kept.into_iter().flatten() {
+                    state.targets.entry(name).or_default().snapshots = kept;
+                }
                 if let Some((stored, protected)) = done.size {
                     state.grew(now, stored, protected);
                 }
@@ -101,7 +115,7 @@ impl Service {
                 known.failures = known.failures.saturating_add(1);
                 known.error = Some(text.clone());
                 drop(state);
-                if old.as_deref() != Some(&text[..]) {
+                if old.as_deref().map(gist) != Some(gist(&text)) {
                     self.say(Level::Error, of, text.clone(), None);
                     self.notify(Level::Error, of, &text);
                 }
@@ -135,5 +149,26 @@ impl Service {
                 self.say(Level::Warning, "", format!("{} was not written: {error}", path.display()), None);
             }
         }
+    }
+}
+
+/// What an error says, without what differs from time to time: names of objects, pods, ports.
+fn gist(text: &str) -> String {
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric());
+    let is_name = |word: &&str| word.len() >= 5 && word.bytes().any(|byte| byte.is_ascii_digit());
+    words.filter(|word| !is_name(word)).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::gist;
+
+    #[test]
+    fn the_gist_is_the_same_for_the_same_reason() {
+        let full = |pack: &str, code: u32| gist(&format!("cannot write packs/{pack}: No space (os error {code})"));
+        assert_eq!(full("2c049ce7009b0242", 28), full("82a84b403a02d167", 28));
+        assert_ne!(full("2c049ce7009b0242", 28), full("2c049ce7009b0242", 5));
+        assert_ne!(gist("the cluster answers 403"), gist("the cluster answers 401"));
+        assert_eq!(gist("pod/web-7d4b9c6f5-x2x4z is gone"), gist("pod/web-7d4b9c6f5-q8l2m is gone"));
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Config;
 use crate::env::UnixNanos;
 
 /// Runs that are remembered of each target.
@@ -68,7 +69,7 @@ pub struct TargetState {
     pub new: u64,
     /// Bytes that the repository grew by so far.
     pub added: u64,
-    /// Snapshots that its rules keep.
+    /// Its snapshots: those that its rules kept the last time, and those taken since.
     pub snapshots: u64,
     /// The proof levels of the streams of the last snapshot: name, size in bytes, level.
     pub streams: Vec<(String, u64, String)>,
@@ -143,6 +144,11 @@ impl State {
     /// Reads what another run has left; nothing is known if there is no such file, or none that can be read.
     pub fn read(path: &Path) -> Self {
         std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    }
+
+    /// Forgets targets that the configuration does not name.
+    pub fn keep_targets(&mut self, config: &Config) {
+        self.targets.retain(|name, _| config.targets.iter().any(|target| target.name == *name));
     }
 
     /// Writes the file anew, whole or not at all.

@@ -111,13 +111,13 @@ fn a_prune_killed_at_any_time_harms_nothing() {
         if let Some(previous) = previous.replace(id) {
             repo.run(["forget", &previous]).ok();
         }
-        let mut child = repo.start(["prune", "--repack-below", "90%"]);
+        let mut child = repo.start(["prune", "--max-unused", "1%"]);
         std::thread::sleep(moment);
         child.kill().expect("it is killed");
         child.wait().expect("it ends");
         assert_eq!(assert_whole(&repo), [kept.as_str(), previous.as_deref().expect("a snapshot")]);
     }
-    repo.run(["prune", "--repack-below", "90%"]).ok();
+    repo.run(["prune", "--max-unused", "1%"]).ok();
     repo.run(["prune"]).ok();
     assert_tidy(&repo);
     assert_whole(&repo);
@@ -268,7 +268,7 @@ fn writers_and_collectors_at_once_lose_nothing() {
             std::thread::spawn(move || feed(command, &bytes))
         });
         let collectors = [(); 2].map(|()| {
-            let command = repo.command(["prune", "--repack-below", "90%"]);
+            let command = repo.command(["prune", "--max-unused", "1%"]);
             std::thread::spawn(move || feed(command, b""))
         });
         for collector in collectors {

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout)]
 
 mod basics;
+mod browser;
 mod capture;
 mod config;
 mod doctor;
@@ -12,11 +13,15 @@ mod folders;
 mod help;
 mod json;
 mod keys;
+mod loop_faults;
+mod looped;
+mod page;
 mod peers;
 mod recover;
 mod repo;
 mod restore_safety;
 mod retention;
+mod rounds;
 mod service;
 mod sf_operator;
 mod site;

@@ -1,109 +1,24 @@
 //! The loop: what it does when it is due, what it says, and how it ends.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::io::{Read, Write};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::json::assert_documented;
-use crate::repo::{Ran, Repo};
+use crate::looped::{Loop, command, config, get, run};
+use crate::repo::Repo;
 use crate::site::Site;
-
-/// A configuration for the deployment of a site; `more` comes before its targets.
-fn config(site: &Site, more: &str) -> PathBuf {
-    let text = format!(
-        "{more}\n[status]\nfile = \"{0}/status.json\"\ntextfile = \"{0}/sfarc.prom\"\npage = true\n[retention]\nkeep-last = 3\n\
-         [[target]]\nname = \"sf\"\nnamespace = \"sf\"\nplan = \"software-factory\"\n",
-        site.repo.at("").display()
-    );
-    site.repo.write("sfarc.toml", text.as_bytes())
-}
-
-/// A running loop.
-struct Loop {
-    child: Child,
-    lines: Receiver<String>,
-    seen: Vec<String>,
-}
-
-impl Loop {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it starts");
-        let (send, lines) = channel();
-        let stderr = BufReader::new(child.stderr.take().expect("it is there"));
-        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
-        Self { child, lines, seen: Vec::new() }
-    }
-
-    /// Waits for a line that has these words.
-    #[track_caller]
-    fn says(&mut self, words: &str) -> String {
-        let end = Instant::now() + Duration::from_secs(60);
-        while let Ok(line) = self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            self.seen.push(line.clone());
-            if line.contains(words) {
-                return line;
-            }
-        }
-        panic!("it never said `{words}`: {:#?}", self.seen);
-    }
-
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status();
-        assert!(status.expect("it can be told").success());
-    }
-
-    fn address(&mut self) -> String {
-        self.says("listening at").rsplit(' ').next().expect("an address").to_owned()
-    }
-
-    /// Tells it to end, and how it did.
-    fn end(mut self) -> (i32, Vec<String>) {
-        self.signal("-TERM");
-        let code = self.child.wait().expect("it ends").code().expect("not by a signal");
-        self.seen.extend(self.lines.iter());
-        (code, std::mem::take(&mut self.seen))
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn get(address: &str, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).expect("it listens");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("sent");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("an answer");
-    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-    let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
-    (code, body.to_owned())
-}
-
-fn command(site: &Site, args: &[&str]) -> Command {
-    let mut command = site.repo.command(args);
-    command.env("KUBECONFIG", site.factory.kubeconfig("admin")).current_dir(site.repo.at(""));
-    command
-}
-
-fn run(site: &Site, args: &[&str]) -> Ran {
-    Ran::from(command(site, args).output().expect("it starts"))
-}
 
 #[test]
 fn once_takes_every_target_keeps_what_the_rules_say_and_leaves_its_figures() {
     let site = Site::start();
-    config(&site, "");
+    // Upkeep is due each time, and the clock of the test does not stand still.
+    config(&site, "[upkeep]\nprune-every = \"1s\"");
     for _ in 0..4 {
-        run(&site, &["run", "--once"]).ok().says("snapshot ");
+        run(&site, &["run", "--once"]).ok().says("snapshot ").says("prune: forgot ");
+        std::thread::sleep(Duration::from_secs(1));
     }
     let listed = site.repo.run(["list", "--label", "target=sf", "--json"]).ok().json();
     assert_eq!(listed.len(), 3, "the rules keep three");
@@ -265,7 +180,7 @@ fn a_file_that_cannot_be_meant_is_refused_with_its_line() {
         ("timezone = \"Mars/Olympus\"", "line 1: `Mars/Olympus` is no time zone"),
         ("parallel = 0", "line 1: `parallel` must be 1"),
         ("[retention]\nkeep-daily = 0", "would keep one snapshot only"),
-        ("[upkeep]\nrepack-below = \"half\"", "no share"),
+        ("[upkeep]\nmax-unused = \"half\"", "no share"),
         ("[upkeep]\ncheck-every = \"60d\"\nread-all-within = \"30d\"", "line 3: not every byte"),
         ("[status]\nlisten = \"9808\"", "line 2: `9808` is no address"),
         ("[status]\nwebhook = \"chat.example\"", "line 2: `webhook`"),

@@ -89,7 +89,7 @@ fn golden_repositories_are_sound_and_open_with_the_key_file() {
         let repository = open(version, Credential::KeyFile(Zeroizing::new(*key.as_bytes())));
         let report = check(&repository, &ReadData::All).expect("the check goes through");
         assert_eq!((report.problems.len(), report.hits.len()), (0, 0), "{:?} {:?}", report.problems, report.hits);
-        assert!(report.packs_read > 0);
+        assert!(!report.packs_read.is_empty());
     }
 }
 

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
-use sfarc::engine::retention::{Decision, Own, Policy, Span, decide};
+use sfarc::engine::retention::{Decision, Own, Policy, Rules, Span, decide};
 use sfarc::format::manifest::Manifest;
 use sfarc::ids::ObjectId;
-use sfarc::repo::snapshots::Snapshot;
+use sfarc::repo::RepoError;
+use sfarc::repo::snapshots::{Listing, Snapshot};
 
 const HOUR: i64 = 3_600_000_000_000;
 
@@ -60,6 +61,11 @@ fn all(items: &[Item]) -> Vec<Snapshot> {
         all.push(one);
     }
     all
+}
+
+fn decide_all(all: &[Snapshot], zone: &TimeZone, own: &Own, policy: &Policy) -> Vec<Decision> {
+    let listing = Listing { snapshots: all.to_vec(), ..Listing::default() };
+    decide(&listing, Some(own), |_| Some(Rules { policy, zone }))
 }
 
 /// The moment as people write it, cut at some place: equal for moments of the same period.
@@ -157,12 +163,12 @@ proptest! {
     fn decisions_are_those_of_the_model(items in items(), policy in policies(), zone in 0usize..3) {
         let zone = TimeZone::get(["UTC", "Europe/Berlin", "Asia/Kolkata"][zone]).expect("a zone");
         let all = all(&items);
-        let decisions = decide(&all, &zone, &Own::default(), |_| Some(&policy));
+        let decisions = decide_all(&all, &zone, &Own::default(), &policy);
         prop_assert_eq!(decisions.len(), all.len());
         prop_assert_eq!(kept(&decisions), model(&all, &policy, &zone));
         // Again: what is left is kept, whatever was removed.
         let left: Vec<Snapshot> = all.iter().filter(|one| kept(&decisions).contains(&one.id)).cloned().collect();
-        let again = decide(&left, &zone, &Own::default(), |_| Some(&policy));
+        let again = decide_all(&left, &zone, &Own::default(), &policy);
         prop_assert_eq!(kept(&again), kept(&decisions), "removing what no rule keeps changes no rule");
     }
 }
@@ -186,7 +192,7 @@ fn records_and_safety_snapshots_follow_rules_of_their_own() {
     let rules = Own { records_within: Span::days(1), ..Own::default() };
     let policy = Policy { last: 1, ..Policy::default() };
     // The newest is two days after the records.
-    let decisions = decide(&all, &TimeZone::UTC, &rules, |_| Some(&policy));
+    let decisions = decide_all(&all, &TimeZone::UTC, &rules, &policy);
     let reasons = |number: u64| {
         let id = snapshot(number, 0).id;
         decisions
@@ -202,6 +208,10 @@ fn records_and_safety_snapshots_follow_rules_of_their_own() {
     assert_eq!(reasons(11), "", "what it proves is gone");
     assert_eq!([reasons(22), reasons(23), reasons(25)], ["", "last 3", "last 1"]);
     assert_eq!(reasons(30), "", "a pin of nothing");
-    let none = decide(&all, &TimeZone::UTC, &rules, |_| None);
-    assert!(none.iter().all(|decision| decision.group == "records" || decision.group != "host: "), "{none:?}");
+    let damaged = RepoError::Damaged { object: "a snapshot".to_owned(), why: "of a newer program, perhaps".to_owned() };
+    let listing = Listing { unreadable: vec![("f".repeat(64).parse().expect("an id"), damaged)], snapshots: all };
+    let own_only = decide(&listing, Some(&rules), |_| None);
+    assert!(own_only.iter().all(|decision| decision.group != "host: "), "{own_only:?}");
+    let pin = own_only.iter().find(|decision| decision.group == "pins").expect("it is there");
+    assert!(pin.is_kept(), "what it pins is there, though it cannot be read");
 }

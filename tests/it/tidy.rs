@@ -6,8 +6,30 @@ use std::path::{Path, PathBuf};
 
 /// The modules from the bottom up; the table in src/lib.rs says what each is.
 const ORDER: &[&str] = &[
-    "ids", "limits", "event", "env", "format", "crypto", "content", "chunk", "tar", "backend", "repo", "pipeline",
-    "k8s", "source", "target", "plan", "error", "engine", "testing", "schedule", "config", "service", "cli",
+    "allocator",
+    "ids",
+    "limits",
+    "event",
+    "env",
+    "format",
+    "crypto",
+    "content",
+    "chunk",
+    "tar",
+    "backend",
+    "repo",
+    "pipeline",
+    "k8s",
+    "source",
+    "target",
+    "plan",
+    "error",
+    "engine",
+    "testing",
+    "schedule",
+    "config",
+    "service",
+    "cli",
 ];
 
 /// Items of the crate's root that everybody may use.

@@ -20,7 +20,7 @@ pub struct Cluster {
 }
 
 /// What to take out of the cluster, and how well.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Plan")]
 pub struct Plan {
     /// Take what this file describes (docs/capture.md) instead of a Software Factory.

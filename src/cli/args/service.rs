@@ -12,8 +12,10 @@ pub struct File {
     pub config: PathBuf,
 }
 
+const BEFORE_THE_FILE: &str = "Instead of what the file says";
+
 /// Options of `run`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Run {
     /// The file.
     #[command(flatten)]
@@ -24,9 +26,27 @@ pub struct Run {
     /// How what happens is logged, to standard error.
     #[arg(long, value_enum, default_value = "text", env = "SFARC_LOG")]
     pub log: Log,
-    /// Address and port of /metrics, /healthz, /readyz; goes before the file.
-    #[arg(long, value_name = "ADDRESS")]
+    /// Address and port of /metrics, /healthz, /readyz.
+    #[arg(long, value_name = "ADDRESS", env = "SFARC_LISTEN", help_heading = BEFORE_THE_FILE)]
     pub listen: Option<std::net::SocketAddr>,
+    /// A page for people there, too.
+    #[arg(long, env = "SFARC_PAGE", help_heading = BEFORE_THE_FILE)]
+    pub page: bool,
+    /// How often each target is taken, instead of `every` and `cron`.
+    #[arg(long, value_name = "SPAN", env = "SFARC_EVERY", help_heading = BEFORE_THE_FILE)]
+    pub every: Option<String>,
+    /// Targets at once.
+    #[arg(long, value_name = "N", env = "SFARC_PARALLEL", help_heading = BEFORE_THE_FILE)]
+    pub parallel: Option<std::num::NonZeroUsize>,
+    /// The file that `sfarc status` reads.
+    #[arg(long, value_name = "FILE", env = "SFARC_STATUS_FILE", help_heading = BEFORE_THE_FILE)]
+    pub status_file: Option<PathBuf>,
+    /// A file in Prometheus' text format.
+    #[arg(long, value_name = "FILE", env = "SFARC_TEXTFILE", help_heading = BEFORE_THE_FILE)]
+    pub textfile: Option<PathBuf>,
+    /// A file with the URL that failures and their end are posted to.
+    #[arg(long, value_name = "FILE", env = "SFARC_WEBHOOK_FILE", help_heading = BEFORE_THE_FILE)]
+    pub webhook_file: Option<PathBuf>,
     /// How long running works may take to end after SIGTERM, in seconds; then they are abandoned.
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     pub grace: u64,

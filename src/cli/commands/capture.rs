@@ -25,8 +25,7 @@ pub(super) fn inputs(args: &args::Snapshot, others: bool) -> Result<Vec<Input>, 
     let (cluster, wanted) = (&args.cluster, &args.plan);
     let asked = wanted.config.is_some() || wanted.cr.is_some();
     if asked || (cluster.namespace.is_some() && !others && args.pod.is_empty()) {
-        let (place, plan) = plan(cluster, wanted)?;
-        inputs.extend(streams(&place, plan));
+        inputs.extend(of_target(cluster, wanted)?);
     } else if cluster.namespace.is_some() && args.pod.is_empty() {
         let text = "-n is for streams out of a cluster: with others beside it, --cr or --config takes its plan";
         return Err(Error::Usage(text.to_owned()).into());
@@ -54,6 +53,32 @@ fn target(wanted: &args::Plan) -> Result<Option<Target>, CliError> {
     let Some(path) = &wanted.config else { return Ok(None) };
     let config = Config::read(path)?;
     Ok(Some(config.target(wanted.target.as_deref()).map_err(Error::Usage)?.clone()))
+}
+
+/// The streams of a plan, and of this machine where the file describes any.
+fn of_target(cluster: &args::Cluster, wanted: &args::Plan) -> Result<Vec<Input>, CliError> {
+    let planned = |wanted: &args::Plan| -> Result<Vec<Input>, CliError> {
+        let (place, plan) = plan(cluster, wanted)?;
+        Ok(streams(&place, plan).collect())
+    };
+    let Some(target) = target(wanted)? else { return planned(wanted) };
+    let picked = |input: &Input| {
+        let is = |name: &String| name.as_bytes() == input.name;
+        (wanted.only.is_empty() || wanted.only.iter().any(is)) && !wanted.skip.iter().any(is)
+    };
+    let mut here = target.plan.here()?;
+    let mut rest = wanted.clone();
+    // What is picked by name here is nothing to look for in the cluster.
+    for names in [&mut rest.only, &mut rest.skip] {
+        names.retain(|name| !here.iter().any(|input| input.name == name.as_bytes()));
+    }
+    here.retain(picked);
+    let all_here = !wanted.only.is_empty() && rest.only.is_empty();
+    let needs_cluster = (target.plan.needs_cluster() || wanted.cr.is_some()) && !all_here;
+    if needs_cluster {
+        here.extend(planned(&rest)?);
+    }
+    Ok(here)
 }
 
 /// The plan that the arguments describe, and its cluster. Asks the cluster where that is needed.

@@ -48,7 +48,7 @@ fn json_lines(report: &Report, output: &mut Output) -> Result<(), CliError> {
         "type": "check",
         "snapshots": report.snapshots,
         "packs": report.packs,
-        "packs_read": report.packs_read,
+        "packs_read": report.packs_read.len(),
         "bytes_read": report.bytes_read,
         "problems": report.problems.len(),
         "hits": report.hits.len(),
@@ -76,8 +76,8 @@ fn print(report: &Report, output: &mut Output) -> Result<(), CliError> {
     }
     let (snapshots, packs) = (text::count(report.snapshots, "snapshot"), text::count(report.packs, "pack"));
     output.summary(format_args!("checked {snapshots} and {packs}"))?;
-    if report.packs_read > 0 {
-        let (packs, bytes) = (text::count(report.packs_read, "pack"), text::size(report.bytes_read));
+    if !report.packs_read.is_empty() {
+        let (packs, bytes) = (text::count(report.packs_read.len() as u64, "pack"), text::size(report.bytes_read));
         output.summary(format_args!("read {packs} to the last byte: {bytes}"))?;
     }
     let (problems, hits) = (report.problems.len() as u64, report.hits.len() as u64);

@@ -24,6 +24,7 @@ pub(in crate::cli) fn check(args: &args::File, env: &Env, output: &mut Output) -
     for target in &config.targets {
         let namespace = target.plan.namespace.clone().unwrap_or_default();
         target.plan.streams(&namespace)?;
+        target.plan.here()?;
     }
     let now = env.clock.now();
     if output.is_json() {
@@ -50,7 +51,8 @@ pub(in crate::cli) fn check(args: &args::File, env: &Env, output: &mut Output) -
                 format!("{} (next: {next})", cron.as_str())
             }
         };
-        let namespace = target.plan.namespace.clone().unwrap_or_else(|| "that of the context".to_owned());
+        let usual = if target.plan.needs_cluster() { "that of the context" } else { "none" };
+        let namespace = target.plan.namespace.clone().unwrap_or_else(|| usual.to_owned());
         table.add_row([text::name(target.name.as_bytes()), namespace, when, target.retention.to_string()]);
     }
     output.table(&table)?;

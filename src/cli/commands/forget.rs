@@ -7,7 +7,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::{CliError, Output};
 use crate::cli::text;
 use crate::engine::pin;
-use crate::engine::retention::{Decision, Own, Policy, Span, decide};
+use crate::engine::retention::{Decision, Own, Policy, Rules, Span, decide};
 use crate::error::Error;
 use crate::format::manifest::Manifest;
 use crate::ids::ObjectId;
@@ -58,16 +58,15 @@ fn by_rules(args: &args::Forget, repository: &Repository, output: &mut Output) -
     let labels = args.label.iter().map(|label| text::parse_label(label)).collect::<Result<Vec<_>, Error>>()?;
     let is_meant = |manifest: &Manifest| text::is_meant(manifest, &args.tag, &labels, args.host.as_deref());
     // What cannot be read is not decided about, and stays.
-    let mut all = repository.snapshots()?.snapshots;
+    let listing = repository.snapshots()?;
     let has_filter = !args.tag.is_empty() || !labels.is_empty() || args.host.is_some();
-    all.retain(|snapshot| snapshot.manifest.is_own() || is_meant(&snapshot.manifest));
-    let mut decisions = decide(&all, &jiff::tz::TimeZone::system(), &Own::default(), |_| Some(&policy));
-    // With a filter, others may be there to which records belong: these are left alone.
-    decisions.retain(|decision| {
-        !has_filter || all.iter().any(|snapshot| snapshot.id == decision.id && !snapshot.manifest.is_own())
-    });
+    let own = Own::default();
+    // Whoever names some snapshots does not mean records.
+    let own = (!has_filter).then_some(&own);
+    let rules = Rules { policy: &policy, zone: &jiff::tz::TimeZone::system() };
+    let decisions = decide(&listing, own, |manifest| is_meant(manifest).then_some(rules));
     print(&decisions, args.dry_run, output)?;
-    let gone = if args.dry_run { 0 } else { pin::forget_unkept(repository, &decisions)? };
+    let gone = if args.dry_run { 0 } else { pin::forget_unkept(repository, &listing, &decisions)? };
     end(gone, args.dry_run, output)
 }
 

@@ -15,7 +15,8 @@ pub(in crate::cli) fn run(
     open: impl FnOnce() -> Result<Repository, Error>,
     output: &mut Output,
 ) -> Result<Exit, CliError> {
-    let options = Options { repack_below: text::parse_share(&args.repack_below)?, dry_run: args.dry_run };
+    let options =
+        Options { max_unused: text::parse_share(&args.max_unused)?, dry_run: args.dry_run, ..Options::default() };
     let report = collect(&open()?, options)?;
     if output.is_json() {
         output.object(&json!({

@@ -1,6 +1,7 @@
 //! `sfarc run`
 
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::event::NullObserver;
 use crate::k8s::default_namespace;
 use crate::plan::PlanError;
 use crate::repo::session::host_name;
+use crate::schedule::When;
 use crate::service::state::Run;
 use crate::service::{Happening, Level, Service, World, http};
 
@@ -28,8 +30,12 @@ pub(in crate::cli) fn run(args: &args::Run, global: &Global, env: &Env) -> Resul
     let signals = signals::for_service(&env.cancel);
     let service = Arc::new(Service::new(config, world(args, global, env)));
     if args.once {
-        let failed = service.run_once();
-        return Ok(if failed.is_empty() { Exit::Done } else { Exit::Failed });
+        let ended = service.run_once();
+        return Ok(match (ended.failed.is_empty(), ended.flawed.is_empty()) {
+            (true, true) => Exit::Done,
+            (true, false) => Exit::Incomplete,
+            (false, _) => Exit::Failed,
+        });
     }
     let log = args.log;
     if let Some(address) = listen {
@@ -46,40 +52,54 @@ fn told(level: Level, text: &str) -> Happening {
     Happening { level, of: String::new(), text: text.to_owned(), run: None }
 }
 
-fn read(args: &args::Run) -> Result<Config, CliError> {
+/// The file, and what the command line and the environment say instead.
+fn read(args: &args::Run) -> Result<Config, Error> {
     let mut config = Config::read(&args.file.config)?;
-    config.status.listen = args.listen.or(config.status.listen);
+    if let Some(every) = &args.every {
+        let every = text::parse_span(every)?;
+        config.targets.iter_mut().for_each(|target| target.schedule.when = When::Every(every));
+    }
+    config.parallel = args.parallel.map_or(config.parallel, NonZeroUsize::get);
+    let status = &mut config.status;
+    status.listen = args.listen.or(status.listen);
+    status.page |= args.page;
+    status.file = args.status_file.clone().or(status.file.take());
+    status.textfile = args.textfile.clone().or(status.textfile.take());
+    if let Some(path) = &args.webhook_file {
+        status.webhook = Some(crate::config::read_webhook(path)?);
+    }
     Ok(config)
 }
 
 fn world(args: &args::Run, global: &Global, env: &Env) -> World {
     // Nobody looks on: progress is for terminals.
     let env = Env { observer: Arc::new(NullObserver), ..env.clone() };
-    let (global, file, log, listen) = (global.clone(), args.file.clone(), args.log, args.listen);
+    let (global, args, log) = (global.clone(), args.clone(), args.log);
     let clock = env.clone();
     World {
         open: Box::new(move |config, env| access::open(&access::or_configured(&global, &config.repository), env)),
         inputs: Box::new(inputs),
-        reload: Box::new(move || {
-            let mut config = Config::read(&file.config).map_err(|error| crate::error::chain(&error))?;
-            config.status.listen = listen.or(config.status.listen);
-            Ok(config)
-        }),
-        tell: Box::new(move |happening| say(log, &clock, happening)),
+        grace: Duration::from_secs(args.grace),
+        reload: Box::new(move || read(&args).map_err(|error| crate::error::chain(&error))),
+        tell: Arc::new(move |happening| say(log, &clock, happening)),
         host: host_name(),
         env,
-        grace: Duration::from_secs(args.grace),
     }
 }
 
-/// What a target consists of: asks its cluster.
+/// What a target consists of: asks its cluster, if it is in one.
 fn inputs(target: &Target) -> Result<Vec<Input>, Error> {
+    let mut inputs = target.plan.here()?;
+    if !target.plan.needs_cluster() {
+        return Ok(inputs);
+    }
     let namespace = match &target.plan.namespace {
         Some(namespace) => namespace.clone(),
         None => default_namespace(&target.place).map_err(|error| Error::Plan(PlanError::Cluster(error)))?,
     };
     let plan = target.plan.plan(&target.place, &namespace)?;
-    Ok(capture::streams(&target.place, plan).collect())
+    inputs.extend(capture::streams(&target.place, plan));
+    Ok(inputs)
 }
 
 /// Writes one line to standard error. Nobody is left to tell if that is gone.

@@ -12,7 +12,6 @@ use crate::cli::{access, json, text};
 use crate::engine::snapshot::{From, Input, Options, Profile, Report, snapshot};
 use crate::env::{Env, UnixNanos};
 use crate::error::Error;
-use crate::event::Event;
 use crate::repo::session::host_name;
 
 /// How far the clock of another machine may be ahead.
@@ -25,17 +24,9 @@ pub(in crate::cli) fn run(
     output: &mut Output,
 ) -> Result<Exit, CliError> {
     // Everything about the arguments is known to be right before a password is asked for.
-    let mut options = options(args, env)?;
+    let options = options(args, env)?;
     options.check()?;
     let repository = access::open(global, env)?;
-    let place = access::folder(global)?;
-    for input in &mut options.inputs {
-        if leave_out(place, input) && !global.quiet {
-            let name = String::from_utf8_lossy(&input.name);
-            let text = format!("the repository {} is left out of stream `{name}`", place.display());
-            env.tell(&Event::Warning(&text));
-        }
-    }
     let report = snapshot(&repository, &options)?;
     if output.is_json() {
         output.object(&json::snapshot(report.id.map(|id| id.to_string()), &report.manifest))?;
@@ -70,22 +61,6 @@ pub(super) fn shown_time(text: &str, env: &Env) -> Result<UnixNanos, Error> {
         )));
     }
     Ok(time)
-}
-
-/// Leaves the repository out of a folder that holds it: it changes while it is read, and would grow with every
-/// snapshot. False if there is nothing to leave out.
-fn leave_out(repository: &Path, input: &mut Input) -> bool {
-    let From::Folder { path, exclude, .. } = &mut input.from else { return false };
-    let (Ok(repository), Ok(folder)) = (repository.canonicalize(), path.canonicalize()) else { return false };
-    let is_inside = repository != folder && repository.starts_with(&folder);
-    let is_excluded = |excluded: &PathBuf| {
-        folder.join(excluded).canonicalize().is_ok_and(|excluded| repository.starts_with(excluded))
-    };
-    if !is_inside || exclude.iter().any(is_excluded) {
-        return false;
-    }
-    exclude.push(repository);
-    true
 }
 
 fn inputs(args: &args::Snapshot) -> Result<Vec<Input>, CliError> {

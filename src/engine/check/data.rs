@@ -9,7 +9,7 @@ use crate::backend::{Cause, Key};
 use crate::error::Error;
 use crate::event::{Event, Task, Unit};
 use crate::format::index::PackEntry;
-use crate::ids::{ChunkId, ObjectId};
+use crate::ids::ChunkId;
 use crate::repo::index::Index;
 use crate::repo::objects::check_name;
 use crate::repo::pack_reader::PackReader;
@@ -35,9 +35,7 @@ pub(super) fn read_packs(
     broken: &mut Broken,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let mut packs: Vec<PackEntry> = index.packs().into_values().collect();
-    packs.retain(|pack| chosen(repository, read_data, pack.id));
-    packs.sort_by_key(|pack| pack.id);
+    let packs = chosen(repository, index, read_data, report);
     let total = packs.iter().map(|pack| u64::from(pack.len)).sum();
     repository.env.tell(&Event::Begin {
         task: Task::ONLY,
@@ -50,6 +48,7 @@ pub(super) fn read_packs(
     let mut packs = packs.into_iter();
     loop {
         while reading.len() < PACKS_AHEAD
+            && !is_enough(read_data)
             && let Some(pack) = packs.next()
         {
             let repository = repository.clone();
@@ -69,7 +68,7 @@ pub(super) fn read_packs(
         };
         found.errors.iter().for_each(|error| report.problem(Key::Pack(pack.id), error));
         broken.chunks.extend(found.chunks.into_iter().map(|chunk| (pack.id, chunk)));
-        report.packs_read += 1;
+        report.packs_read.insert(pack.id);
         report.bytes_read += u64::from(pack.len);
         repository.env.tell(&Event::Advance(Task::ONLY, u64::from(pack.len)));
     }
@@ -77,13 +76,26 @@ pub(super) fn read_packs(
     Ok(())
 }
 
-fn chosen(repository: &Repository, read_data: &ReadData, pack: ObjectId) -> bool {
-    match read_data {
-        ReadData::None => false,
-        ReadData::All => true,
-        ReadData::These(packs) => packs.contains(&pack),
-        ReadData::Share(share) => f64::from(u32::from_le_bytes(repository.env.random())) < share * f64::from(u32::MAX),
+fn is_enough(read_data: &ReadData) -> bool {
+    matches!(read_data, ReadData::These(_, enough) if enough.is_cancelled())
+}
+
+/// The packs to read, in the order in which they are read.
+fn chosen(repository: &Repository, index: &Index, read_data: &ReadData, report: &mut Report) -> Vec<PackEntry> {
+    let all = index.packs();
+    if let ReadData::These(packs, _) = read_data {
+        // Nothing leads to what no row names: there is nothing in it that could be read.
+        report.packs_read.extend(packs.iter().filter(|id| !all.contains_key(id)));
+        return packs.iter().filter_map(|id| all.get(id)).copied().collect();
     }
+    let is_chosen = |_: &PackEntry| match read_data {
+        ReadData::Share(share) => f64::from(u32::from_le_bytes(repository.env.random())) < share * f64::from(u32::MAX),
+        ReadData::All => true,
+        ReadData::None | ReadData::These(..) => false,
+    };
+    let mut packs: Vec<PackEntry> = all.into_values().filter(is_chosen).collect();
+    packs.sort_by_key(|pack| pack.id);
+    packs
 }
 
 fn read_pack(repository: &Repository, pack: PackEntry) -> Result<Findings, RepoError> {

@@ -7,6 +7,7 @@ mod packs;
 use std::collections::HashSet;
 
 use crate::backend::{Key, Kind};
+use crate::env::Cancel;
 use crate::error::{Error, chain};
 use crate::format::manifest::SessionRecord;
 use crate::format::sealed::SealedKind;
@@ -16,15 +17,15 @@ use crate::repo::objects::check_name;
 use crate::repo::{RepoError, Repository};
 
 /// How much of the data is read.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub enum ReadData {
     /// None: only structure is checked.
     #[default]
     None,
     /// About this share of the packs (0 to 1), chosen at random.
     Share(f64),
-    /// These packs.
-    These(HashSet<ObjectId>),
+    /// These packs, in this order, until it is enough.
+    These(Vec<ObjectId>, Cancel),
     /// Every byte.
     All,
 }
@@ -59,7 +60,7 @@ pub struct Report {
     /// Packs whose directories were read.
     pub packs: u64,
     /// Packs whose every byte was read.
-    pub packs_read: u64,
+    pub packs_read: HashSet<ObjectId>,
     /// Bytes of these packs.
     pub bytes_read: u64,
     /// Damage.
@@ -109,12 +110,12 @@ impl Broken {
 pub fn check(repository: &Repository, read_data: &ReadData) -> Result<Report, Error> {
     let mut report = Report::default();
     check_small_objects(repository, &mut report)?;
-    report.absorb("the gc log", repository.gc_log())?;
+    report.absorb("the gc log", repository.reread_gc_log())?;
     let log = repository.gc_log_for_reading()?;
     let mut index = Index::open_what_opens(repository, &log, |id, error| report.problem(Key::Index(id), &error))?;
     check_runs(repository, &index, &mut report)?;
     let mut broken = packs::check_packs(repository, &mut index, &mut report)?;
-    if *read_data != ReadData::None {
+    if !matches!(read_data, ReadData::None) {
         data::read_packs(repository, &index, read_data, &mut broken, &mut report)?;
     }
     lists::walk_snapshots(repository, index, &broken, &mut report)?;

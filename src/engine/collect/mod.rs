@@ -50,15 +50,17 @@ pub struct Report {
 /// How to collect.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Packs of which less than this share is in use are repacked.
-    pub repack_below: f64,
+    /// Packs are repacked, those with the largest share of garbage first, until garbage is at most this share of all.
+    pub max_unused: f64,
+    /// Bytes of packs that one call repacks at most; one pack in any case.
+    pub repack_at_most: u64,
     /// Says what would be done, and does nothing.
     pub dry_run: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { repack_below: 0.6, dry_run: false }
+        Self { max_unused: 0.05, repack_at_most: u64::MAX, dry_run: false }
     }
 }
 
@@ -84,7 +86,7 @@ pub fn collect(repository: &Repository, options: Options) -> Result<Report, Erro
     let oldest = fence::oldest_session(repository)?;
     let plan = settle(repository, || {
         let marked = Marked::mark(repository, &log)?;
-        plan::plan(repository, &marked, &packs, oldest, &log, options.repack_below)
+        plan::plan(repository, &marked, &packs, oldest, &log, &options)
     })?;
     repository.env.tell(&Event::End(Task::ONLY));
     report.condemned = plan.condemn.len() as u64;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::Options;
 use super::mark::Marked;
 use crate::backend::{Key, Listed};
 use crate::format::index::{IndexRow, PackEntry};
@@ -25,6 +26,8 @@ pub(super) struct Plan {
     pub condemned_bytes: u64,
     /// How many of them hold chunks in use, which are stored again before the packs go.
     pub repack: u64,
+    /// Bytes of those.
+    repack_bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -65,7 +68,7 @@ pub(super) fn plan(
     packs: &[Listed],
     oldest_session: i64,
     log: &GcLog,
-    repack_below: f64,
+    options: &Options,
 ) -> Result<Plan, RepoError> {
     let mut uses: HashMap<ObjectId, Use> = HashMap::new();
     for_each_row(repository, marked, |number, _, pack| {
@@ -74,7 +77,7 @@ pub(super) fn plan(
         used.live += u64::from(marked.is_marked(number));
     })?;
     let mut plan = Plan::default();
-    let mut small = Vec::new();
+    let mut staying = Vec::new();
     for listed in packs {
         let Key::Pack(id) = listed.key else { continue };
         if log.is_condemned(&id) || listed.modified >= oldest_session {
@@ -82,23 +85,60 @@ pub(super) fn plan(
         }
         let used = uses.get(&id).copied().unwrap_or_default();
         if used.live == 0 {
-            plan.add(id, listed.len, false);
-        } else if (used.live as f64) < used.rows as f64 * repack_below {
-            plan.add(id, listed.len, true);
-        } else if listed.len < SMALL_PACK {
-            small.push((id, listed.len));
+            plan.condemn(id, listed.len);
+        } else {
+            let share = 1.0 - used.live as f64 / used.rows as f64;
+            staying.push(Staying { id, len: listed.len, unused: share * listed.len as f64, share });
         }
     }
-    if small.len() > SMALL_PACKS {
-        small.into_iter().for_each(|(id, len)| plan.add(id, len, true));
+    plan.repack_unused(&mut staying, options);
+    staying.retain(|pack| pack.len < SMALL_PACK);
+    if staying.len() > SMALL_PACKS {
+        for pack in &staying {
+            plan.repack(pack, options);
+        }
     }
     Ok(plan)
 }
 
+/// A pack that holds something in use.
+struct Staying {
+    id: ObjectId,
+    len: u64,
+    /// About so many of its bytes nobody needs: its chunks are counted, not measured.
+    unused: f64,
+    /// The same as a share.
+    share: f64,
+}
+
 impl Plan {
-    fn add(&mut self, id: ObjectId, len: u64, repack: bool) {
+    fn condemn(&mut self, id: ObjectId, len: u64) {
         self.condemn.push(id);
         self.condemned_bytes += len;
-        self.repack += u64::from(repack);
+    }
+
+    /// Repacks those that give back most for what they cost, until what is left is little enough.
+    fn repack_unused(&mut self, staying: &mut Vec<Staying>, options: &Options) {
+        let mut total: f64 = staying.iter().map(|pack| pack.len as f64).sum();
+        let mut unused: f64 = staying.iter().map(|pack| pack.unused).sum();
+        staying.sort_by(|a, b| a.share.total_cmp(&b.share).then(a.id.cmp(&b.id)));
+        while let Some(pack) = staying.pop_if(|pack| pack.unused > 0.0 && unused > options.max_unused * total) {
+            if self.repack(&pack, options) {
+                total -= pack.unused;
+                unused -= pack.unused;
+            }
+        }
+    }
+
+    /// Condemns a pack that something uses, if that is not too much for one call; true if so. What is left, the next
+    /// one finds.
+    fn repack(&mut self, pack: &Staying, options: &Options) -> bool {
+        let fits = self.repack == 0 || self.repack_bytes.saturating_add(pack.len) <= options.repack_at_most;
+        if fits {
+            self.condemn(pack.id, pack.len);
+            self.repack += 1;
+            self.repack_bytes += pack.len;
+        }
+        fits
     }
 }

@@ -11,14 +11,16 @@ mod own;
 mod periods;
 mod policy;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 
 use super::pin::PIN_OF;
 use super::{drill, name_of};
 use crate::env::UnixNanos;
 use crate::format::manifest::{Manifest, OWN_LABEL};
 use crate::ids::ObjectId;
-use crate::repo::snapshots::Snapshot;
+use crate::repo::snapshots::{Listing, Snapshot};
+
+use jiff::tz::TimeZone;
 
 use periods::Period;
 pub use policy::{Own, Policy, Span};
@@ -55,72 +57,92 @@ pub fn group_of(manifest: &Manifest) -> String {
     format!("{}: {}", manifest.host, names.join(", "))
 }
 
-/// Decides about all snapshots of a repository; `policy` says which rules a group follows, and that nothing is decided
-/// about it if there are none.
+/// The rules that a snapshot follows, and the zone that its days begin in.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'p> {
+    /// The rules.
+    pub policy: &'p Policy,
+    /// The zone.
+    pub zone: &'p TimeZone,
+}
+
+/// Decides about the snapshots of a repository; `rules` says which of them follow rules, and which. A group follows
+/// those of its newest snapshot. Nothing is decided about the others, about those that cannot be read, and, without
+/// rules for them, about records.
 ///
-/// `all` must be all snapshots: what is pinned or drilled is known from records among them.
+/// `listing` must hold all snapshots: what is pinned or drilled is known from records among them.
 pub fn decide<'p>(
-    all: &[Snapshot],
-    zone: &jiff::tz::TimeZone,
-    own: &Own,
-    mut policy: impl FnMut(&Manifest) -> Option<&'p Policy>,
+    listing: &Listing,
+    own: Option<&Own>,
+    mut rules: impl FnMut(&Manifest) -> Option<Rules<'p>>,
 ) -> Vec<Decision> {
-    let special = Special::of(all);
-    let mut groups: BTreeMap<String, Vec<&Snapshot>> = BTreeMap::new();
+    let known = Known::of(listing);
+    let mut groups: BTreeMap<String, Vec<(&Snapshot, Rules<'p>)>> = BTreeMap::new();
     let mut decisions = Vec::new();
-    for snapshot in all {
+    for snapshot in &listing.snapshots {
         if snapshot.manifest.is_own() {
-            decisions.push(own::decide(snapshot, all, own));
-        } else {
-            groups.entry(group_of(&snapshot.manifest)).or_default().push(snapshot);
+            decisions.extend(own.map(|own| own::decide(snapshot, &known, own)));
+        } else if let Some(rules) = rules(&snapshot.manifest) {
+            groups.entry(group_of(&snapshot.manifest)).or_default().push((snapshot, rules));
         }
     }
     for (name, mut group) in groups {
         // Newest first; of equal times, the order does not matter as long as it is always the same.
-        group.sort_by_key(|snapshot| std::cmp::Reverse((snapshot.manifest.time, snapshot.id)));
-        let rules = group.first().and_then(|newest| policy(&newest.manifest));
-        let Some(rules) = rules else { continue };
-        decisions.extend(decide_group(&name, &group, zone, rules, &special));
+        group.sort_by_key(|(snapshot, _)| std::cmp::Reverse((snapshot.manifest.time, snapshot.id)));
+        let Some((_, rules)) = group.first().copied() else { continue };
+        let group: Vec<&Snapshot> = group.into_iter().map(|(snapshot, _)| snapshot).collect();
+        decisions.extend(decide_group(&name, &group, rules, &known));
     }
     decisions.sort_by_key(|decision| (decision.time, decision.id));
     decisions
 }
 
-/// Snapshots that nobody may take away by a rule.
-struct Special {
-    pinned: BTreeSet<String>,
+/// What has to be known of all snapshots to decide about one.
+struct Known {
+    /// Their ids, of those that cannot be read, too.
+    ids: HashSet<String>,
+    pinned: HashSet<String>,
     drilled: Option<String>,
+    /// When the newest was taken.
+    newest: UnixNanos,
+    /// The safety snapshots, newest first.
+    safety: Vec<ObjectId>,
 }
 
-impl Special {
-    fn of(all: &[Snapshot]) -> Self {
+impl Known {
+    fn of(listing: &Listing) -> Self {
+        let all = &listing.snapshots;
         let pinned = all.iter().filter_map(|snapshot| snapshot.manifest.label(PIN_OF)).map(str::to_owned).collect();
-        let ids: BTreeSet<String> = all.iter().map(|snapshot| snapshot.id.to_string()).collect();
+        let ids: HashSet<String> = all
+            .iter()
+            .map(|snapshot| snapshot.id)
+            .chain(listing.unreadable.iter().map(|(id, _)| *id))
+            .map(|id| id.to_string())
+            .collect();
         // Of a snapshot that is gone, the drill proves nothing any more.
         let there = all
             .iter()
             .map(|snapshot| &snapshot.manifest)
             .filter(|manifest| manifest.label(&format!("{OWN_LABEL}drill-of")).is_some_and(|id| ids.contains(id)));
-        Self { pinned, drilled: drill::last_proven(there).map(|(_, id)| id.to_owned()) }
+        let drilled = drill::last_proven(there).map(|(_, id)| id.to_owned());
+        let newest = all.iter().map(|snapshot| snapshot.manifest.time).max().unwrap_or_default();
+        let mut safety: Vec<&Snapshot> = all.iter().filter(|snapshot| own::is_safety(&snapshot.manifest)).collect();
+        safety.sort_by_key(|snapshot| std::cmp::Reverse((snapshot.manifest.time, snapshot.id)));
+        let safety = safety.into_iter().map(|snapshot| snapshot.id).collect();
+        Self { ids, pinned, drilled, newest, safety }
     }
 }
 
-fn decide_group(
-    name: &str,
-    group: &[&Snapshot],
-    zone: &jiff::tz::TimeZone,
-    policy: &Policy,
-    special: &Special,
-) -> Vec<Decision> {
+fn decide_group(name: &str, group: &[&Snapshot], Rules { policy, zone }: Rules<'_>, known: &Known) -> Vec<Decision> {
     let good: Vec<&Snapshot> = group.iter().filter(|snapshot| snapshot.manifest.is_good()).copied().collect();
     let mut reasons: BTreeMap<ObjectId, Vec<String>> = BTreeMap::new();
     let mut keep = |snapshot: &Snapshot, why: String| reasons.entry(snapshot.id).or_default().push(why);
     for snapshot in group {
         let id = snapshot.id.to_string();
-        if special.pinned.contains(&id) {
+        if known.pinned.contains(&id) {
             keep(snapshot, "pinned".to_owned());
         }
-        if special.drilled.as_deref() == Some(&id[..]) {
+        if known.drilled.as_deref() == Some(&id[..]) {
             keep(snapshot, "last drilled".to_owned());
         }
         for tag in policy.tags.iter().filter(|tag| snapshot.manifest.tags.contains(tag)) {
@@ -159,12 +181,7 @@ fn decide_group(
 }
 
 /// The newest snapshot of each of the last `count` periods that have one; `good` begins with the newest.
-fn newest_of_each<'a>(
-    good: &[&'a Snapshot],
-    period: Period,
-    zone: &jiff::tz::TimeZone,
-    count: usize,
-) -> Vec<&'a Snapshot> {
+fn newest_of_each<'a>(good: &[&'a Snapshot], period: Period, zone: &TimeZone, count: usize) -> Vec<&'a Snapshot> {
     let mut newest: Vec<&Snapshot> = Vec::new();
     let mut last = None;
     for snapshot in good {

@@ -193,6 +193,17 @@ impl Cluster {
         self.state.remove(&self.key(like));
     }
 
+    /// Removes a namespace and everything in it; what that was.
+    pub fn remove_namespace(&self, name: &str) -> Vec<Value> {
+        let is_of = |key: &Key| key.namespace == name || key.resource() == ("", "namespaces") && key.name == name;
+        let store = self.state.store();
+        let found = store.all().filter(|(key, _)| is_of(key)).map(|(key, object)| (key.clone(), object.clone()));
+        let found: Vec<(Key, Value)> = found.collect();
+        drop(store);
+        found.iter().for_each(|(key, _)| self.state.remove(key));
+        found.into_iter().map(|(_, object)| object).collect()
+    }
+
     fn key(&self, like: &Value) -> Key {
         let kind = self.state.kinds.of_object(like).expect("the type of the object is known to the cluster");
         let text = |name: &str| like["metadata"][name].as_str().unwrap_or_default();
