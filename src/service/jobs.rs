@@ -194,8 +194,11 @@ pub fn prune(repository: &Repository, config: &Config) -> Result<Done, Error> {
         error => error,
     })?;
     let did = format!(
-        "forgot {gone} snapshots; removed {} packs of {} bytes; {} wait",
-        report.deleted, report.deleted_bytes, report.waiting
+        "forgot {}; removed {} of {} bytes; {} waiting",
+        counted(gone as u64, "snapshot"),
+        counted(report.deleted, "pack"),
+        report.deleted_bytes,
+        report.waiting
     );
     let kept: HashSet<ObjectId> = decisions.iter().filter(|one| one.is_kept()).map(|one| one.id).collect();
     let mut counts: BTreeMap<String, u64> = config.targets.iter().map(|target| (target.name.clone(), 0)).collect();
@@ -204,6 +207,10 @@ pub fn prune(repository: &Repository, config: &Config) -> Result<Done, Error> {
         target.into_iter().for_each(|target| *counts.entry(target.name.clone()).or_default() += 1);
     }
     Ok(Done { did, size: Some(size(repository)?), kept: Some(counts), ..Done::default() })
+}
+
+fn counted(number: u64, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 /// A request to stop that comes when a work of upkeep that begins now has taken its time.
@@ -241,7 +248,7 @@ pub fn check_part(repository: &Repository, config: &Config, host: &str) -> Resul
         )));
     }
     ledger.add(&report.packs_read, now);
-    let mut did = format!("read {} packs of {} bytes", report.packs_read.len(), report.bytes_read);
+    let mut did = format!("read {} of {} bytes", counted(report.packs_read.len() as u64, "pack"), report.bytes_read);
     if part.overdue > 0 {
         did += &format!("; {} packs are overdue: raise `read-at-most`", part.overdue);
     }

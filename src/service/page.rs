@@ -55,8 +55,9 @@ fn targets(page: &mut String, state: &State, now: UnixNanos) {
     for (name, target) in state.targets.iter().filter(|(_, target)| !target.streams.is_empty()) {
         let _ = write!(
             page,
-            "<h2>Last snapshot of {}</h2><table><tr><th>stream</th><th class=\"number\">size</th><th>proof</th></tr>",
-            escaped(name)
+            "<h2>Last snapshot of {}</h2><p class=\"soft\">{}</p><table><tr><th>stream</th><th class=\"number\">size</th><th>proof</th></tr>",
+            escaped(name),
+            escaped(&last_snapshot(target))
         );
         for (stream, bytes, proof) in &target.streams {
             let (stream, bytes, proof) = (escaped(stream), size(*bytes), escaped(proof));
@@ -66,12 +67,23 @@ fn targets(page: &mut String, state: &State, now: UnixNanos) {
     }
 }
 
+/// Which snapshot it was, and when.
+fn last_snapshot(target: &TargetState) -> String {
+    let taken = target.runs.iter().rev().find_map(|run| Some((run, run.snapshot.as_deref()?)));
+    taken.map_or_else(String::new, |(run, id)| format!("{}, {}", id.get(..8).unwrap_or(id), time(run.began)))
+}
+
 /// A bar for each run: its colour says how it ended, its height how much it added.
 fn history(target: &TargetState) -> String {
     const WIDTH: usize = 6;
     const HEIGHT: f64 = 24.0;
     let most = target.runs.iter().map(|run| run.added).max().unwrap_or(0).max(1) as f64;
-    let mut svg = format!("<svg width=\"{}\" height=\"{HEIGHT}\" role=\"img\" aria-label=\"runs\">", RUNS * WIDTH);
+    let all = RUNS * WIDTH;
+    // Where there is no room for all, the newest are seen.
+    let mut svg = format!(
+        "<svg width=\"{all}\" height=\"{HEIGHT}\" viewBox=\"0 0 {all} {HEIGHT}\" \
+         preserveAspectRatio=\"xMaxYMid slice\" role=\"img\" aria-label=\"runs\">"
+    );
     let missing = RUNS - target.runs.len().min(RUNS);
     for place in 0..missing {
         let _ = write!(svg, "<rect class=\"none\" x=\"{}\" y=\"21\" width=\"5\" height=\"3\"/>", place * WIDTH);

@@ -52,6 +52,11 @@ fn a_browser_shows_what_is_known() {
         browser.resize(width, height);
         let fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth";
         assert_eq!(browser.eval(fits), true, "it is wider than {width}");
+        let seen = "[...document.querySelectorAll('svg[aria-label=runs]')].every(svg => {
+            const [bar, box] = [svg.lastElementChild, svg].map(one => one.getBoundingClientRect());
+            return box.left < bar.left && bar.right <= box.right + 1 && Math.abs(bar.bottom - box.bottom) < 2;
+        })";
+        assert_eq!(browser.eval(seen), true, "the newest run is not to be seen");
         let picture = repo.at(format!("page-{width}.png"));
         browser.picture(&picture);
         if let Some(folder) = std::env::var_os("SFARC_PICTURES") {
