@@ -242,6 +242,9 @@ impl Service {
                 recv(done) -> report => if let Ok(report) = report {
                     running -= 1;
                     self.ended(&mut agenda, report);
+                    if running == 0 {
+                        crate::allocator::give_back();
+                    }
                 },
                 recv(signals) -> signal => match signal {
                     Ok(Signal::Reload) if stopping.is_none() => self.reload(&mut agenda),
