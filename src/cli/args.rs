@@ -352,7 +352,7 @@ pub struct Check {
 #[derive(Debug, Args)]
 pub struct Prune {
     /// Rewrite packs with garbage in them until at most this share of all is garbage.
-    #[arg(long, value_name = "N%", default_value = "5%")]
+    #[arg(long, value_name = "N%", default_value = "4%")]
     pub max_unused: String,
     /// Say what would be done, and do nothing.
     #[arg(long)]

@@ -71,7 +71,7 @@ keep-yearly = 3
 
 [upkeep]
 # prune-every = "1d"            # or "never"
-# max-unused = "5%"             # garbage that may stay in the repository
+# max-unused = "4%"             # garbage that may stay in the repository
 # rewrite-at-most = "10GiB"     # of packs with garbage in them, at a time
 # check-every = "1d"            # a part each time, so that every byte is read ...
 # read-all-within = "30d"       # ... in this time

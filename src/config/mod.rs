@@ -123,7 +123,7 @@ impl Default for Upkeep {
     fn default() -> Self {
         Self {
             prune_every: Some(DAY),
-            max_unused: 0.05,
+            max_unused: 0.04,
             rewrite_at_most: u64::MAX,
             check_every: Some(DAY),
             read_all_within: 30 * DAY,

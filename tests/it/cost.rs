@@ -8,7 +8,7 @@ use sfarc::repo::Repository;
 use sfarc::testing::recording::{Call, Operation, RecordingBackend, count};
 use sfarc::testing::world::{Streams, World};
 
-use crate::common::{one, stream};
+use crate::common::{noise, one, stream};
 
 fn recorded(seed: u64) -> (World, Arc<RecordingBackend>, Repository) {
     let world = World::new(seed);
@@ -109,4 +109,25 @@ fn collecting_nothing_writes_nothing() {
     let report = collect::collect(&repository, collect::Options::default()).expect("collected");
     assert_eq!(report, collect::Report::default());
     assert_eq!(writes(&recording.take_calls()), []);
+}
+
+/// Stored bytes of all packs.
+fn packs(repository: &Repository) -> u64 {
+    repository.list(Kind::Packs).expect("listed").iter().map(|listed| listed.len).sum()
+}
+
+#[test]
+fn garbage_is_measured_in_bytes_not_in_chunks() {
+    let world = World::new(4);
+    let repository = world.init().expect("a new repository");
+    // Few large chunks beside many small ones.
+    let small = one("small", stream(&[(1, 1_200 << 10)]));
+    let both = small.clone().into_iter().chain([("large".to_owned(), noise(2, 600 << 10))]).collect();
+    let first = world.take(&repository, &both).expect("taken").id.expect("an id");
+    world.take(&repository, &small).expect("taken");
+    let before = packs(&repository);
+    repository.forget(&[first]).expect("forgotten");
+    collect::collect(&repository, collect::Options::default()).expect("collected");
+    let after = packs(&repository);
+    assert!(before - after >= 550 << 10, "of {before} bytes {after} are left");
 }

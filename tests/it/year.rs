@@ -23,7 +23,6 @@ use sfarc::service::state::Ending;
 use sfarc::source::prepared::Prepared;
 use sfarc::source::{SourceError, Verdict};
 use sfarc::testing::faulty::{Fault, FaultyBackend};
-use sfarc::testing::memory::MemoryBackend;
 use sfarc::testing::world::{World, read_stream};
 
 use crate::retention::model;
@@ -95,6 +94,7 @@ struct Figures {
 }
 
 struct Simulation {
+    seed: u64,
     world: World,
     config: Config,
     data: Arc<Mutex<BTreeMap<String, Data>>>,
@@ -117,7 +117,7 @@ impl Simulation {
             (target.name.clone(), Data { bytes, fails: false })
         });
         let data = Arc::new(Mutex::new(data.collect()));
-        Self { world, config, data, dice, open: None, taken: HashMap::new() }
+        Self { seed, world, config, data, dice, open: None, taken: HashMap::new() }
     }
 
     /// The repository, which may fail at some operation.
@@ -317,8 +317,10 @@ impl Simulation {
     /// What a repository takes that has only these snapshots.
     fn needed(&mut self, snapshots: &[Snapshot]) -> u64 {
         let sound = self.sound();
-        let fresh = self.world.with_store(MemoryBackend::default());
+        // With the same keys: where chunks end depends on them.
+        let fresh = World::new(self.seed);
         let repository = fresh.init().expect("a repository");
+        assert!(repository.keys.root() == sound.keys.root());
         for one in snapshots {
             let bytes = read_stream(&sound, one, "s").expect("it restores");
             fresh.take(&repository, &[("s".to_owned(), bytes)].into_iter().collect()).expect("stored");

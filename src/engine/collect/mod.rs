@@ -4,6 +4,7 @@
 
 mod fence;
 mod mark;
+mod measure;
 mod plan;
 mod rescue;
 mod settle;
@@ -60,7 +61,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_unused: 0.05, repack_at_most: u64::MAX, dry_run: false }
+        Self { max_unused: 0.04, repack_at_most: u64::MAX, dry_run: false }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::Options;
 use super::mark::Marked;
+use super::measure::measure;
 use crate::backend::{Key, Listed};
 use crate::format::index::{IndexRow, PackEntry};
 use crate::ids::ObjectId;
@@ -37,7 +38,7 @@ struct Use {
 }
 
 /// Calls `each` with every row of the index: its number, itself, and its pack.
-fn for_each_row(
+pub(super) fn for_each_row(
     repository: &Repository,
     marked: &Marked,
     mut each: impl FnMut(u64, IndexRow, &PackEntry),
@@ -87,10 +88,10 @@ pub(super) fn plan(
         if used.live == 0 {
             plan.condemn(id, listed.len);
         } else {
-            let share = 1.0 - used.live as f64 / used.rows as f64;
-            staying.push(Staying { id, len: listed.len, unused: share * listed.len as f64, share });
+            staying.push(Staying::new(id, listed.len, 1.0 - used.live as f64 / used.rows as f64));
         }
     }
+    measure(repository, marked, &mut staying)?;
     plan.repack_unused(&mut staying, options);
     staying.retain(|pack| pack.len < SMALL_PACK);
     if staying.len() > SMALL_PACKS {
@@ -102,13 +103,24 @@ pub(super) fn plan(
 }
 
 /// A pack that holds something in use.
-struct Staying {
-    id: ObjectId,
-    len: u64,
-    /// About so many of its bytes nobody needs: its chunks are counted, not measured.
-    unused: f64,
+pub(super) struct Staying {
+    pub id: ObjectId,
+    pub len: u64,
+    /// About so many of its bytes nobody needs.
+    pub unused: f64,
     /// The same as a share.
     share: f64,
+}
+
+impl Staying {
+    fn new(id: ObjectId, len: u64, share: f64) -> Self {
+        Self { id, len, unused: share * len as f64, share }
+    }
+
+    pub(super) fn set_unused(&mut self, unused: f64) {
+        self.unused = unused;
+        self.share = unused / self.len as f64;
+    }
 }
 
 impl Plan {
