@@ -176,9 +176,11 @@ pub fn prune(repository: &Repository, config: &Config) -> Result<Done, Error> {
         config.targets.iter().find(|target| target.name == name)
     };
     // Snapshots of targets that the file does not name, or of nobody's, are not ours to thin out.
-    let decisions = decide(&listing, Some(&config.own), |manifest| {
+    let mut decisions = decide(&listing, Some(&config.own), |manifest| {
         target_of(manifest).map(|target| Rules { policy: &target.retention, zone: &target.zone })
     });
+    let superseded = Ledger::read(repository)?.superseded();
+    decisions.iter_mut().filter(|one| superseded.contains(&one.id)).for_each(|one| one.reasons.clear());
     let gone = pin::forget_unkept(repository, &listing, &decisions)?;
     let upkeep = &config.upkeep;
     let options =

@@ -1,7 +1,7 @@
 //! Which pack was read to its last byte when, so that every byte is read within a given time.
 //!
 //! Each check leaves a record in the repository, a small snapshot with a label: so a service that starts anew, somewhere
-//! else, knows what the last one has read.
+//! else, knows what the last one has read. A record is of use until all packs that it names were read again or are gone.
 
 use std::collections::{HashMap, HashSet};
 
@@ -32,6 +32,10 @@ struct Packs {
 pub struct Ledger {
     read: HashMap<ObjectId, UnixNanos>,
     packs: Vec<(ObjectId, u64)>,
+    /// For each pack the last record that names it.
+    last: HashMap<ObjectId, ObjectId>,
+    /// The records, oldest first.
+    records: Vec<ObjectId>,
 }
 
 /// What a check reads.
@@ -58,9 +62,11 @@ impl Ledger {
             // A record that cannot be read only means that its packs are read again.
             let Ok(bytes) = read_small(&mut egress, &snapshot, entry) else { continue };
             let Ok(record) = serde_json::from_slice::<Packs>(&bytes) else { continue };
+            ledger.records.push(snapshot.id);
             for pack in record.packs.iter().filter_map(|pack| pack.parse::<ObjectId>().ok()) {
-                let time = ledger.read.entry(pack).or_insert(snapshot.manifest.time);
-                *time = (*time).max(snapshot.manifest.time);
+                // They come oldest first.
+                ledger.read.insert(pack, snapshot.manifest.time);
+                ledger.last.insert(pack, snapshot.id);
             }
         }
         let packs = repository.list(Kind::Packs)?.into_iter();
@@ -98,6 +104,13 @@ impl Ledger {
             part.bytes += len;
         }
         part
+    }
+
+    /// Records that say nothing any more: what they name was read again since, or is gone. The newest stays.
+    pub fn superseded(&self) -> HashSet<ObjectId> {
+        let needed = self.packs.iter().filter_map(|(pack, _)| self.last.get(pack));
+        let needed: HashSet<&ObjectId> = needed.chain(self.records.last()).collect();
+        self.records.iter().filter(|record| !needed.contains(record)).copied().collect()
     }
 
     /// The moment since when every pack has been read; nothing if one never was.
@@ -157,6 +170,14 @@ mod tests {
             ledger.packs.remove(0);
         }
         assert!(ledger.all_since().is_none_or(|since| since >= 90 * DAY));
+    }
+
+    #[test]
+    fn a_record_is_of_use_while_it_is_the_last_to_name_a_pack_that_is_there() {
+        let last = [(id(0), id(102)), (id(1), id(101)), (id(9), id(100))];
+        let records = (100..104).map(id).collect();
+        let ledger = Ledger { last: last.into(), records, ..ledger(2) };
+        assert_eq!(ledger.superseded(), HashSet::from([id(100)]), "its pack is gone; the newest stays");
     }
 
     #[test]
