@@ -76,6 +76,18 @@ pub const BLOCK_CACHE: usize = 32;
 /// Blocks that a restore has under way ahead of its output.
 pub const RESTORE_AHEAD: usize = 16;
 
+/// Packs of a bucket that a restore has in memory or under way.
+pub const PACKS_AHEAD: usize = 4;
+
+/// Bytes of a stream that a restore from a bucket looks ahead for packs that it will need.
+pub const SCOUT_BYTES: u64 = 32 << 20;
+
+/// The same in chunks.
+pub const SCOUT_CHUNKS: usize = 16 << 10;
+
+/// Packs on their way into a bucket at a time.
+pub const UPLOADS: usize = 3;
+
 /// Segments under way between the source and the joiner.
 pub const SEGMENTS_AHEAD: usize = 6;
 
@@ -95,3 +107,8 @@ pub const SNAPSHOT_BUFFER_BYTES: usize = (2 * SEGMENTS_AHEAD + 4) * SEGMENT_BYTE
     + PENDING_ROWS * 64;
 
 const _: () = assert!(SNAPSHOT_BUFFER_BYTES <= 100 << 20);
+
+/// What more a snapshot into a bucket holds, in bytes.
+pub const UPLOAD_BUFFER_BYTES: usize = UPLOADS * (PACK_TARGET_BYTES + BLOCK_TARGET_BYTES);
+
+const _: () = assert!(SNAPSHOT_BUFFER_BYTES + UPLOAD_BUFFER_BYTES <= 140 << 20);

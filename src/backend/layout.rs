@@ -15,6 +15,11 @@ pub const fn folder(kind: Kind) -> &'static str {
     }
 }
 
+/// The kind whose objects lie in a folder.
+pub fn kind_of(name: &str) -> Option<Kind> {
+    Kind::ALL.into_iter().find(|kind| *kind != Kind::Config && folder(*kind) == name)
+}
+
 const PENDING: &str = ".pending";
 
 /// The path of an object, relative to the repository.

@@ -3,8 +3,12 @@
 //! The seam is blocking: the middle of sfarc is plain threads, and a folder has no asynchronous interface. An
 //! adapter for buckets drives its own runtime behind it.
 
+pub mod bucket;
 pub mod folder;
 pub mod layout;
+pub mod place;
+pub mod shelf;
+pub mod traffic;
 
 use std::ops::Range;
 use std::path::Path;
@@ -130,6 +134,9 @@ pub enum Cause {
     /// The system refused.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// The bucket refused, or could not be reached.
+    #[error(transparent)]
+    Store(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl BackendError {
@@ -171,6 +178,30 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
 
     /// Removes an object. Removing what is not there succeeds.
     fn delete(&self, key: &Key) -> Result<(), BackendError>;
+
+    /// Stores an object like `put`, and gives the buffer back.
+    fn put_buffer(&self, key: &Key, bytes: Vec<u8>) -> Result<Vec<u8>, BackendError> {
+        self.put(key, &bytes).map(|()| bytes)
+    }
+
+    /// Removes objects. If it fails, some may be gone.
+    fn delete_all(&self, keys: &[Key]) -> Result<(), BackendError> {
+        keys.iter().try_for_each(|key| self.delete(key))
+    }
+
+    /// Like `list`, but what it says may be as old as this opened store: for whoever begins, and looks again before
+    /// it counts.
+    fn list_lately(&self, kind: Kind) -> Result<Vec<Listed>, BackendError> {
+        self.list(kind)
+    }
+
+    /// True if each request costs time, and perhaps money: better few that are large.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
+    /// Says that much of this pack will be read soon.
+    fn expect(&self, _pack: &ObjectId) {}
 
     /// Stores the object of a session, and marks it as alive until the hold is dropped or the process ends.
     fn announce(&self, session: &SessionId, bytes: &[u8]) -> Result<Box<dyn Hold>, BackendError>;

@@ -7,14 +7,14 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use super::args::{Global, NamedCredential, NewKey};
-use crate::backend::folder::FolderBackend;
+use crate::backend::place::Place;
 use crate::env::Env;
 use crate::error::Error;
+use crate::event::Event;
 use crate::repo::{Credential, RepoError, Repository};
 
 const KEY_FILE_MAGIC: &str = "sfarc-key-1 ";
@@ -26,15 +26,16 @@ pub fn open(global: &Global, env: &Env) -> Result<Repository, Error> {
 
 /// Opens the repository that the options name, and says what opened it.
 pub fn open_and_keep(global: &Global, env: &Env) -> Result<(Repository, Credential), Error> {
-    let folder = folder(global)?;
-    let backend = Arc::new(FolderBackend::open(folder));
+    let place = place(global)?;
+    let warn = |text: &str| env.tell(&Event::Warning(text));
+    let backend = place.open(&global.bucket.access(), warn).map_err(RepoError::from)?;
     // The repository is looked for before anybody is asked for a password.
     let mut named = None;
     let credential = || {
         let named = named.insert(credential(global, Purpose::Open, env));
         named.as_ref().cloned().map_err(|_| RepoError::WrongKey)
     };
-    let opened = Repository::open(backend, &folder.display().to_string(), credential, env.clone());
+    let opened = Repository::open(backend, &place.to_string(), credential, env.clone());
     let credential = named.transpose()?;
     let repository = opened?;
     Ok((repository, credential.expect("nothing opens without a credential")))
@@ -60,16 +61,17 @@ pub fn or_configured(global: &Global, configured: &crate::config::Repository) ->
 
 /// Makes the repository that the options name.
 pub fn init(global: &Global, env: &Env) -> Result<Repository, Error> {
-    let folder = folder(global)?;
+    let place = place(global)?;
     let credential = credential(global, Purpose::Make, env)?;
-    let backend = FolderBackend::create(folder).map_err(RepoError::from)?;
-    Ok(Repository::init(Arc::new(backend), &credential, env.clone())?)
+    let backend = place.create(&global.bucket.access()).map_err(RepoError::from)?;
+    Ok(Repository::init(backend, &credential, env.clone())?)
 }
 
-/// The folder that the options name.
-pub fn folder(global: &Global) -> Result<&Path, Error> {
-    let missing = || Error::Usage("which repository? Name it with --repo FOLDER or $SFARC_REPO".to_owned());
-    global.repo.as_deref().filter(|path| !path.as_os_str().is_empty()).ok_or_else(missing)
+/// Where the options say that the repository is.
+pub fn place(global: &Global) -> Result<Place, Error> {
+    let missing = || Error::Usage("which repository? Name it with --repo FOLDER-OR-URL or $SFARC_REPO".to_owned());
+    let text = global.repo.as_deref().filter(|path| !path.as_os_str().is_empty()).ok_or_else(missing)?;
+    Place::parse(text.to_owned()).map_err(Error::Usage)
 }
 
 /// What a credential is for.

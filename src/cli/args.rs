@@ -1,6 +1,8 @@
 //! The command line as types. Doc comments here are the help text.
 
+mod bucket;
 mod cluster;
+mod global;
 mod retention;
 mod service;
 
@@ -10,7 +12,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit;
+pub use bucket::Bucket;
 pub use cluster::{Cluster, Doctor, Drill, MinProof, Plan, RestoreCluster, ShowPlan};
+pub use global::{Global, NamedCredential};
 pub use retention::{Forget, Keep, Pin};
 pub use service::{Config, File, Log, Run, Status};
 
@@ -24,47 +28,6 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-}
-
-/// Options of all commands.
-#[derive(Debug, Clone, Args)]
-pub struct Global {
-    /// The repository: a folder.
-    #[arg(
-        long,
-        short,
-        global = true,
-        env = "SFARC_REPO",
-        hide_env_values = true,
-        value_name = "FOLDER",
-        help_heading = "Repository"
-    )]
-    pub repo: Option<PathBuf>,
-    /// What opens the repository.
-    #[command(flatten)]
-    pub named: NamedCredential,
-    /// Print results as JSON, one object a line (docs/json.md).
-    #[arg(long, global = true, help_heading = "Output")]
-    pub json: bool,
-    /// Print no progress and no summaries, only results, warnings and errors.
-    #[arg(long, short, global = true, help_heading = "Output")]
-    pub quiet: bool,
-}
-
-/// What opens the repository. Not by clap's `env`: that cannot tell what was said here, which comes first.
-#[derive(Debug, Clone, Args)]
-pub struct NamedCredential {
-    /// Take the password from the first line of this file (instead of $SFARC_PASSWORD or a prompt)
-    /// [env: SFARC_PASSWORD_FILE].
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Repository")]
-    pub password_file: Option<PathBuf>,
-    /// Take the password from the first line that this shell command prints [env: SFARC_PASSWORD_COMMAND].
-    #[arg(long, global = true, value_name = "COMMAND", help_heading = "Repository")]
-    pub password_command: Option<OsString>,
-    /// Open with a key file instead of a password (`init` and `key add` make it if it is missing)
-    /// [env: SFARC_KEY_FILE].
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Repository")]
-    pub key_file: Option<PathBuf>,
 }
 
 /// What to do.

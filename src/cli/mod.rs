@@ -9,6 +9,7 @@ mod output;
 mod progress;
 mod signals;
 mod text;
+mod traffic;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -38,7 +39,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, env: Env) -> Exit {
     }
     let env = Env { observer: Arc::new(progress::Terminal::new(cli.global.quiet || cli.global.json)), ..env };
     let mut output = Output::new(cli.global.json, cli.global.quiet);
-    let ended = dispatch(&cli, &env, &mut output).and_then(|exit| output.flush().map(|()| exit));
+    let ended = dispatch(&cli, &env, &mut output);
+    let told = traffic::tell(&cli, &mut output);
+    let ended = ended.and_then(|exit| told.and_then(|()| output.flush()).map(|()| exit));
     match ended {
         Ok(exit) => exit,
         // Whoever read the output has gone: nothing more to say.

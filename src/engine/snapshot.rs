@@ -140,11 +140,12 @@ pub fn snapshot(repository: &Repository, options: &Options) -> Result<Report, Er
     options.check()?;
     let options = Options { inputs: without_repository(repository, &options.inputs), ..options.clone() };
     let started = repository.env.clock.now();
-    let mut session = Session::begin(repository)?;
+    let session = Session::begin(repository)?;
     let pool = Arc::new(Pool::new(repository.env.workers));
-    let mut store = ChunkStore::new(repository, session.open_index()?, pool, options.dry_run);
+    let mut store = ChunkStore::new(repository, session.open_index()?, pool, options.dry_run).of(session);
     let streams = take_streams(repository, &mut store, &options)?;
     store.flush()?;
+    let mut session = store.end().expect("it was given one");
     let mut labels = options.labels.clone();
     labels.sort();
     let manifest = Manifest {
@@ -346,14 +347,13 @@ fn commit(
     manifest: &Manifest,
 ) -> Result<ObjectId, Error> {
     let (id, object) = session.seal(manifest)?;
-    if session.publish(&object)? {
-        store.index.condemn(&session.log);
-        if store.relies_on(|pack| session.log.is_condemned(pack)) {
-            let rescued = super::collect::rescue(repository, store, manifest).and_then(|()| store.flush());
-            if let Err(error) = rescued {
-                session.give_up(&id)?;
-                return Err(error.into());
-            }
+    session.publish(&object)?;
+    store.index.condemn(&session.log);
+    if store.relies_on(|pack| session.log.is_condemned(pack)) {
+        let rescued = super::collect::rescue(repository, store, manifest).and_then(|()| store.flush());
+        if let Err(error) = rescued {
+            session.give_up(&id)?;
+            return Err(error.into());
         }
     }
     repository.check_cancel()?;

@@ -17,6 +17,8 @@ use crate::repo::pack_reader::{Block, PackCache, PackReader};
 use crate::repo::pool::{Pool, Ticket};
 use crate::repo::{RepoError, Repository};
 
+use super::scout::Scout;
+
 /// Reads streams of one repository.
 pub struct Egress<'a> {
     repository: &'a Repository,
@@ -141,10 +143,11 @@ impl<'a> Egress<'a> {
         walker.seek(start, self).map_err(at(start))?;
         let mut under_way: VecDeque<Pending> = VecDeque::new();
         let mut opening = 0;
+        let mut scout = Scout::new(self.repository.backend.is_remote());
         loop {
-            while opening < limits::RESTORE_AHEAD && under_way.len() < CHUNKS_AHEAD && walker.offset() < end {
-                let offset = walker.offset();
-                let Some(row) = walker.next(self).map_err(at(offset))? else {
+            while opening < limits::RESTORE_AHEAD && under_way.len() < CHUNKS_AHEAD {
+                scout.go_ahead(self, &mut walker, end).map_err(at(walker.offset()))?;
+                let Some((offset, row)) = scout.next() else {
                     break;
                 };
                 let pending = self.fetch(row, offset).map_err(at(offset))?;
@@ -185,6 +188,16 @@ impl<'a> Egress<'a> {
         }
         let (block, opened) = self.open_block(&reader, span);
         Ok((usize::from(ordinal) - span.first_chunk, block, opened))
+    }
+
+    /// The pack that a chunk lies in, as far as the index knows.
+    pub(super) fn pack_of(&mut self, id: &ChunkId) -> Result<Option<PackEntry>, RepoError> {
+        Ok(self.index.find_reopening(self.repository, id)?.first().map(|location| location.pack))
+    }
+
+    /// Says that a pack will be read soon.
+    pub(super) fn expect(&self, pack: &ObjectId) {
+        self.repository.backend.expect(pack);
     }
 
     fn locate(&mut self, id: &ChunkId) -> Result<(PackEntry, u16), RepoError> {

@@ -6,3 +6,4 @@ mod jobs;
 pub mod lanes;
 pub mod pipe;
 pub mod profile;
+mod scout;

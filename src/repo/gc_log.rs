@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
 use super::{RepoError, Repository};
-use crate::backend::{Key, Kind};
+use crate::backend::{Key, Kind, Listed};
 use crate::format::config::Features;
 use crate::format::manifest::GcRecord;
 use crate::format::sealed::SealedKind;
@@ -104,6 +104,13 @@ impl Repository {
         Ok(log.clone())
     }
 
+    /// The gc log as it was when the store was opened, or later.
+    pub fn gc_log_lately(&self) -> Result<GcLog, RepoError> {
+        let mut log = self.known_log.lock().unwrap_or_else(PoisonError::into_inner);
+        self.extend_gc_log(&mut log, || self.list_lately(Kind::Gc))?;
+        Ok(log.clone())
+    }
+
     /// Reads every record of the gc log, to see whether each can be read.
     pub fn reread_gc_log(&self) -> Result<GcLog, RepoError> {
         let mut log = GcLog::default();
@@ -136,9 +143,17 @@ impl Repository {
 
     /// Reads the records that `log` does not have yet; true if there were any.
     pub fn refresh_gc_log(&self, log: &mut GcLog) -> Result<bool, RepoError> {
+        self.extend_gc_log(log, || self.list(Kind::Gc))
+    }
+
+    fn extend_gc_log(
+        &self,
+        log: &mut GcLog,
+        list: impl Fn() -> Result<Vec<Listed>, RepoError>,
+    ) -> Result<bool, RepoError> {
         let before = log.records();
         for _ in 0..LISTINGS {
-            for listed in self.list(Kind::Gc)? {
+            for listed in list()? {
                 let Key::Gc(epoch) = listed.key else { continue };
                 if !log.has(epoch) {
                     log.add(epoch, self.read_gc_record(epoch)?);

@@ -95,7 +95,7 @@ pub fn unlock(
 ) -> Result<(ObjectId, KeyRing), RepoError> {
     let mut keys = SlotKeys { credential, salt, made: Vec::new() };
     let (mut damage, mut opened) = (None, None);
-    let mut listed = backend.list(Kind::Keys)?;
+    let mut listed = backend.list_lately(Kind::Keys)?;
     listed.sort_by_key(|listed| listed.key);
     for listed in listed.into_iter().take(SLOTS) {
         let Key::Slot(id) = listed.key else { continue };

@@ -266,6 +266,13 @@ impl Repository {
         if self.env.cancel.is_cancelled() { Err(RepoError::Cancelled) } else { Ok(()) }
     }
 
+    /// Like `list`, but it may be as old as the opened store.
+    pub fn list_lately(&self, kind: Kind) -> Result<Vec<crate::backend::Listed>, RepoError> {
+        let mut listed = self.backend.list_lately(kind)?;
+        listed.sort_by_key(|listed| listed.key);
+        Ok(listed)
+    }
+
     /// All objects of a kind with their lengths, in the order of their names.
     pub fn list(&self, kind: Kind) -> Result<Vec<crate::backend::Listed>, RepoError> {
         let mut listed = self.backend.list(kind)?;

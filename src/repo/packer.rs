@@ -1,4 +1,6 @@
-//! From blocks to stored packs: compressed by workers, sealed in order, put by a thread of its own.
+//! From blocks to stored packs: compressed by workers, sealed in order, put by threads of their own.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use zstd::zstd_safe::{CParameter, ParamSwitch};
@@ -118,18 +120,21 @@ impl std::fmt::Debug for Order {
 }
 
 impl Packer {
-    /// Starts the two threads.
+    /// Starts the threads: one that seals, and those that put.
     pub fn new(repository: &Repository) -> Self {
+        let uploads = if repository.backend.is_remote() { limits::UPLOADS } else { 1 };
         let (orders, incoming) = bounded(limits::BLOCKS_AHEAD);
         let (packs, finished) = bounded(0);
-        let (spare, spares) = bounded(1);
+        let (spare, spares) = bounded(uploads);
         let (report, stored) = crossbeam_channel::unbounded();
         let sealing = repository.clone();
-        let putting = repository.clone();
-        let threads = vec![
-            spawn("packer", move || pack_blocks(&sealing, &incoming, &packs, &spares)),
-            spawn("uploader", move || put_packs(&putting, &finished, &report, &spare)),
-        ];
+        let packer = spawn("packer", move || pack_blocks(&sealing, &incoming, &packs, &spares));
+        let uploader = || {
+            let (putting, finished) = (repository.clone(), finished.clone());
+            let (report, spare) = (report.clone(), spare.clone());
+            spawn("uploader", move || put_packs(&putting, &finished, &report, &spare))
+        };
+        let threads = std::iter::once(packer).chain((0..uploads).map(|_| uploader())).collect();
         Self { orders: Some(orders), stored, threads }
     }
 
@@ -171,33 +176,67 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::thread::JoinH
     std::thread::Builder::new().name(name.to_owned()).spawn(work).expect("the system has room for a thread")
 }
 
-enum Finished {
-    Pack { id: ObjectId, bytes: Vec<u8>, chunks: Vec<ChunkId> },
-    Flush(Sender<()>),
+/// Packs that are sealed and not put yet.
+#[derive(Debug, Clone, Default)]
+struct UnderWay(Arc<(Mutex<usize>, Condvar)>);
+
+impl UnderWay {
+    fn add(&self) -> OnePack {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        OnePack(self.clone())
+    }
+
+    fn wait(&self) {
+        let count = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let _none = self.0.1.wait_while(count, |count| *count > 0).unwrap_or_else(PoisonError::into_inner);
+    }
 }
 
-/// Two buffers take turns: one is filled while the other is put. `spares` gives them back.
+/// One of them, until it is dropped.
+#[derive(Debug)]
+struct OnePack(UnderWay);
+
+impl Drop for OnePack {
+    fn drop(&mut self) {
+        let (count, changed) = &*self.0.0;
+        *count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        changed.notify_all();
+    }
+}
+
+/// A pack as it is put.
+struct SealedPack {
+    id: ObjectId,
+    bytes: Vec<u8>,
+    chunks: Vec<ChunkId>,
+}
+
+/// Buffers take turns: one is filled while others are put. `spares` gives them back.
 fn pack_blocks(
     repository: &Repository,
     orders: &Receiver<Order>,
-    packs: &Sender<Finished>,
+    packs: &Sender<(SealedPack, OnePack)>,
     spares: &Receiver<Vec<u8>>,
 ) {
+    let under_way = UnderWay::default();
     let mut open: Option<OpenPack> = None;
     let new_pack = || OpenPack::new(repository, spares.try_recv().unwrap_or_default());
+    let put =
+        |pack: Option<OpenPack>| pack.map(OpenPack::close).map_or(Ok(()), |pack| packs.send((pack, under_way.add())));
     for order in orders {
         let sent = match order {
             Order::Block(ticket) => {
                 let block = ticket.wait();
-                let full = open.as_ref().is_some_and(|pack| !pack.has_room_for(&block));
-                let closed = if full { open.take().map(OpenPack::close) } else { None };
-                let sent = closed.map_or(Ok(()), |pack| packs.send(pack));
+                let sent = put(open.take_if(|pack| !pack.has_room_for(&block)));
                 open.get_or_insert_with(new_pack).push(block);
                 sent
             }
             Order::Flush(answer) => {
-                let closed = open.take().map(OpenPack::close);
-                closed.map_or(Ok(()), |pack| packs.send(pack)).and_then(|()| packs.send(Finished::Flush(answer)))
+                let sent = put(open.take());
+                under_way.wait();
+                // Whoever does not wait any more has failed already.
+                let _ = answer.send(());
+                sent
             }
         };
         if sent.is_err() {
@@ -208,25 +247,21 @@ fn pack_blocks(
 
 fn put_packs(
     repository: &Repository,
-    finished: &Receiver<Finished>,
+    finished: &Receiver<(SealedPack, OnePack)>,
     report: &Sender<Result<StoredPack, RepoError>>,
     spare: &Sender<Vec<u8>>,
 ) {
-    for finished in finished {
-        match finished {
-            Finished::Flush(answer) => {
-                let _ = answer.send(());
-            }
-            Finished::Pack { id, mut bytes, chunks } => {
-                let entry = PackEntry { id, len: bytes.len() as u32 };
-                let put = repository.backend.put(&Key::Pack(id), &bytes).map_err(RepoError::from);
-                let failed = put.is_err();
-                let _ = report.send(put.map(|()| StoredPack { entry, chunks }));
-                if failed {
-                    return;
-                }
+    for (SealedPack { id, bytes, chunks }, _under_way) in finished {
+        let entry = PackEntry { id, len: bytes.len() as u32 };
+        match repository.backend.put_buffer(&Key::Pack(id), bytes) {
+            Ok(mut bytes) => {
+                let _ = report.send(Ok(StoredPack { entry, chunks }));
                 bytes.clear();
                 let _ = spare.try_send(bytes);
+            }
+            Err(error) => {
+                let _ = report.send(Err(error.into()));
+                return;
             }
         }
     }
@@ -266,7 +301,7 @@ impl OpenPack {
         self.directory.push(row, block.chunks);
     }
 
-    fn close(mut self) -> Finished {
+    fn close(mut self) -> SealedPack {
         let offset = self.bytes.len();
         debug_assert!(offset >= HEADER_LEN);
         self.bytes.extend(self.directory.encode());
@@ -274,6 +309,6 @@ impl OpenPack {
         let trailer = Trailer { offset: offset as u64, len: (self.bytes.len() - offset) as u32 };
         self.bytes.extend(trailer.encode());
         let chunks = self.directory.chunks().iter().map(|chunk| chunk.id).collect();
-        Finished::Pack { id: ObjectId::of(&self.bytes), chunks, bytes: self.bytes }
+        SealedPack { id: ObjectId::of(&self.bytes), chunks, bytes: self.bytes }
     }
 }

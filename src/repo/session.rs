@@ -1,6 +1,8 @@
-//! A writer's session: announced before anything is read, checked before anything is committed.
+//! A writer's session: announced before anything is stored, checked before anything is committed.
 //!
-//! The protocol is docs/gc-protocol.md, model-checked by tests/gc_protocol.rs; the numbers below are its steps.
+//! The protocol is docs/gc-protocol.md, model-checked by tests/gc_protocol.rs; the numbers below are its steps. Being
+//! announced only spares a writer from having to begin anew, so where each request counts a session is announced when
+//! there is something to store, not before (docs/decisions/0013).
 
 use super::gc_log::{GcLog, tombstone};
 use super::index::Index;
@@ -11,7 +13,7 @@ use crate::format::sealed::SealedKind;
 use crate::ids::{ObjectId, SessionId};
 use crate::limits;
 
-/// An announced session.
+/// A session.
 #[derive(Debug)]
 pub struct Session {
     repository: Repository,
@@ -19,33 +21,52 @@ pub struct Session {
     pub id: SessionId,
     /// The gc log as the session knows it.
     pub log: GcLog,
-    _hold: Box<dyn Hold>,
-    closed: bool,
+    /// Once it is announced.
+    hold: Option<Box<dyn Hold>>,
+    /// What there is to remove when it ends.
+    objects: Vec<Key>,
 }
 
 impl Session {
-    /// Announces a session (steps 1 and 2).
+    /// Begins a session. It is announced at once, unless that is better left until it stores something.
     pub fn begin(repository: &Repository) -> Result<Self, RepoError> {
-        let log = repository.gc_log()?;
+        let is_lazy = repository.backend.is_remote();
+        let log = if is_lazy { repository.gc_log_lately()? } else { repository.gc_log()? };
         log.features().require_write()?;
         let id = SessionId::new(repository.env.random());
+        let mut session = Self { repository: repository.clone(), id, log, hold: None, objects: Vec::new() };
+        if !is_lazy {
+            session.announce()?;
+        }
+        Ok(session)
+    }
+
+    /// Announces the session (steps 1 and 2), unless it is; true if it was not. What was opened before must be looked
+    /// at again then.
+    pub fn announce(&mut self) -> Result<bool, RepoError> {
+        if self.hold.is_some() {
+            return Ok(false);
+        }
         let record = SessionRecord {
-            id: *id.as_bytes(),
-            epoch: log.epoch(),
+            id: *self.id.as_bytes(),
+            epoch: self.log.epoch(),
             host: host_name(),
             pid: std::process::id(),
-            started: repository.env.clock.now(),
+            started: self.repository.env.clock.now(),
         };
-        let object = repository.seal_record(SealedKind::Session, &record);
-        let hold = repository.backend.announce(&id, &object)?;
-        let mut session = Self { repository: repository.clone(), id, log, _hold: hold, closed: false };
-        repository.refresh_gc_log(&mut session.log)?;
-        Ok(session)
+        let object = self.repository.seal_record(SealedKind::Session, &record);
+        self.hold = Some(self.repository.backend.announce(&self.id, &object)?);
+        self.objects.push(Key::Session(self.id));
+        self.repository.refresh_gc_log(&mut self.log)?;
+        Ok(true)
     }
 
     /// Opens the index as this session may use it (step 3).
     pub fn open_index(&self) -> Result<Index, RepoError> {
-        Index::open(&self.repository, &self.log)
+        match self.hold {
+            Some(_) => Index::open(&self.repository, &self.log),
+            None => Index::open_lately(&self.repository, &self.log),
+        }
     }
 
     /// The stored bytes and the name of a manifest. Fails if it is longer than a reader would accept.
@@ -63,10 +84,14 @@ impl Session {
         self.close()
     }
 
-    /// Publishes the pending snapshot (step 4), then looks at the gc log (step 5); true if it says something new.
-    pub fn publish(&mut self, object: &[u8]) -> Result<bool, RepoError> {
-        self.repository.backend.put(&Key::Pending(self.id), object)?;
-        self.repository.refresh_gc_log(&mut self.log)
+    /// Publishes the pending snapshot (step 4), then looks at the gc log (step 5).
+    pub fn publish(&mut self, object: &[u8]) -> Result<(), RepoError> {
+        let pending = Key::Pending(self.id);
+        // Removed before the session, if there is one.
+        self.objects.insert(0, pending);
+        self.repository.backend.put(&pending, object)?;
+        self.repository.refresh_gc_log(&mut self.log)?;
+        self.log.features().require_write()
     }
 
     /// Commits (steps 6 and 7): from here on the snapshot is there for everybody.
@@ -82,7 +107,7 @@ impl Session {
             }
             Err(error) => {
                 // It may have arrived all the same: the pending snapshot must go on protecting it.
-                self.closed = true;
+                self.objects.clear();
                 return Err(error.into());
             }
         }
@@ -97,19 +122,18 @@ impl Session {
 
     /// Ends the session (step 8), committed or not.
     pub fn close(&mut self) -> Result<(), RepoError> {
-        self.closed = true;
-        self.repository.backend.delete(&Key::Pending(self.id))?;
-        self.repository.backend.delete(&Key::Session(self.id))?;
+        let objects = std::mem::take(&mut self.objects);
+        if !objects.is_empty() {
+            self.repository.backend.delete_all(&objects)?;
+        }
         Ok(())
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if !self.closed {
-            // Best effort: what stays is recognised as dead by the next collector.
-            let _ = self.close();
-        }
+        // Best effort: what stays is recognised as dead by the next collector.
+        let _ = self.close();
     }
 }
 
@@ -126,9 +150,7 @@ impl Repository {
         let mut log = self.gc_log()?;
         log.features().require_write()?;
         self.append_to_gc_log(&mut log, &[], &dead)?;
-        for id in snapshots {
-            self.backend.delete(&Key::Snapshot(*id))?;
-        }
-        Ok(())
+        let objects: Vec<Key> = snapshots.iter().map(|&id| Key::Snapshot(id)).collect();
+        Ok(self.backend.delete_all(&objects)?)
     }
 }

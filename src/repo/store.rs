@@ -8,6 +8,7 @@ use super::index::{Index, Location};
 use super::pack_reader::{PackCache, PackReader};
 use super::packer::{OpenBlock, Packer, StoredPack};
 use super::pool::Pool;
+use super::session::Session;
 use super::{RepoError, Repository};
 use crate::format::index::IndexRow;
 use crate::format::pack::BlockKind;
@@ -73,6 +74,8 @@ pub struct ChunkStore {
     open: [OpenBlock; 2],
     stored: Vec<StoredPack>,
     own: HashSet<ObjectId>,
+    /// Nothing for a collector, which needs none.
+    session: Option<Session>,
     /// Nothing for a dry run.
     packer: Option<Packer>,
     pool: Arc<Pool>,
@@ -98,10 +101,22 @@ impl ChunkStore {
             open: [OpenBlock::new(BlockKind::Data), OpenBlock::new(BlockKind::List)],
             stored: Vec::new(),
             own: HashSet::new(),
+            session: None,
             packer: (!dry_run).then(|| Packer::new(repository)),
             pool,
             counts: StoreCounts::default(),
         }
+    }
+
+    /// The same, storing for a session.
+    #[must_use]
+    pub fn of(self, session: Session) -> Self {
+        Self { session: Some(session), ..self }
+    }
+
+    /// Gives the session back, when everything is stored.
+    pub fn end(&mut self) -> Option<Session> {
+        self.session.take()
     }
 
     /// The workers.
@@ -124,17 +139,38 @@ impl ChunkStore {
         if self.claimed.contains(&id) {
             return Ok(false);
         }
-        if self.neighbour.is_next(&id) {
+        if self.neighbour.is_next(&id) || self.reuse(&id)? {
             return Ok(false);
         }
-        if let Some(location) = self.index.find_usable(&self.repository, &id)? {
-            if !self.own.contains(&location.pack.id) {
-                self.reused.insert(location.pack.id);
-            }
-            self.neighbour.found(&self.repository, &location);
+        // Others may have stored it before the session was announced.
+        if self.announce()? && self.reuse(&id)? {
             return Ok(false);
         }
         self.store_new(kind, id, bytes)?;
+        Ok(true)
+    }
+
+    /// True if the repository has a chunk, on which the snapshot relies from now on.
+    fn reuse(&mut self, id: &ChunkId) -> Result<bool, RepoError> {
+        let Some(location) = self.index.find_usable(&self.repository, id)? else { return Ok(false) };
+        if !self.own.contains(&location.pack.id) {
+            self.reused.insert(location.pack.id);
+        }
+        // Opening a pack to know what follows would cost more than asking the index, which is on this machine.
+        if !self.repository.backend.is_remote() {
+            self.neighbour.found(&self.repository, &location);
+        }
+        Ok(true)
+    }
+
+    /// Announces the session before anything is stored for it; true if it was not, so that the index is a new one.
+    fn announce(&mut self) -> Result<bool, RepoError> {
+        let Some(session) = self.session.as_mut().filter(|_| self.packer.is_some()) else { return Ok(false) };
+        if !session.announce()? {
+            return Ok(false);
+        }
+        self.index.refresh(&self.repository)?;
+        self.index.condemn(&session.log);
         Ok(true)
     }
 

@@ -10,10 +10,11 @@ use crate::ids::{ObjectId, SessionId};
 /// What a rule gives: nothing, or how it is broken.
 pub type Outcome = Result<(), String>;
 
+/// A rule in words, and how a store is tried.
 type Rule = (&'static str, fn(&Arc<dyn Backend>) -> Outcome);
 
-/// All rules. Each gets a store of its own, empty.
-pub const RULES: &[Rule] = &[
+/// The rules for every store. Each gets a store of its own, empty.
+const RULES: &[Rule] = &[
     ("a put object is read back", put_is_read_back),
     ("a put never replaces", put_never_replaces),
     ("ranges", ranges),
@@ -23,17 +24,28 @@ pub const RULES: &[Rule] = &[
     ("kinds are apart", kinds_are_apart),
     ("deleting", deleting),
     ("a name can be used again after a delete", put_after_delete),
-    ("sessions are held until the hold is dropped", holds),
+    ("announced sessions are held", holds),
     ("a session is announced once", announced_once),
     ("sweeping takes no object", sweeping),
     ("of concurrent puts one wins", one_put_wins),
     ("of concurrent announcements one wins", one_announcement_wins),
 ];
 
-/// Runs all rules, each on a new store, and gathers what is broken.
+/// Rules for stores that know which processes are alive. Others go by time, and take the dead for alive for a while.
+const RULES_OF_PROCESSES: &[Rule] = &[("sessions are held until the hold is dropped", holds_end)];
+
+/// Runs the rules for every store, each on a new one, and gathers what is broken.
 pub fn run(mut new: impl FnMut() -> Arc<dyn Backend>) -> Vec<String> {
-    let broken = RULES.iter().filter_map(|(rule, check)| Some(format!("{rule}: {}", check(&new()).err()?)));
-    broken.collect()
+    broken(RULES, &mut new)
+}
+
+/// The same with the rules for stores that know which processes are alive.
+pub fn run_with_processes(mut new: impl FnMut() -> Arc<dyn Backend>) -> Vec<String> {
+    [broken(RULES, &mut new), broken(RULES_OF_PROCESSES, &mut new)].concat()
+}
+
+fn broken(rules: &[Rule], new: &mut impl FnMut() -> Arc<dyn Backend>) -> Vec<String> {
+    rules.iter().filter_map(|(rule, check)| Some(format!("{rule}: {}", check(&new()).err()?))).collect()
 }
 
 fn ensure(right: bool, what: &str) -> Outcome {
@@ -169,10 +181,17 @@ fn holds(store: &Arc<dyn Backend>) -> Outcome {
     ensure(works(store.is_held(&one))?, "asking took the hold away")?;
     ensure(!works(store.is_held(&other))?, "another session is held")?;
     drop(hold);
-    ensure(!works(store.is_held(&one))?, "a session is held by nobody")?;
     ensure(works(store.list(Kind::Sessions))?.len() == 1, "the end of a hold took its object away")?;
     works(store.delete(&Key::Session(one)))?;
     ensure(!works(store.is_held(&one))?, "a removed session is held")
+}
+
+fn holds_end(store: &Arc<dyn Backend>) -> Outcome {
+    let id = SessionId::new([1; 16]);
+    let hold = works(store.announce(&id, b"session"))?;
+    ensure(works(store.is_held(&id))?, "an announced session is not held")?;
+    drop(hold);
+    ensure(!works(store.is_held(&id))?, "a session is held by nobody")
 }
 
 fn announced_once(store: &Arc<dyn Backend>) -> Outcome {

@@ -1,5 +1,7 @@
 //! Deterministic doubles and input generators, for tests, benches and fuzzing only.
 
+#[cfg(feature = "testing")]
+pub mod bucket;
 pub mod clock;
 #[cfg(feature = "testing")]
 pub mod cluster;
@@ -10,6 +12,8 @@ pub mod entropy;
 pub mod factory;
 pub mod faulty;
 pub mod memory;
+#[cfg(feature = "testing")]
+mod percent;
 pub mod recording;
 #[cfg(feature = "testing")]
 pub mod services;

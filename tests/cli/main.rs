@@ -5,6 +5,7 @@
 
 mod basics;
 mod browser;
+mod buckets;
 mod capture;
 mod config;
 mod doctor;

@@ -18,14 +18,14 @@ fn memory() -> Arc<dyn Backend> {
 
 #[test]
 fn memory_keeps_the_contract() {
-    assert_eq!(contract::run(memory), Vec::<String>::new());
+    assert_eq!(contract::run_with_processes(memory), Vec::<String>::new());
 }
 
 #[test]
 fn a_folder_keeps_the_contract() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut number = 0;
-    let broken = contract::run(|| {
+    let broken = contract::run_with_processes(|| {
         number += 1;
         Arc::new(FolderBackend::create(&folder.path().join(number.to_string())).expect("a new repository"))
     });
@@ -68,12 +68,16 @@ fn a_folder_opened_anew_keeps_what_was_put() {
 
 #[test]
 fn wrappers_keep_the_contract() {
-    assert_eq!(contract::run(|| Arc::new(RecordingBackend::new(memory()))), Vec::<String>::new());
-    assert_eq!(contract::run(|| Arc::new(FaultyBackend::new(memory(), Fault::None))), Vec::<String>::new());
+    assert_eq!(contract::run_with_processes(|| Arc::new(RecordingBackend::new(memory()))), Vec::<String>::new());
+    assert_eq!(
+        contract::run_with_processes(|| Arc::new(FaultyBackend::new(memory(), Fault::None))),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
 fn the_suite_can_fail() {
-    let broken = contract::run(|| Arc::new(FaultyBackend::new(memory(), Fault::Once { at: 2, lands: true })));
+    let broken =
+        contract::run_with_processes(|| Arc::new(FaultyBackend::new(memory(), Fault::Once { at: 2, lands: true })));
     assert!(broken.len() > 5, "{broken:?}");
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout)]
 
 mod bounds;
+mod buckets;
 mod capture;
 mod cluster;
 mod common;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use self::run::{PackTable, PageCache, Run};
 use super::gc_log::GcLog;
 use super::{RepoError, Repository};
-use crate::backend::{Key, Kind};
+use crate::backend::{Key, Kind, Listed};
 use crate::format::index::{PackEntry, id_prefix};
 use crate::ids::{ChunkId, ObjectId};
 use crate::limits;
@@ -57,13 +57,21 @@ pub struct Index {
     adopted: Option<HashMap<ChunkId, (PackEntry, u16)>>,
 }
 
-/// The runs in the store, with their lengths in bytes.
-fn list_runs(repository: &Repository) -> Result<BTreeMap<ObjectId, u64>, RepoError> {
-    let run = |listed: crate::backend::Listed| match listed.key {
+/// Index runs with their lengths in bytes.
+type Runs = BTreeMap<ObjectId, u64>;
+
+/// The runs among what was listed.
+fn runs_of(listed: Vec<Listed>) -> Runs {
+    let run = |listed: Listed| match listed.key {
         Key::Index(id) => Some((id, listed.len)),
         _ => None,
     };
-    Ok(repository.list(Kind::Indexes)?.into_iter().filter_map(run).collect())
+    listed.into_iter().filter_map(run).collect()
+}
+
+/// The runs in the store.
+fn list_runs(repository: &Repository) -> Result<Runs, RepoError> {
+    Ok(runs_of(repository.list(Kind::Indexes)?))
 }
 
 impl Index {
@@ -71,17 +79,25 @@ impl Index {
     pub fn open(repository: &Repository, log: &GcLog) -> Result<Self, RepoError> {
         // A run that vanished between listing and opening was merged into another: look again.
         for _ in 0..ATTEMPTS {
-            match Self::try_open(repository, log) {
+            match Self::try_open(repository, log, list_runs(repository)?) {
                 Err(RepoError::Backend(error)) if error.is_not_found() => {}
                 other => return other,
             }
         }
-        Self::try_open(repository, log)
+        Self::try_open(repository, log, list_runs(repository)?)
     }
 
-    fn try_open(repository: &Repository, log: &GcLog) -> Result<Self, RepoError> {
+    /// Opens the runs that were there when the store was opened, or later.
+    pub fn open_lately(repository: &Repository, log: &GcLog) -> Result<Self, RepoError> {
+        match Self::try_open(repository, log, runs_of(repository.list_lately(Kind::Indexes)?)) {
+            Err(RepoError::Backend(error)) if error.is_not_found() => Self::open(repository, log),
+            other => other,
+        }
+    }
+
+    fn try_open(repository: &Repository, log: &GcLog, runs: Runs) -> Result<Self, RepoError> {
         let mut index = Self::default();
-        for (id, len) in list_runs(repository)? {
+        for (id, len) in runs {
             let run = Run::open(&*repository.backend, &repository.keys, id, len, &mut index.packs)?;
             index.listed.insert(id);
             index.add(run);

@@ -1,5 +1,7 @@
 //! What a request is about: its path and its query, taken apart.
 
+use crate::testing::percent::decode;
+
 /// The resource that a path names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Target {
@@ -88,27 +90,6 @@ impl Query {
     pub(super) fn flag(&self, name: &str) -> bool {
         self.get(name).is_some_and(|value| ["true", "1"].contains(&value))
     }
-}
-
-/// Undoes percent encoding; in queries a plus is a space. What is no escape stays as it is.
-fn decode(text: &str, plus_is_space: bool) -> String {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let escaped = (byte == b'%').then(|| after.get(..2).and_then(hex_byte)).flatten();
-        match escaped {
-            Some(value) => decoded.push(value),
-            None if byte == b'+' && plus_is_space => decoded.push(b' '),
-            None => decoded.push(byte),
-        }
-        rest = if escaped.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
-}
-
-fn hex_byte(digits: &[u8]) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    u8::try_from(digit(digits[0])? * 16 + digit(digits[1])?).ok()
 }
 
 #[cfg(test)]

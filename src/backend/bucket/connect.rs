@@ -1,0 +1,152 @@
+//! Reaching a bucket: whose it is, where its servers are, and who we are, as each cloud's own tools find it out.
+
+use std::fmt;
+use std::sync::Arc;
+
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::{ClientConfigKey, ObjectStore, RetryConfig};
+
+use super::profile;
+use crate::backend::traffic::{Counting, Traffic};
+
+/// Whose bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cloud {
+    /// `s3://`: Amazon's, and whoever speaks its protocol.
+    S3,
+    /// `gs://`: Google Cloud Storage.
+    Gs,
+    /// `az://`: Azure Blob Storage.
+    Az,
+}
+
+impl Cloud {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::S3, Self::Gs, Self::Az];
+
+    /// What its URLs begin with.
+    pub const fn scheme(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Gs => "gs",
+            Self::Az => "az",
+        }
+    }
+}
+
+/// Where the name of a bucket goes in the URL of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Addressing {
+    /// `https://SERVER/BUCKET/NAME`.
+    #[default]
+    Path,
+    /// `https://BUCKET.SERVER/NAME`.
+    Virtual,
+}
+
+impl fmt::Display for Addressing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Path => "path",
+            Self::Virtual => "virtual",
+        })
+    }
+}
+
+/// How a bucket is reached, where the environment does not say it, and what is asked of it.
+#[derive(Debug, Clone, Default)]
+pub struct Line {
+    /// The URL of its servers; the cloud's own if nothing is said.
+    pub endpoint: Option<String>,
+    /// The region of an S3 bucket.
+    pub region: Option<String>,
+    /// How an S3 bucket is addressed.
+    pub addressing: Option<Addressing>,
+    /// Sends requests to S3 without a signature: for a bucket that everybody may use.
+    pub unsigned: bool,
+    /// Counts requests and bytes.
+    pub traffic: Traffic,
+}
+
+/// What requests are bounded by, where the environment does not say it: a pack takes a while on a thin line.
+const BOUNDS: [(ClientConfigKey, &str); 2] =
+    [(ClientConfigKey::Timeout, "5 minutes"), (ClientConfigKey::ConnectTimeout, "10 seconds")];
+
+/// A client for a bucket. Whether there is one shows with the first request.
+pub fn connect(cloud: Cloud, bucket: &str, line: &Line) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
+    match cloud {
+        Cloud::S3 => s3(bucket, line),
+        Cloud::Gs => gs(bucket, line),
+        Cloud::Az => az(bucket, line),
+    }
+}
+
+/// This adapter tries again itself: it alone knows which answers are final, and whether an object that is there
+/// already is its own.
+fn no_retries() -> RetryConfig {
+    RetryConfig { max_retries: 0, ..RetryConfig::default() }
+}
+
+/// Who names a server without TLS means it. What is stored is sealed, and requests are signed.
+fn is_plain(endpoint: &str) -> bool {
+    endpoint.starts_with("http://")
+}
+
+macro_rules! bounded {
+    ($builder:expr, $key:path) => {{
+        let mut builder = $builder;
+        for (key, value) in BOUNDS {
+            if builder.get_config_value(&$key(key)).is_none_or(|value| value.is_empty()) {
+                builder = builder.with_config($key(key), value);
+            }
+        }
+        builder
+    }};
+}
+
+fn s3(bucket: &str, line: &Line) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
+    use AmazonS3ConfigKey as Key;
+    let mut builder = profile::apply(AmazonS3Builder::from_env())?.with_bucket_name(bucket).with_retry(no_retries());
+    let said = [(Key::Endpoint, &line.endpoint), (Key::Region, &line.region)];
+    for (key, value) in said {
+        if let Some(value) = value {
+            builder = builder.with_config(key, value);
+        }
+    }
+    if line.unsigned {
+        builder = builder.with_skip_signature(true);
+    }
+    if let Some(addressing) = line.addressing {
+        builder = builder.with_virtual_hosted_style_request(addressing == Addressing::Virtual);
+    }
+    let endpoint = [Key::S3Endpoint, Key::Endpoint].iter().find_map(|key| builder.get_config_value(key));
+    if endpoint.is_some_and(|endpoint| is_plain(&endpoint)) {
+        builder = builder.with_allow_http(true);
+    }
+    let builder = bounded!(builder, Key::Client).with_http_connector(Counting(line.traffic.clone()));
+    Ok(Arc::new(builder.build()?))
+}
+
+fn gs(bucket: &str, line: &Line) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
+    use GoogleConfigKey as Key;
+    let mut builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket).with_retry(no_retries());
+    if let Some(endpoint) = &line.endpoint {
+        let is_plain = is_plain(endpoint).to_string();
+        builder = builder.with_config(Key::BaseUrl, endpoint);
+        builder = builder.with_config(Key::Client(ClientConfigKey::AllowHttp), is_plain);
+    }
+    let builder = bounded!(builder, Key::Client).with_http_connector(Counting(line.traffic.clone()));
+    Ok(Arc::new(builder.build()?))
+}
+
+fn az(container: &str, line: &Line) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
+    use AzureConfigKey as Key;
+    let mut builder = MicrosoftAzureBuilder::from_env().with_container_name(container).with_retry(no_retries());
+    if let Some(endpoint) = &line.endpoint {
+        builder = builder.with_endpoint(endpoint.clone()).with_allow_http(is_plain(endpoint));
+    }
+    let builder = bounded!(builder, Key::Client).with_http_connector(Counting(line.traffic.clone()));
+    Ok(Arc::new(builder.build()?))
+}

@@ -1,0 +1,346 @@
+//! A repository in a bucket: any store that the crate `object_store` speaks to.
+//!
+//! What a bucket must have is docs/gc-protocol.md's list: an acknowledged put is there and in every later listing, and a
+//! put that may not replace is atomic. A request whose answer is lost is sent again; a put that finds its own bytes has
+//! succeeded before. So that a put can be told from another's, all objects are sealed with fresh randomness or named by
+//! their content.
+
+mod ahead;
+mod alive;
+pub mod connect;
+mod profile;
+mod retry;
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use tokio::runtime::{Handle, Runtime};
+
+use self::ahead::Ahead;
+use self::alive::{Alive, SESSION_LIMIT};
+use self::retry::{Retry, is_final};
+use super::{Backend, BackendError, Cause, Hold, Key, Kind, Listed, layout};
+use crate::ids::{ObjectId, SessionId};
+use crate::limits;
+
+type Outcome<T> = Result<T, object_store::Error>;
+
+/// Objects below a prefix of a bucket.
+pub struct BucketBackend {
+    bucket: Bucket,
+    ahead: Ahead,
+    session_limit: Duration,
+    /// Drives the requests; the last thing that goes.
+    runtime: Arc<Runtime>,
+}
+
+/// What requests need to know. Copies are of the same bucket.
+#[derive(Clone)]
+struct Bucket {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+    retry: Retry,
+    handle: Handle,
+}
+
+impl fmt::Debug for BucketBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BucketBackend").field("prefix", &self.bucket.prefix).finish_non_exhaustive()
+    }
+}
+
+fn nanos(found: &ObjectMeta) -> i64 {
+    found.last_modified.timestamp_nanos_opt().unwrap_or(i64::MAX)
+}
+
+fn failed(action: &'static str, object: impl ToString, error: object_store::Error) -> BackendError {
+    let cause = match error {
+        object_store::Error::NotFound { .. } => Cause::NotFound,
+        object_store::Error::AlreadyExists { .. } => Cause::Exists,
+        error => Cause::Store(Box::new(error)),
+    };
+    BackendError::new(action, object, cause)
+}
+
+impl Bucket {
+    fn path(&self, key: &Key) -> Path {
+        self.below(&layout::path(key))
+    }
+
+    fn below(&self, path: &str) -> Path {
+        path.split('/').fold(self.prefix.clone(), |whole, part| whole.join(part))
+    }
+
+    /// The object at a path; nothing for names that no object has.
+    fn listed(&self, found: &ObjectMeta) -> Option<Listed> {
+        let parts: Vec<_> = found.location.prefix_match(&self.prefix)?.map(|part| part.as_ref().to_owned()).collect();
+        let key = match &parts[..] {
+            [name] => layout::parse(Kind::Config, name),
+            [folder, name] => layout::parse(layout::kind_of(folder)?, name),
+            _ => None,
+        };
+        Some(Listed { key: key?, len: found.size, modified: nanos(found) })
+    }
+
+    /// Does something that may be repeated until it is clear what came of it.
+    fn run<T, F: Future<Output = Outcome<T>>>(&self, attempt: impl Fn() -> F) -> Outcome<T> {
+        self.handle.block_on(self.retry.run(attempt))
+    }
+
+    /// Reads an object or a part of it; nothing of one that is larger than any may be.
+    async fn read(&self, path: &Path, range: Option<GetRange>) -> Outcome<Option<Bytes>> {
+        let found = self.store.get_opts(path, GetOptions { range, ..GetOptions::default() }).await?;
+        if found.range.end - found.range.start > limits::OBJECT_MAX_BYTES {
+            return Ok(None);
+        }
+        found.bytes().await.map(Some)
+    }
+
+    async fn create(&self, path: &Path, bytes: &Bytes) -> Outcome<()> {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        self.store.put_opts(path, PutPayload::from_bytes(bytes.clone()), options).await.map(drop)
+    }
+
+    /// Creates an object; if an answer was lost, by looking at what is there.
+    async fn create_surely(&self, path: &Path, bytes: &Bytes) -> Outcome<()> {
+        let mut waits = self.retry.waits();
+        let mut is_unsure = false;
+        loop {
+            let error = match self.create(path, bytes).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if matches!(error, object_store::Error::AlreadyExists { .. }) && is_unsure {
+                let there = self.retry.run(|| self.read(path, None)).await?;
+                return if there.as_ref() == Some(bytes) { Ok(()) } else { Err(error) };
+            }
+            let Some(wait) = waits.next().filter(|_| !is_final(&error)) else { return Err(error) };
+            is_unsure = true;
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    fn put(&self, key: &Key, bytes: &Bytes) -> Result<(), BackendError> {
+        let put = self.handle.block_on(self.create_surely(&self.path(key), bytes));
+        put.map_err(|error| failed("write", key, error))
+    }
+
+    fn head(&self, key: &Key) -> Result<ObjectMeta, BackendError> {
+        let path = self.path(key);
+        self.run(|| self.store.head(&path)).map_err(|error| failed("look at", key, error))
+    }
+
+    /// Removes objects in as few requests as the store allows.
+    fn delete(&self, paths: Vec<Path>) -> Outcome<()> {
+        let is_gone = |error: &object_store::Error| matches!(error, object_store::Error::NotFound { .. });
+        self.run(|| async {
+            if let [path] = &paths[..] {
+                return self
+                    .store
+                    .delete(path)
+                    .await
+                    .or_else(|error| if is_gone(&error) { Ok(()) } else { Err(error) });
+            }
+            let mut answers = self.store.delete_stream(stream::iter(paths.clone()).map(Ok).boxed());
+            while let Some(answer) = answers.next().await {
+                answer.map(drop).or_else(|error| if is_gone(&error) { Ok(()) } else { Err(error) })?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Objects from behind a path on, in the order of their paths, while they are wanted.
+    fn list_while(
+        &self,
+        folder: &Path,
+        after: Option<&Path>,
+        is_wanted: impl Fn(&Path) -> bool,
+    ) -> Outcome<Vec<Listed>> {
+        self.run(|| async {
+            let mut found = match after {
+                Some(after) => self.store.list_with_offset(Some(folder), after),
+                None => self.store.list(Some(folder)),
+            };
+            let mut listed = Vec::new();
+            while let Some(found) = found.try_next().await?.filter(|found| is_wanted(&found.location)) {
+                listed.extend(self.listed(&found));
+            }
+            Ok(listed)
+        })
+    }
+}
+
+impl BucketBackend {
+    /// A repository below this prefix. Fails if no threads can be started.
+    pub fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> std::io::Result<Self> {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = Arc::new(runtime.worker_threads(1).thread_name("bucket").enable_all().build()?);
+        let bucket = Bucket { store, prefix, retry: Retry::default(), handle: runtime.handle().clone() };
+        Ok(Self { ahead: Ahead::new(bucket.clone()), bucket, session_limit: SESSION_LIMIT, runtime })
+    }
+
+    /// The same, with another idea of how long a live session may be silent.
+    #[must_use]
+    pub fn with_session_limit(self, session_limit: Duration) -> Self {
+        Self { session_limit, ..self }
+    }
+
+    /// True if nothing is there, of sfarc or of others.
+    pub fn is_empty(&self) -> Result<bool, BackendError> {
+        let bucket = &self.bucket;
+        let first = || async { bucket.store.list(Some(&bucket.prefix)).try_next().await };
+        let found = bucket.run(first).map_err(|error| failed("list", &bucket.prefix, error))?;
+        Ok(found.is_none())
+    }
+
+    /// Fails unless the store keeps a put that may not replace from replacing: two collectors, or a writer and a
+    /// collector, could not be told apart.
+    pub fn try_conditions(&self) -> Result<(), BackendError> {
+        let path = self.bucket.below(&format!("{}/condition", layout::folder(Kind::Sessions)));
+        let failed = |error| failed("try puts that may not replace with", &path, error);
+        self.bucket.delete(vec![path.clone()]).map_err(failed)?;
+        let bytes = Bytes::from_static(b"sfarc");
+        self.bucket.handle.block_on(self.bucket.create_surely(&path, &bytes)).map_err(failed)?;
+        let again = self.bucket.run(|| self.bucket.create(&path, &bytes));
+        self.bucket.delete(vec![path.clone()]).map_err(failed)?;
+        match again {
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+            Err(error) => Err(failed(error)),
+            Ok(()) => {
+                let why = "this store replaces an object when it is told not to (`If-None-Match: *`), so that what one \
+                           writer has stored another could overwrite; use a store that has conditional writes";
+                Err(BackendError::new("use", &self.bucket.prefix, Cause::Store(why.into())))
+            }
+        }
+    }
+
+    /// The configuration, the gc log behind `after`, index runs and key slots: one request, where there are not too
+    /// many. Their folders come first in the order of names.
+    pub(super) fn survey(&self, after: Option<u64>) -> Result<Vec<Listed>, BackendError> {
+        let bucket = &self.bucket;
+        let after = after.map(|epoch| bucket.path(&Key::Gc(epoch)));
+        let packs = bucket.below(layout::folder(Kind::Packs));
+        let survey = bucket.list_while(&bucket.prefix, after.as_ref(), |path| *path < packs);
+        survey.map_err(|error| failed("list", &bucket.prefix, error))
+    }
+
+    /// Records of the gc log behind an epoch.
+    pub(super) fn list_gc_after(&self, epoch: u64) -> Result<Vec<Listed>, BackendError> {
+        self.list_folder(Kind::Gc, Some(&self.bucket.path(&Key::Gc(epoch))))
+    }
+
+    fn list_folder(&self, kind: Kind, after: Option<&Path>) -> Result<Vec<Listed>, BackendError> {
+        let folder = self.bucket.below(layout::folder(kind));
+        self.bucket.list_while(&folder, after, |_| true).map_err(|error| failed("list", &folder, error))
+    }
+
+    fn read_range(&self, key: &Key, range: Range<u64>) -> Result<Vec<u8>, BackendError> {
+        let wrong = |cause| Err(BackendError::new("read", key, cause));
+        let wanted = range.end.saturating_sub(range.start);
+        if wanted > limits::OBJECT_MAX_BYTES {
+            return wrong(Cause::TooLong);
+        }
+        // No store gives an empty range, and each refuses one behind the end in its own way.
+        let is_within = || Ok::<_, BackendError>(range.end <= self.bucket.head(key)?.size);
+        if wanted == 0 {
+            return if is_within()? { Ok(Vec::new()) } else { wrong(Cause::TooShort) };
+        }
+        let path = self.bucket.path(key);
+        match self.bucket.run(|| self.bucket.read(&path, Some(GetRange::Bounded(range.clone())))) {
+            Ok(Some(bytes)) if bytes.len() as u64 == wanted => Ok(bytes.into()),
+            Ok(_) => wrong(Cause::TooShort),
+            Err(error) if !matches!(error, object_store::Error::NotFound { .. }) && !is_within()? => {
+                wrong(Cause::TooShort)
+            }
+            Err(error) => Err(failed("read", key, error)),
+        }
+    }
+}
+
+impl Backend for BucketBackend {
+    fn put(&self, key: &Key, bytes: &[u8]) -> Result<(), BackendError> {
+        self.bucket.put(key, &Bytes::copy_from_slice(bytes))
+    }
+
+    fn put_buffer(&self, key: &Key, bytes: Vec<u8>) -> Result<Vec<u8>, BackendError> {
+        let bytes = Bytes::from(bytes);
+        self.bucket.put(key, &bytes)?;
+        Ok(bytes.into())
+    }
+
+    fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Vec<u8>, BackendError> {
+        let Some(range) = range else {
+            let path = self.bucket.path(key);
+            let read = self.bucket.run(|| self.bucket.read(&path, None)).map_err(|error| failed("read", key, error))?;
+            let too_long = || BackendError::new("read", key, Cause::TooLong);
+            return read.map(Vec::from).ok_or_else(too_long);
+        };
+        if let Key::Pack(pack) = key
+            && let Some(bytes) = self.ahead.get(pack, &range)
+        {
+            return Ok(bytes);
+        }
+        self.read_range(key, range)
+    }
+
+    fn len(&self, key: &Key) -> Result<u64, BackendError> {
+        Ok(self.bucket.head(key)?.size)
+    }
+
+    fn list(&self, kind: Kind) -> Result<Vec<Listed>, BackendError> {
+        if kind != Kind::Config {
+            return self.list_folder(kind, None);
+        }
+        match self.bucket.head(&Key::Config) {
+            Ok(found) => Ok(vec![Listed { key: Key::Config, len: found.size, modified: nanos(&found) }]),
+            Err(error) if error.is_not_found() => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn delete(&self, key: &Key) -> Result<(), BackendError> {
+        self.delete_all(&[*key])
+    }
+
+    fn delete_all(&self, keys: &[Key]) -> Result<(), BackendError> {
+        let signal = |key: &Key| match key {
+            Key::Session(session) => Some(alive::signal(&self.bucket, session)),
+            _ => None,
+        };
+        let paths = keys.iter().flat_map(|key| [Some(self.bucket.path(key)), signal(key)]).flatten().collect();
+        let what = || match keys {
+            [key] => key.to_string(),
+            _ => format!("{} objects, {} and others", keys.len(), keys.first().map(Key::to_string).unwrap_or_default()),
+        };
+        self.bucket.delete(paths).map_err(|error| failed("remove", what(), error))
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+
+    fn expect(&self, pack: &ObjectId) {
+        self.ahead.expect(pack);
+    }
+
+    fn announce(&self, session: &SessionId, bytes: &[u8]) -> Result<Box<dyn Hold>, BackendError> {
+        self.put(&Key::Session(*session), bytes)?;
+        Ok(Box::new(Alive::begin(&self.bucket, Arc::clone(&self.runtime), session)))
+    }
+
+    fn is_held(&self, session: &SessionId) -> Result<bool, BackendError> {
+        let held = alive::is_held(&self.bucket, session, self.session_limit);
+        held.map_err(|error| failed("look at", Key::Session(*session), error))
+    }
+
+    fn sweep(&self) -> Result<usize, BackendError> {
+        // A put is whole or not there.
+        Ok(0)
+    }
+}

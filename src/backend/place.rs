@@ -1,0 +1,156 @@
+//! Where a repository is, as people write it: a path, or a URL.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+
+use super::bucket::BucketBackend;
+use super::bucket::connect::{Cloud, Line, connect};
+use super::folder::FolderBackend;
+use super::shelf::{Shelf, ShelfError};
+use super::{Backend, BackendError, Cause};
+
+/// Where a repository is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In a folder of this machine.
+    Folder(PathBuf),
+    /// In a bucket.
+    Bucket {
+        /// Whose.
+        cloud: Cloud,
+        /// The bucket, or the container.
+        bucket: String,
+        /// What the names of all objects begin with; may be empty.
+        prefix: String,
+    },
+    /// In the memory of this process: for tests.
+    Memory,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(path) => write!(f, "{}", path.display()),
+            Self::Bucket { cloud, bucket, prefix } if prefix.is_empty() => write!(f, "{}://{bucket}", cloud.scheme()),
+            Self::Bucket { cloud, bucket, prefix } => write!(f, "{}://{bucket}/{prefix}", cloud.scheme()),
+            Self::Memory => f.write_str("memory:"),
+        }
+    }
+}
+
+/// How a repository in a bucket is used.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// How the bucket is reached, where the environment does not say it.
+    pub line: Line,
+    /// The folder for copies of what is asked for often, and how many bytes they may take for one repository.
+    pub shelf: Option<(PathBuf, u64)>,
+}
+
+impl Place {
+    /// Reads what `--repo` names. Whatever is no URL is a path.
+    pub fn parse(text: PathBuf) -> Result<Self, String> {
+        if text.as_os_str() == "memory:" {
+            return Ok(Self::Memory);
+        }
+        let Some((scheme, rest)) = text.to_str().and_then(|text| text.split_once("://")) else {
+            return Ok(Self::Folder(text));
+        };
+        if scheme == "file" {
+            return match rest.starts_with('/') {
+                true => Ok(Self::Folder(PathBuf::from(rest))),
+                false => Err(format!("`{}` names a machine: write file:///PATH", text.display())),
+            };
+        }
+        let Some(cloud) = Cloud::ALL.into_iter().find(|cloud| cloud.scheme() == scheme) else {
+            return Err(format!(
+                "`{scheme}://` is no place for a repository: there are paths, s3://BUCKET/PREFIX, gs://, az:// and file:///"
+            ));
+        };
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let prefix = prefix.trim_matches('/');
+        if bucket.is_empty() {
+            return Err(format!("`{}` names no bucket", text.display()));
+        }
+        Path::parse(prefix).map_err(|error| format!("`{prefix}` is no prefix: {error}"))?;
+        Ok(Self::Bucket { cloud, bucket: bucket.to_owned(), prefix: prefix.to_owned() })
+    }
+
+    /// The store, whether there is a repository in it or not. If copies cannot be kept, `warn` is told why.
+    pub fn open(&self, access: &Access, warn: impl FnOnce(&str)) -> Result<Arc<dyn Backend>, BackendError> {
+        if let Self::Folder(path) = self {
+            return Ok(Arc::new(FolderBackend::open(path)));
+        }
+        let bucket = self.bucket(&access.line)?;
+        let Some((folder, limit)) = &access.shelf else { return Ok(Arc::new(bucket)) };
+        match Shelf::open(bucket, folder, &self.to_string(), *limit) {
+            Ok(shelf) => Ok(Arc::new(shelf)),
+            Err(ShelfError::Bucket(error)) => Err(error),
+            Err(ShelfError::Folder { folder, error, bucket }) => {
+                warn(&format!(
+                    "nothing is cached, so more is asked of the bucket: {} cannot be used: {error}",
+                    folder.display()
+                ));
+                Ok(Arc::new(*bucket))
+            }
+        }
+    }
+
+    /// The store for a new repository. Fails if there is anything in it.
+    pub fn create(&self, access: &Access) -> Result<Arc<dyn Backend>, BackendError> {
+        if let Self::Folder(path) = self {
+            return Ok(Arc::new(FolderBackend::create(path)?));
+        }
+        let bucket = self.bucket(&access.line)?;
+        if !bucket.is_empty()? {
+            let why = std::io::Error::other("there are objects already; name another prefix");
+            return Err(self.failed(Cause::Io(why)));
+        }
+        bucket.try_conditions()?;
+        Ok(Arc::new(bucket))
+    }
+
+    fn failed(&self, cause: Cause) -> BackendError {
+        BackendError::new("use the repository at", self, cause)
+    }
+
+    fn bucket(&self, line: &Line) -> Result<BucketBackend, BackendError> {
+        let (store, prefix) = match self {
+            Self::Bucket { cloud, bucket, prefix } => (connect(*cloud, bucket, line), prefix.as_str()),
+            _ => (Ok(memory()), ""),
+        };
+        let failed = |error| self.failed(Cause::Store(Box::new(error)));
+        let prefix = Path::parse(prefix).map_err(|error| failed(error.into()))?;
+        BucketBackend::new(store.map_err(failed)?, prefix).map_err(|error| self.failed(Cause::Io(error)))
+    }
+}
+
+/// The one store of this process.
+fn memory() -> Arc<dyn ObjectStore> {
+    static MEMORY: OnceLock<Arc<InMemory>> = OnceLock::new();
+    Arc::clone(MEMORY.get_or_init(Arc::default)) as _
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read_as_they_are_written() {
+        for text in
+            ["/srv/backup", "relative/folder", "s3://bucket", "s3://bucket/a/b", "gs://b/p", "az://c/p", "memory:"]
+        {
+            let place = Place::parse(PathBuf::from(text)).expect(text);
+            assert_eq!(place.to_string(), text);
+        }
+        assert_eq!(Place::parse("file:///srv".into()), Ok(Place::Folder("/srv".into())));
+        for text in ["ftp://x", "s3://", "s3:///x", "file://machine/x", "s3://b/a//b"] {
+            assert!(Place::parse(text.into()).is_err(), "{text}");
+        }
+    }
+}

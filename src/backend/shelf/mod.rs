@@ -1,0 +1,223 @@
+//! A shelf: copies of what a bucket holds that is small, asked for again and again, and never changes. Objects are
+//! copied as they are, sealed; whoever finds the shelf learns what whoever finds the bucket learns, and less.
+//!
+//! What is *there* only the bucket says: whether a snapshot exists, which index runs, how far the gc log goes. All of
+//! that is learnt with one request when the shelf is opened (the survey). A bucket whose history is another than that of
+//! the shelf (another repository at the same place, or an older copy of it put back) is noticed by the last gc record,
+//! or the configuration, having another time; then the shelf is emptied.
+
+mod files;
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use self::files::Files;
+use super::bucket::BucketBackend;
+use super::{Backend, BackendError, Cause, Hold, Key, Kind, Listed};
+use crate::ids::{ObjectId, SessionId};
+
+/// A bucket with copies of some of its objects.
+#[derive(Debug)]
+pub struct Shelf {
+    bucket: BucketBackend,
+    files: Files,
+    /// What there was when the shelf was opened, but for records of the gc log that were copied before.
+    survey: Vec<Listed>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The gc log as far as there are copies.
+    log: Vec<Listed>,
+    /// When the store has stored what was listed.
+    times: HashMap<Key, i64>,
+}
+
+/// Why there is no shelf.
+#[derive(Debug, thiserror::Error)]
+pub enum ShelfError {
+    /// The bucket cannot be read.
+    #[error(transparent)]
+    Bucket(#[from] BackendError),
+    /// The folder cannot be used; the bucket is given back.
+    #[error("{folder} cannot be used")]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        error: io::Error,
+        /// What would have been kept there.
+        bucket: Box<BucketBackend>,
+    },
+}
+
+impl Shelf {
+    /// A shelf for the repository at `place`, in a folder of its own below `root`. Keeps about `limit` bytes.
+    pub fn open(bucket: BucketBackend, root: &Path, place: &str, limit: u64) -> Result<Self, ShelfError> {
+        let folder = root.join(&blake3::hash(place.as_bytes()).to_hex()[..16]);
+        let files = match Files::open(folder.clone(), limit) {
+            Ok(files) => files,
+            Err(error) => return Err(ShelfError::Folder { folder, error, bucket: Box::new(bucket) }),
+        };
+        let mut log = files.gc_log();
+        let mut survey = bucket.survey(log.last().map(epoch_before))?;
+        if !is_of(&files, &log, &survey) {
+            files.clear();
+            if !log.is_empty() {
+                survey = bucket.survey(None)?;
+            }
+            log.clear();
+        }
+        let times = survey.iter().map(|listed| (listed.key, listed.modified)).collect();
+        Ok(Self { bucket, files, survey, state: Mutex::new(State { log, times }) })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads an object and keeps a copy, if its bytes are what its name says.
+    fn fetch(&self, key: &Key) -> Result<Vec<u8>, BackendError> {
+        let bytes = self.bucket.get(key, None)?;
+        self.keep(key, &bytes);
+        Ok(bytes)
+    }
+
+    fn keep(&self, key: &Key, bytes: &[u8]) {
+        if key.content_id().is_some_and(|id| ObjectId::of(bytes) != *id) {
+            return;
+        }
+        let mut state = self.state();
+        let modified = state.times.get(key).copied();
+        // What has no content to go by must have a time.
+        let Some(modified) = modified.or_else(|| key.content_id().map(|_| 0)) else { return };
+        self.files.keep(key, bytes, modified);
+        if *key == Key::Gc(state.log.len() as u64 + 1) {
+            state.log.push(Listed { key: *key, len: bytes.len() as u64, modified });
+        }
+    }
+
+    /// The gc log: what there are copies of, and what has come since. The last copy must be there still, as it was:
+    /// otherwise this is another log, and no copy counts.
+    fn list_gc(&self) -> Result<Vec<Listed>, BackendError> {
+        let mut log = self.state().log.clone();
+        let Some(last) = log.pop() else { return self.bucket.list(Kind::Gc) };
+        let since = self.bucket.list_gc_after(epoch_before(&last))?;
+        if !since.contains(&last) {
+            return self.bucket.list(Kind::Gc);
+        }
+        log.extend(since);
+        Ok(log)
+    }
+
+    /// Removes copies of what is not there any more.
+    fn tidy(&self, kind: Kind, listed: &[Listed]) {
+        let there: HashSet<Key> = listed.iter().map(|listed| listed.key).collect();
+        let gone = self.files.list(kind).into_iter().filter(|key| !there.contains(key));
+        gone.for_each(|key| self.files.remove(&key));
+    }
+}
+
+/// The epoch before that of a gc record.
+fn epoch_before(record: &Listed) -> u64 {
+    match record.key {
+        Key::Gc(epoch) => epoch - 1,
+        _ => 0,
+    }
+}
+
+/// True if the copies are of the repository that was surveyed.
+fn is_of(files: &Files, log: &[Listed], survey: &[Listed]) -> bool {
+    let config = || {
+        let copy = files.read(&Key::Config, None)?;
+        Some(Listed { key: Key::Config, len: copy.bytes.len() as u64, modified: copy.modified })
+    };
+    log.last().copied().or_else(config).is_some_and(|known| survey.contains(&known))
+}
+
+impl Backend for Shelf {
+    fn put(&self, key: &Key, bytes: &[u8]) -> Result<(), BackendError> {
+        self.bucket.put(key, bytes)?;
+        if matches!(key.kind(), Kind::Indexes | Kind::Snapshots) {
+            self.keep(key, bytes);
+        }
+        Ok(())
+    }
+
+    fn put_buffer(&self, key: &Key, bytes: Vec<u8>) -> Result<Vec<u8>, BackendError> {
+        self.bucket.put_buffer(key, bytes)
+    }
+
+    fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Vec<u8>, BackendError> {
+        if !Files::keeps(key.kind()) {
+            return self.bucket.get(key, range);
+        }
+        if let Some(copy) = self.files.read(key, range.clone()) {
+            return Ok(copy.bytes);
+        }
+        let bytes = self.fetch(key)?;
+        let Some(range) = range else { return Ok(bytes) };
+        let part = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
+        let part = part.and_then(|(start, end)| bytes.get(start..end));
+        part.map(<[u8]>::to_vec).ok_or_else(|| BackendError::new("read", key, Cause::TooShort))
+    }
+
+    fn len(&self, key: &Key) -> Result<u64, BackendError> {
+        self.bucket.len(key)
+    }
+
+    fn list(&self, kind: Kind) -> Result<Vec<Listed>, BackendError> {
+        let listed = if kind == Kind::Gc { self.list_gc()? } else { self.bucket.list(kind)? };
+        match kind {
+            Kind::Gc => self.state().times.extend(listed.iter().map(|listed| (listed.key, listed.modified))),
+            Kind::Indexes | Kind::Snapshots | Kind::Keys => self.tidy(kind, &listed),
+            Kind::Config | Kind::Packs | Kind::Sessions => {}
+        }
+        Ok(listed)
+    }
+
+    fn list_lately(&self, kind: Kind) -> Result<Vec<Listed>, BackendError> {
+        if !matches!(kind, Kind::Config | Kind::Gc | Kind::Indexes | Kind::Keys) {
+            return self.list(kind);
+        }
+        let copied = if kind == Kind::Gc { self.state().log.clone() } else { Vec::new() };
+        let is_copied = |key: &Key| copied.iter().any(|listed| listed.key == *key);
+        let since = self.survey.iter().filter(|listed| listed.key.kind() == kind && !is_copied(&listed.key));
+        Ok(copied.iter().chain(since).copied().collect())
+    }
+
+    fn delete(&self, key: &Key) -> Result<(), BackendError> {
+        self.delete_all(&[*key])
+    }
+
+    fn delete_all(&self, keys: &[Key]) -> Result<(), BackendError> {
+        self.bucket.delete_all(keys)?;
+        keys.iter().for_each(|key| self.files.remove(key));
+        Ok(())
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+
+    fn expect(&self, pack: &ObjectId) {
+        self.bucket.expect(pack);
+    }
+
+    fn announce(&self, session: &SessionId, bytes: &[u8]) -> Result<Box<dyn Hold>, BackendError> {
+        self.bucket.announce(session, bytes)
+    }
+
+    fn is_held(&self, session: &SessionId) -> Result<bool, BackendError> {
+        self.bucket.is_held(session)
+    }
+
+    fn sweep(&self) -> Result<usize, BackendError> {
+        self.bucket.sweep()
+    }
+}

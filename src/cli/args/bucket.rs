@@ -1,0 +1,70 @@
+//! Options of repositories in buckets.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use crate::backend::bucket::connect::{Addressing, Line};
+use crate::backend::place::Access;
+use crate::backend::traffic::Traffic;
+
+const HEADING: &str = "Buckets";
+
+/// Most bytes of copies of one repository, in MiB.
+const CACHE_MIB: u64 = 2048;
+
+/// How a repository in a bucket is used.
+#[derive(Debug, Clone, Args)]
+pub struct Bucket {
+    /// The URL of the servers of a bucket, where they are not the cloud's own.
+    #[arg(long, global = true, env = "SFARC_ENDPOINT", hide_env_values = true, value_name = "URL", help_heading = HEADING)]
+    pub endpoint: Option<String>,
+    /// The region of an S3 bucket.
+    #[arg(long, global = true, env = "SFARC_REGION", hide_env_values = true, value_name = "NAME", help_heading = HEADING)]
+    pub region: Option<String>,
+    /// Where the name of an S3 bucket goes: into the path of a URL, or before the name of the server.
+    #[arg(long, global = true, env = "SFARC_ADDRESSING", hide_env_values = true, value_parser = styles(), help_heading = HEADING)]
+    pub addressing: Option<Addressing>,
+    /// Keep sealed copies of index runs and manifests below this folder [default: $XDG_CACHE_HOME/sfarc or
+    /// ~/.cache/sfarc].
+    #[arg(long, global = true, env = "SFARC_CACHE_DIR", hide_env_values = true, value_name = "FOLDER", help_heading = HEADING)]
+    pub cache_dir: Option<PathBuf>,
+    /// Keep about this many MiB of copies of one repository; 0: none.
+    #[arg(long, global = true, env = "SFARC_CACHE_MIB", hide_env_values = true, value_name = "MIB", default_value_t = CACHE_MIB, help_heading = HEADING)]
+    pub cache_mib: u64,
+    /// Counts what is asked of buckets.
+    #[arg(skip)]
+    pub traffic: Traffic,
+}
+
+/// Not as an enum of clap: its values would be explained in every help.
+fn styles() -> impl TypedValueParser<Value = Addressing> {
+    let style = |text: String| if text == "virtual" { Addressing::Virtual } else { Addressing::Path };
+    PossibleValuesParser::new(["path", "virtual"]).map(style)
+}
+
+impl Bucket {
+    /// The same for the backend.
+    pub fn access(&self) -> Access {
+        let (endpoint, region) = (self.endpoint.clone(), self.region.clone());
+        let shelf = self.cache_folder().filter(|_| self.cache_mib > 0).map(|folder| (folder, self.cache_mib << 20));
+        Access {
+            line: Line {
+                endpoint,
+                region,
+                addressing: self.addressing,
+                traffic: self.traffic.clone(),
+                ..Line::default()
+            },
+            shelf,
+        }
+    }
+
+    fn cache_folder(&self) -> Option<PathBuf> {
+        let said = self.cache_dir.clone().filter(|folder| !folder.as_os_str().is_empty());
+        let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let usual = || named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")));
+        said.or_else(|| Some(usual()?.join("sfarc")))
+    }
+}

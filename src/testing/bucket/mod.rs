@@ -1,0 +1,85 @@
+//! A stand-in for a bucket's servers: as much of S3 as sfarc speaks, in memory, with everything that goes wrong there.
+//!
+//! What it answers follows <https://docs.aws.amazon.com/AmazonS3/latest/API/>; it is compared with a real server by
+//! the contract that both must keep (`tests/it/buckets.rs`). Signatures are not looked at.
+
+mod faults;
+mod objects;
+mod server;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+pub use faults::{Fault, Faults};
+use objects::Objects;
+
+/// The name of the bucket.
+pub const BUCKET: &str = "bucket";
+
+/// How the servers behave.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Added to each request before it is looked at.
+    pub latency: Duration,
+    /// Names in a page of a listing; 0: a thousand.
+    pub page: usize,
+    /// Listings show what there was so long ago.
+    pub stale: Duration,
+    /// Objects may be created, and neither replaced nor removed.
+    pub append_only: bool,
+    /// Puts replace objects, whatever they say.
+    pub ignores_conditions: bool,
+    /// The port, or any that is free.
+    pub port: u16,
+}
+
+/// Running servers. They end when this is dropped; the objects stay as long as a copy of `state` does.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    state: Arc<State>,
+    _runtime: Runtime,
+}
+
+#[derive(Debug)]
+struct State {
+    options: Options,
+    objects: Objects,
+    faults: Faults,
+}
+
+impl Server {
+    /// Starts servers on the loopback.
+    pub fn start(options: Options) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", options.port)))?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(State { options, objects: Objects::default(), faults: Faults::default() });
+        runtime.spawn(server::serve(listener, Arc::clone(&state)));
+        Ok(Self { address, state, _runtime: runtime })
+    }
+
+    /// The URL of the servers.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What goes wrong.
+    pub fn faults(&self) -> &Faults {
+        &self.state.faults
+    }
+
+    /// Names and lengths of all objects.
+    pub fn objects(&self) -> Vec<(String, usize)> {
+        self.state.objects.all()
+    }
+
+    /// Takes an object away, as a store does that loses what it has acknowledged.
+    pub fn lose(&self, name: &str) {
+        self.state.objects.remove(name);
+    }
+}
