@@ -203,6 +203,9 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
     /// Says that much of this pack will be read soon.
     fn expect(&self, _pack: &ObjectId) {}
 
+    /// Says that what was expected is not needed any more.
+    fn expect_no_more(&self) {}
+
     /// Stores the object of a session, and marks it as alive until the hold is dropped or the process ends.
     fn announce(&self, session: &SessionId, bytes: &[u8]) -> Result<Box<dyn Hold>, BackendError>;
 

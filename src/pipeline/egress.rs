@@ -102,6 +102,12 @@ struct Pending {
     opened: bool,
 }
 
+impl Drop for Egress<'_> {
+    fn drop(&mut self) {
+        self.repository.backend.expect_no_more();
+    }
+}
+
 impl<'a> Egress<'a> {
     /// Reads from a repository. Damaged index runs are passed over: other copies may do.
     pub fn open(repository: &'a Repository) -> Result<Self, RepoError> {

@@ -77,6 +77,11 @@ impl Ahead {
         }));
     }
 
+    /// Lets all packs go.
+    pub(super) fn clear(&self) {
+        locked(&self.packs).clear();
+    }
+
     /// A part of a pack that was expected; nothing if it was not, or if it has no such part.
     pub(super) fn get(&self, pack: &ObjectId, range: &Range<u64>) -> Option<Vec<u8>> {
         let coming = locked(&self.packs).iter().find(|(id, _)| id == pack).map(|(_, coming)| Arc::clone(coming))?;

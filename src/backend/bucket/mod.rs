@@ -329,6 +329,10 @@ impl Backend for BucketBackend {
         self.ahead.expect(pack);
     }
 
+    fn expect_no_more(&self) {
+        self.ahead.clear();
+    }
+
     fn announce(&self, session: &SessionId, bytes: &[u8]) -> Result<Box<dyn Hold>, BackendError> {
         self.put(&Key::Session(*session), bytes)?;
         Ok(Box::new(Alive::begin(&self.bucket, Arc::clone(&self.runtime), session)))

@@ -24,8 +24,6 @@ use crate::ids::{ObjectId, SessionId};
 pub struct Shelf {
     bucket: BucketBackend,
     files: Files,
-    /// What there was when the shelf was opened, but for records of the gc log that were copied before.
-    survey: Vec<Listed>,
     state: Mutex<State>,
 }
 
@@ -33,6 +31,8 @@ pub struct Shelf {
 struct State {
     /// The gc log as far as there are copies.
     log: Vec<Listed>,
+    /// What else there was when it was last looked at: at first all that the survey told.
+    lately: Vec<Listed>,
     /// When the store has stored what was listed.
     times: HashMap<Key, i64>,
 }
@@ -74,7 +74,7 @@ impl Shelf {
             log.clear();
         }
         let times = survey.iter().map(|listed| (listed.key, listed.modified)).collect();
-        Ok(Self { bucket, files, survey, state: Mutex::new(State { log, times }) })
+        Ok(Self { bucket, files, state: Mutex::new(State { log, lately: survey, times }) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -146,6 +146,9 @@ impl Backend for Shelf {
         if matches!(key.kind(), Kind::Indexes | Kind::Snapshots) {
             self.keep(key, bytes);
         }
+        if matches!(key.kind(), Kind::Indexes | Kind::Keys) {
+            self.state().lately.push(Listed { key: *key, len: bytes.len() as u64, modified: 0 });
+        }
         Ok(())
     }
 
@@ -173,6 +176,12 @@ impl Backend for Shelf {
 
     fn list(&self, kind: Kind) -> Result<Vec<Listed>, BackendError> {
         let listed = if kind == Kind::Gc { self.list_gc()? } else { self.bucket.list(kind)? };
+        let mut state = self.state();
+        state.lately.retain(|known| known.key.kind() != kind);
+        if matches!(kind, Kind::Gc | Kind::Indexes | Kind::Keys) {
+            state.lately.extend(&listed);
+        }
+        drop(state);
         match kind {
             Kind::Gc => self.state().times.extend(listed.iter().map(|listed| (listed.key, listed.modified))),
             Kind::Indexes | Kind::Snapshots | Kind::Keys => self.tidy(kind, &listed),
@@ -185,10 +194,11 @@ impl Backend for Shelf {
         if !matches!(kind, Kind::Config | Kind::Gc | Kind::Indexes | Kind::Keys) {
             return self.list(kind);
         }
-        let copied = if kind == Kind::Gc { self.state().log.clone() } else { Vec::new() };
-        let is_copied = |key: &Key| copied.iter().any(|listed| listed.key == *key);
-        let since = self.survey.iter().filter(|listed| listed.key.kind() == kind && !is_copied(&listed.key));
-        Ok(copied.iter().chain(since).copied().collect())
+        let state = self.state();
+        let copied = if kind == Kind::Gc { &state.log[..] } else { &[] };
+        let is_copied: HashSet<Key> = copied.iter().map(|listed| listed.key).collect();
+        let others = state.lately.iter().filter(|known| known.key.kind() == kind && !is_copied.contains(&known.key));
+        Ok(copied.iter().chain(others).copied().collect())
     }
 
     fn delete(&self, key: &Key) -> Result<(), BackendError> {
@@ -198,6 +208,7 @@ impl Backend for Shelf {
     fn delete_all(&self, keys: &[Key]) -> Result<(), BackendError> {
         self.bucket.delete_all(keys)?;
         keys.iter().for_each(|key| self.files.remove(key));
+        self.state().lately.retain(|known| !keys.contains(&known.key));
         Ok(())
     }
 
@@ -207,6 +218,10 @@ impl Backend for Shelf {
 
     fn expect(&self, pack: &ObjectId) {
         self.bucket.expect(pack);
+    }
+
+    fn expect_no_more(&self) {
+        self.bucket.expect_no_more();
     }
 
     fn announce(&self, session: &SessionId, bytes: &[u8]) -> Result<Box<dyn Hold>, BackendError> {
