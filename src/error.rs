@@ -41,8 +41,10 @@ pub enum Error {
     #[error(transparent)]
     Plan(#[from] crate::plan::PlanError),
     /// A stream could not be given back.
-    #[error("cannot restore stream `{stream}` of snapshot {snapshot}")]
+    #[error("cannot {doing} stream `{stream}` of snapshot {snapshot}")]
     Restore {
+        /// What was being done: restoring, or copying.
+        doing: &'static str,
         /// The snapshot, shortened.
         snapshot: String,
         /// The stream's name.
@@ -53,6 +55,9 @@ pub enum Error {
         /// True if stored bytes are damaged.
         damaged: bool,
     },
+    /// Something failed in the other of two repositories.
+    #[error("in the repository that is copied to")]
+    There(#[source] Box<Error>),
     /// Something could not be done in a cluster.
     #[error("cannot {doing}")]
     Target {
@@ -99,19 +104,35 @@ impl Error {
     where
         E: std::error::Error + Send + Sync + 'static,
     {
+        Self::read("restore", snapshot.into(), stream.into(), error)
+    }
+
+    /// A stream that could not be copied.
+    pub fn copy<E>(snapshot: impl Into<String>, stream: impl Into<String>, error: EgressError<E>) -> Self
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        Self::read("copy", snapshot.into(), stream.into(), error)
+    }
+
+    fn read<E>(doing: &'static str, snapshot: String, stream: String, error: EgressError<E>) -> Self
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
         let damaged = match &error {
             EgressError::Repo { source: RepoError::Cancelled, .. } => return Self::Repo(RepoError::Cancelled),
             EgressError::Repo { source, .. } => source.is_damage(),
             EgressError::WrongHash | EgressError::WrongFile { .. } => true,
             EgressError::Sink(_) => false,
         };
-        Self::Restore { snapshot: snapshot.into(), stream: stream.into(), source: Box::new(error), damaged }
+        Self::Restore { doing, snapshot, stream, source: Box::new(error), damaged }
     }
 
     /// What kind of failure it is.
     pub fn category(&self) -> Category {
         match self {
             Self::Repo(error) => repo_category(error),
+            Self::There(error) => error.category(),
             Self::Usage(_) => Category::Usage,
             Self::Restore { damaged: true, .. } => Category::Damaged,
             Self::Refused(_)

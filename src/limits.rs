@@ -88,6 +88,12 @@ pub const SCOUT_CHUNKS: usize = 16 << 10;
 /// Packs on their way into a bucket at a time.
 pub const UPLOADS: usize = 3;
 
+/// Chunks whose names in two repositories a copy knows at a time.
+pub const NAMES: usize = 512 << 10;
+
+/// Objects that are mirrored at a time.
+pub const MIRROR_AHEAD: usize = 4;
+
 /// Segments under way between the source and the joiner.
 pub const SEGMENTS_AHEAD: usize = 6;
 

@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 
 use zeroize::Zeroizing;
 
-use super::args::{Global, NamedCredential, NewKey};
-use crate::backend::place::Place;
+use super::args::{Destination, Global, NamedCredential, NewKey, OpenedBy};
+use crate::backend::place::{Access, Place};
 use crate::env::Env;
 use crate::error::Error;
 use crate::event::Event;
@@ -26,19 +26,60 @@ pub fn open(global: &Global, env: &Env) -> Result<Repository, Error> {
 
 /// Opens the repository that the options name, and says what opened it.
 pub fn open_and_keep(global: &Global, env: &Env) -> Result<(Repository, Credential), Error> {
-    let place = place(global)?;
+    open_at(&place(global)?, &global.bucket.access(), env, || credential(global, Purpose::Open, env))
+}
+
+/// Opens the repository that something is copied to.
+pub fn open_other(to: &Destination, by: &OpenedBy, global: &Global, env: &Env) -> Result<Repository, Error> {
+    let credential = || other_credential(by, env).unwrap_or_else(|| credential(global, Purpose::Open, env));
+    let opened = open_at(&other_place(to)?, &other_access(to, global), env, credential);
+    opened.map(|(repository, _)| repository).map_err(|error| Error::There(Box::new(error)))
+}
+
+fn open_at(
+    place: &Place,
+    access: &Access,
+    env: &Env,
+    credential: impl FnOnce() -> Result<Credential, Error>,
+) -> Result<(Repository, Credential), Error> {
     let warn = |text: &str| env.tell(&Event::Warning(text));
-    let backend = place.open(&global.bucket.access(), warn).map_err(RepoError::from)?;
+    let backend = place.open(access, warn).map_err(RepoError::from)?;
     // The repository is looked for before anybody is asked for a password.
     let mut named = None;
     let credential = || {
-        let named = named.insert(credential(global, Purpose::Open, env));
+        let named = named.insert(credential());
         named.as_ref().cloned().map_err(|_| RepoError::WrongKey)
     };
     let opened = Repository::open(backend, &place.to_string(), credential, env.clone());
     let credential = named.transpose()?;
     let repository = opened?;
     Ok((repository, credential.expect("nothing opens without a credential")))
+}
+
+/// Where something is copied to.
+pub fn other_place(to: &Destination) -> Result<Place, Error> {
+    Place::parse(to.to.clone()).map_err(Error::Usage)
+}
+
+/// How the place is used that something is copied to: like the first one, where nothing else is said.
+pub fn other_access(to: &Destination, global: &Global) -> Access {
+    let mut bucket = global.bucket.clone();
+    bucket.endpoint = to.to_endpoint.clone().or(bucket.endpoint);
+    bucket.region = to.to_region.clone().or(bucket.region);
+    bucket.addressing = to.to_addressing.or(bucket.addressing);
+    bucket.profile.clone_from(&to.to_profile);
+    bucket.access()
+}
+
+/// What opens the other repository, if the options or the environment name something.
+fn other_credential(by: &OpenedBy, env: &Env) -> Option<Result<Credential, Error>> {
+    let said = NamedCredential {
+        password_file: by.to_password_file.clone(),
+        password_command: by.to_password_command.clone(),
+        key_file: by.to_key_file.clone(),
+    };
+    let named = [&said, &named_by_environment("SFARC_TO")].into_iter().find_map(|named| of(named, Purpose::Open, env));
+    named.or_else(|| std::env::var_os("SFARC_TO_PASSWORD").map(|password| passphrase(password.into_vec())))
 }
 
 /// The options; where they and the environment name no repository or nothing that opens it, those of a configuration.
@@ -48,7 +89,7 @@ pub fn or_configured(global: &Global, configured: &crate::config::Repository) ->
     let named = |named: &NamedCredential| {
         named.password_file.is_some() || named.password_command.is_some() || named.key_file.is_some()
     };
-    let in_environment = named(&named_by_environment()) || std::env::var_os("SFARC_PASSWORD").is_some();
+    let in_environment = named(&named_by_environment("SFARC")) || std::env::var_os("SFARC_PASSWORD").is_some();
     if !named(&global.named) && !in_environment {
         global.named = NamedCredential {
             password_file: configured.password_file.clone(),
@@ -85,16 +126,9 @@ enum Purpose {
 
 /// The password or key file that the options, the environment or a prompt name.
 fn credential(global: &Global, purpose: Purpose, env: &Env) -> Result<Credential, Error> {
-    for named in [&global.named, &named_by_environment()] {
-        if let Some(path) = &named.key_file {
-            return key_file(path, purpose, env);
-        }
-        if let Some(path) = &named.password_file {
-            return password_file(path);
-        }
-        if let Some(command) = &named.password_command {
-            return password_command(command);
-        }
+    let named = [&global.named, &named_by_environment("SFARC")].into_iter().find_map(|named| of(named, purpose, env));
+    if let Some(named) = named {
+        return named;
     }
     match std::env::var_os("SFARC_PASSWORD") {
         Some(password) => passphrase(password.into_vec()),
@@ -102,12 +136,21 @@ fn credential(global: &Global, purpose: Purpose, env: &Env) -> Result<Credential
     }
 }
 
-fn named_by_environment() -> NamedCredential {
-    let named = |name: &str| std::env::var_os(name).filter(|value: &OsString| !value.is_empty());
+/// The credential that is named, if one is.
+fn of(named: &NamedCredential, purpose: Purpose, env: &Env) -> Option<Result<Credential, Error>> {
+    let by_file = || named.password_file.as_deref().map(password_file);
+    let by_command = || named.password_command.as_deref().map(password_command);
+    let by_key = named.key_file.as_deref().map(|path| key_file(path, purpose, env));
+    by_key.or_else(by_file).or_else(by_command)
+}
+
+/// What variables with this prefix name.
+fn named_by_environment(prefix: &str) -> NamedCredential {
+    let named = |name: &str| std::env::var_os(format!("{prefix}_{name}")).filter(|value: &OsString| !value.is_empty());
     NamedCredential {
-        password_file: named("SFARC_PASSWORD_FILE").map(PathBuf::from),
-        password_command: named("SFARC_PASSWORD_COMMAND"),
-        key_file: named("SFARC_KEY_FILE").map(PathBuf::from),
+        password_file: named("PASSWORD_FILE").map(PathBuf::from),
+        password_command: named("PASSWORD_COMMAND"),
+        key_file: named("KEY_FILE").map(PathBuf::from),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bucket;
 mod cluster;
+mod copy;
 mod global;
 mod retention;
 mod service;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::exit;
 pub use bucket::Bucket;
 pub use cluster::{Cluster, Doctor, Drill, MinProof, Plan, RestoreCluster, ShowPlan};
+pub use copy::{Copy, Destination, Mirror, OpenedBy};
 pub use global::{Global, NamedCredential};
 pub use retention::{Forget, Keep, Pin};
 pub use service::{Config, File, Log, Run, Status};
@@ -103,6 +105,14 @@ secret/zuul-ssh-key --overwrite\n  sfarc restore latest --to /srv/sf --layout sf
     /// Collect garbage, safely beside running snapshots.
     #[command(after_help = "Examples:\n  sfarc prune --dry-run\n  sfarc prune --max-unused 20%")]
     Prune(Prune),
+    /// Copy snapshots into another repository, with other keys: only what is missing there.
+    #[command(
+        after_help = "Examples:\n  sfarc copy --to s3://offsite/sf --to-password-file /etc/sfarc/offsite\n  sfarc copy latest --to /mnt/usb/sf --read-back"
+    )]
+    Copy(Box<Copy>),
+    /// Make or renew a mirror of the repository elsewhere, byte for byte, without keys.
+    #[command(after_help = "Examples:\n  sfarc mirror --to s3://offsite/sf\n  sfarc mirror --to /mnt/usb/sf --delete")]
+    Mirror(Box<Mirror>),
     /// Manage the passwords and key files that open the repository.
     #[command(subcommand)]
     Key(Key),

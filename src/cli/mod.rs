@@ -103,6 +103,8 @@ fn dispatch(cli: &Cli, env: &Env, output: &mut Output) -> Result<Exit, CliError>
         Command::Pin(args) => commands::pin::run(args, &open()?, output),
         Command::Forget(args) => commands::forget::run(args, &open()?, output),
         Command::Prune(args) => commands::prune::run(args, open, output),
+        Command::Copy(args) => commands::copy::run(args, global, env, output),
+        Command::Mirror(args) => commands::mirror::run(args, global, env, output),
         Command::Key(Key::Add { new, label }) => commands::key::add(new, label, &open()?, output),
         Command::Key(Key::List) => commands::key::list(&open()?, output),
         Command::Key(Key::Remove { id }) => commands::key::remove(id, &open()?, output),

@@ -46,6 +46,7 @@ pub fn for_each_entry(
     });
     // Its bytes are those that were stored: if they are no catalog, whoever stored them was wrong.
     let malformed = |source: FormatError| Error::Restore {
+        doing: "restore",
         snapshot: snapshot.id.short(),
         stream: format!("{name} (catalog)"),
         source: Box::new(source),

@@ -3,12 +3,14 @@
 pub mod check;
 pub mod collect;
 mod consistency;
+pub mod copy;
 pub mod deployment;
 pub mod diff;
 pub mod doctor;
 pub mod drill;
 pub mod folder;
 mod load;
+pub mod mirror;
 pub mod pin;
 pub mod record;
 pub mod recovery;
@@ -18,6 +20,7 @@ pub mod sf_operator;
 pub mod snapshot;
 pub mod stats;
 pub mod verify;
+mod writer;
 
 use crate::error::Error;
 use crate::format::manifest::StreamEntry;

@@ -1,9 +1,9 @@
 //! Taking a snapshot: streams in, then one manifest, written last.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::consistency;
+use super::writer::Writer;
 use crate::env::{Env, UnixNanos};
 use crate::error::Error;
 use crate::event::{Event, Task, Unit};
@@ -14,9 +14,6 @@ use crate::pipeline::ingest::{Done, IngestError, Ingested, Job, Sizing, ingest};
 use crate::pipeline::lanes::Lanes;
 pub use crate::pipeline::profile::{BULK_SIZES, DUMP_SIZES, Profile};
 use crate::repo::Repository;
-use crate::repo::index::merge;
-use crate::repo::pool::Pool;
-use crate::repo::session::Session;
 use crate::repo::store::{ChunkStore, StoreCounts};
 use crate::source::cluster::{self, ClusterStream};
 use crate::source::prepared::Prepared;
@@ -140,12 +137,9 @@ pub fn snapshot(repository: &Repository, options: &Options) -> Result<Report, Er
     options.check()?;
     let options = Options { inputs: without_repository(repository, &options.inputs), ..options.clone() };
     let started = repository.env.clock.now();
-    let session = Session::begin(repository)?;
-    let pool = Arc::new(Pool::new(repository.env.workers));
-    let mut store = ChunkStore::new(repository, session.open_index()?, pool, options.dry_run).of(session);
-    let streams = take_streams(repository, &mut store, &options)?;
-    store.flush()?;
-    let mut session = store.end().expect("it was given one");
+    let mut writer = Writer::begin(repository, options.dry_run)?;
+    let streams = take_streams(repository, &mut writer.store, &options)?;
+    let added = writer.flush()?.stored_bytes;
     let mut labels = options.labels.clone();
     labels.sort();
     let manifest = Manifest {
@@ -155,28 +149,13 @@ pub fn snapshot(repository: &Repository, options: &Options) -> Result<Report, Er
         tags: options.tags.clone(),
         labels,
         program: crate::PROGRAM.to_owned(),
-        session: *session.id.as_bytes(),
-        added: store.counts().stored_bytes,
+        session: *writer.session_id().as_bytes(),
+        added,
         complete: streams.complete,
         findings: consistency::findings(&streams.entries, streams.findings),
         streams: streams.entries,
     };
-    let id = if options.dry_run {
-        session.close()?;
-        None
-    } else {
-        Some(commit(repository, &mut session, &mut store, &manifest)?)
-    };
-    let (counts, is_index_full) = (store.counts(), merge::has_full_level(store.index.runs()));
-    // Merging needs the memory that the store's index takes.
-    drop(store);
-    if id.is_some() && is_index_full {
-        // The snapshot is there, whatever becomes of the index: not merging it only costs time.
-        if let Err(error) = merge::merge_full_levels(repository) {
-            let text = format!("the index was not merged: {}", crate::error::chain(&error));
-            repository.env.tell(&Event::Warning(&text));
-        }
-    }
+    let (id, counts) = writer.commit(&manifest)?;
     Ok(Report { id, manifest, counts })
 }
 
@@ -337,28 +316,6 @@ fn known_len(from: &From) -> Option<u64> {
         From::File(path) => std::fs::metadata(path).ok().filter(|m| m.is_file()).map(|m| m.len()),
         _ => None,
     }
-}
-
-/// Publishes the snapshot, stores again what was condemned meanwhile, and commits.
-fn commit(
-    repository: &Repository,
-    session: &mut Session,
-    store: &mut ChunkStore,
-    manifest: &Manifest,
-) -> Result<ObjectId, Error> {
-    let (id, object) = session.seal(manifest)?;
-    session.publish(&object)?;
-    store.index.condemn(&session.log);
-    if store.relies_on(|pack| session.log.is_condemned(pack)) {
-        let rescued = super::collect::rescue(repository, store, manifest).and_then(|()| store.flush());
-        if let Err(error) = rescued {
-            session.give_up(&id)?;
-            return Err(error.into());
-        }
-    }
-    repository.check_cancel()?;
-    session.commit(id, &object)?;
-    Ok(id)
 }
 
 const _: () = assert!(limits::STREAMS * size_of::<StreamEntry>() <= limits::RECORD_LIST_BYTES);

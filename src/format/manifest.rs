@@ -157,10 +157,14 @@ pub struct Manifest {
 /// Labels with this prefix mark snapshots that the program has taken for its own purposes.
 pub const OWN_LABEL: &str = "sfarc/";
 
+/// The label of a copy: the id of the snapshot that was copied, in its own repository. It marks no purpose: a copy is
+/// what the original is.
+pub const COPY_OF: &str = "sfarc/copy-of";
+
 impl Manifest {
     /// True for a snapshot that nobody has asked for: one before a restore, or the record of a drill.
     pub fn is_own(&self) -> bool {
-        self.labels.iter().any(|(key, _)| key.starts_with(OWN_LABEL))
+        self.labels.iter().any(|(key, _)| key.starts_with(OWN_LABEL) && key != COPY_OF)
     }
 
     /// True if a snapshot holds all that it was to hold, and that fits together.

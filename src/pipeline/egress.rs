@@ -1,22 +1,23 @@
 //! Out of the repository: chunks are located in order, their blocks opened by workers, and written in order.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use crate::crypto::stream_hash::{SegmentHash, StreamHash, segment_hash};
 use crate::event::{Event, Task};
 use crate::format::index::PackEntry;
 use crate::format::list::ListRow;
 use crate::format::manifest::Content;
 use crate::format::pack::{BlockKind, BlockSpan};
 use crate::ids::{ChunkId, ObjectId};
-use crate::limits::{self, SEGMENT_BYTES};
+use crate::limits;
 use crate::repo::index::{Index, Location};
 use crate::repo::list::{ListWalker, NodeSource};
 use crate::repo::pack_reader::{Block, PackCache, PackReader};
-use crate::repo::pool::{Pool, Ticket};
+use crate::repo::pool::Pool;
 use crate::repo::{RepoError, Repository};
 
+use super::hashed::HashedPieces;
 use super::scout::Scout;
 
 /// Reads streams of one repository.
@@ -53,6 +54,38 @@ pub enum EgressError<E> {
     /// Whoever takes the bytes failed.
     #[error(transparent)]
     Sink(E),
+}
+
+/// Takes the chunks of a stream in their order.
+pub trait Taker {
+    /// Why it takes no more.
+    type Error;
+
+    /// True if it needs the bytes of this chunk; asked some time before the chunk's turn comes, in the same order.
+    fn needs(&mut self, reader: &mut Egress<'_>, row: &ListRow) -> Result<bool, Self::Error>;
+
+    /// Takes the chunk that begins at `offset` of the stream, with its bytes if it needs them.
+    fn take(&mut self, offset: u64, row: &ListRow, bytes: Option<&[u8]>) -> Result<(), Self::Error>;
+}
+
+/// Takes the bytes of a stretch of a stream.
+struct Stretch<S> {
+    range: Range<u64>,
+    sink: S,
+}
+
+impl<E, S: FnMut(&[u8]) -> Result<(), E>> Taker for Stretch<S> {
+    type Error = E;
+
+    fn needs(&mut self, _: &mut Egress<'_>, _: &ListRow) -> Result<bool, E> {
+        Ok(true)
+    }
+
+    fn take(&mut self, offset: u64, row: &ListRow, bytes: Option<&[u8]>) -> Result<(), E> {
+        let from = self.range.start.saturating_sub(offset).min(row.len) as usize;
+        let to = (self.range.end - offset).min(row.len) as usize;
+        bytes.map_or(Ok(()), |chunk| (self.sink)(&chunk[from..to]))
+    }
 }
 
 /// A block that some worker opens, shared by all that want chunks of it.
@@ -97,7 +130,8 @@ struct Pending {
     row: ListRow,
     offset: u64,
     place: usize,
-    block: SharedBlock,
+    /// Nothing if its bytes are not needed.
+    block: Option<SharedBlock>,
     /// True if the block was not there or under way before.
     opened: bool,
 }
@@ -141,45 +175,59 @@ impl<'a> Egress<'a> {
         content: &Content,
         start: u64,
         len: u64,
-        mut sink: impl FnMut(&[u8]) -> Result<(), E>,
+        sink: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), EgressError<E>> {
-        let end = start.saturating_add(len).min(content.len);
+        let range = start..start.saturating_add(len).min(content.len);
+        self.walk(content, range.clone(), &mut Stretch { range, sink })
+    }
+
+    /// Gives the chunks that hold a stretch of a stream to whoever takes them, in their order.
+    pub fn walk<T: Taker>(
+        &mut self,
+        content: &Content,
+        range: Range<u64>,
+        taker: &mut T,
+    ) -> Result<(), EgressError<T::Error>> {
         let at = |offset| move |source| EgressError::Repo { offset, source };
-        let mut walker = ListWalker::new(content.root, content.len).map_err(at(start))?;
-        walker.seek(start, self).map_err(at(start))?;
+        let mut walker = ListWalker::new(content.root, content.len).map_err(at(range.start))?;
+        walker.seek(range.start, self).map_err(at(range.start))?;
         let mut under_way: VecDeque<Pending> = VecDeque::new();
         let mut opening = 0;
         let mut scout = Scout::new(self.repository.backend.is_remote());
         loop {
             while opening < limits::RESTORE_AHEAD && under_way.len() < CHUNKS_AHEAD {
-                scout.go_ahead(self, &mut walker, end).map_err(at(walker.offset()))?;
-                let Some((offset, row)) = scout.next() else {
+                scout.go_ahead(self, &mut walker, range.end, taker)?;
+                let Some(next) = scout.next() else {
                     break;
                 };
-                let pending = self.fetch(row, offset).map_err(at(offset))?;
+                let pending = self.fetch(next.row, next.offset, next.is_needed).map_err(at(next.offset))?;
                 opening += usize::from(pending.opened);
                 under_way.push_back(pending);
             }
             let Some(pending) = under_way.pop_front() else {
                 return Ok(());
             };
-            self.repository.check_cancel().map_err(at(pending.offset))?;
+            let (row, offset) = (pending.row, pending.offset);
+            self.repository.check_cancel().map_err(at(offset))?;
             opening -= usize::from(pending.opened);
-            let from = start.saturating_sub(pending.offset).min(pending.row.len) as usize;
-            let to = (end - pending.offset).min(pending.row.len) as usize;
-            let taken = self.arrive(&pending, |chunk| sink(&chunk[from..to])).map_err(at(pending.offset))?;
+            let taken = self.arrive(&pending, |chunk| taker.take(offset, &row, chunk)).map_err(at(offset))?;
             taken.map_err(EgressError::Sink)?;
-            self.repository.env.tell(&Event::Advance(Task::ONLY, (to - from) as u64));
+            let inside = (offset + row.len).min(range.end) - offset.max(range.start);
+            self.repository.env.tell(&Event::Advance(Task::ONLY, inside));
         }
     }
 
-    /// Finds a chunk and sees to it that its block is being opened.
-    fn fetch(&mut self, row: ListRow, offset: u64) -> Result<Pending, RepoError> {
+    /// Finds a chunk, if it is needed, and sees to it that its block is being opened.
+    fn fetch(&mut self, row: ListRow, offset: u64, is_needed: bool) -> Result<Pending, RepoError> {
+        if !is_needed {
+            return Ok(Pending { row, offset, place: 0, block: None, opened: false });
+        }
         match self.begin(&row.id) {
-            Ok((place, block, opened)) => Ok(Pending { row, offset, place, block, opened }),
+            Ok((place, block, opened)) => Ok(Pending { row, offset, place, block: Some(block), opened }),
             // Told when the chunk's turn comes, if it lies nowhere else.
             Err(error) if error.is_damage() => {
-                Ok(Pending { row, offset, place: 0, block: shared(Err(Arc::new(error))), opened: false })
+                let block = Some(shared(Err(Arc::new(error))));
+                Ok(Pending { row, offset, place: 0, block, opened: false })
             }
             Err(error) => Err(error),
         }
@@ -237,75 +285,17 @@ impl<'a> Egress<'a> {
     }
 
     /// Waits for a chunk and gives it to `take`; if its block is damaged, tries the other places where it lies.
-    fn arrive<T>(&mut self, pending: &Pending, take: impl FnOnce(&[u8]) -> T) -> Result<T, RepoError> {
+    fn arrive<T>(&mut self, pending: &Pending, take: impl FnOnce(Option<&[u8]>) -> T) -> Result<T, RepoError> {
         let right = |chunk: &[u8]| chunk.len() as u64 == pending.row.len;
-        match wait(&pending.block) {
-            Ok(block) if right(block.chunk(pending.place)) => Ok(take(block.chunk(pending.place))),
+        let Some(block) = &pending.block else { return Ok(take(None)) };
+        match wait(block) {
+            Ok(block) if right(block.chunk(pending.place)) => Ok(take(Some(block.chunk(pending.place)))),
             Ok(_) => Err(wrong_length(pending.row.id)),
             Err(_) => {
                 let chunk = self.load(BlockKind::Data, &pending.row.id)?;
-                if right(&chunk) { Ok(take(&chunk)) } else { Err(wrong_length(pending.row.id)) }
+                if right(&chunk) { Ok(take(Some(&chunk))) } else { Err(wrong_length(pending.row.id)) }
             }
         }
-    }
-}
-
-/// Collects chunks into segments; each is written as a whole and hashed by a worker.
-struct HashedPieces {
-    pool: Arc<Pool>,
-    open: Vec<u8>,
-    number: u64,
-    hash: StreamHash,
-    hashing: VecDeque<Ticket<(SegmentHash, Vec<u8>)>>,
-}
-
-/// Segments whose hashes are being computed.
-const HASHING: usize = 4;
-
-impl HashedPieces {
-    fn new(pool: Arc<Pool>) -> Self {
-        let open = Vec::with_capacity(SEGMENT_BYTES);
-        Self { pool, open, number: 0, hash: StreamHash::default(), hashing: VecDeque::new() }
-    }
-
-    fn push<E>(&mut self, mut bytes: &[u8], sink: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        while !bytes.is_empty() {
-            let (now, later) = bytes.split_at(bytes.len().min(SEGMENT_BYTES - self.open.len()));
-            self.open.extend_from_slice(now);
-            bytes = later;
-            if self.open.len() == SEGMENT_BYTES {
-                self.send(sink)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn send<E>(&mut self, sink: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        sink(&self.open)?;
-        let spare = if self.hashing.len() < HASHING { None } else { self.hashing.pop_front() };
-        let spare = spare.map_or_else(|| Vec::with_capacity(SEGMENT_BYTES), |ticket| self.take(ticket));
-        let (bytes, number) = (std::mem::replace(&mut self.open, spare), self.number);
-        self.number += 1;
-        self.hashing.push_back(self.pool.submit(move || (segment_hash(number, &bytes), bytes)));
-        Ok(())
-    }
-
-    /// Takes the hash of the oldest segment, and its buffer for the next.
-    fn take(&mut self, ticket: Ticket<(SegmentHash, Vec<u8>)>) -> Vec<u8> {
-        let (hash, mut bytes) = ticket.wait();
-        self.hash.push(hash, &bytes);
-        bytes.clear();
-        bytes
-    }
-
-    fn finish<E>(mut self, sink: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<[u8; 32], E> {
-        if !self.open.is_empty() {
-            self.send(sink)?;
-        }
-        while let Some(ticket) = self.hashing.pop_front() {
-            self.take(ticket);
-        }
-        Ok(self.hash.finish())
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::egress::Egress;
+use super::egress::{Egress, EgressError, Taker};
 use crate::format::list::ListRow;
 use crate::ids::ObjectId;
 use crate::limits;
@@ -16,10 +16,20 @@ const SAMPLE: u64 = 8;
 /// A pack is read as a whole if at least one in so many of its bytes is needed.
 const WORTH: u64 = 4;
 
+/// A chunk that will be fetched.
+pub(super) struct Sighted {
+    /// Where it lies in the stream.
+    pub(super) offset: u64,
+    /// What its list says of it.
+    pub(super) row: ListRow,
+    /// True if its bytes are needed.
+    pub(super) is_needed: bool,
+}
+
 /// Chunks of a stream in order, known some time before they are fetched.
 pub(super) struct Scout {
     is_ahead: bool,
-    rows: VecDeque<(u64, ListRow)>,
+    rows: VecDeque<Sighted>,
     /// Bytes of the stream that `rows` covers.
     bytes: u64,
     seen: u64,
@@ -36,30 +46,33 @@ impl Scout {
     }
 
     /// Goes on until there is a chunk, or as far ahead as is worth it.
-    pub(super) fn go_ahead(
+    pub(super) fn go_ahead<T: Taker>(
         &mut self,
         egress: &mut Egress<'_>,
         walker: &mut ListWalker,
         end: u64,
-    ) -> Result<(), RepoError> {
+        taker: &mut T,
+    ) -> Result<(), EgressError<T::Error>> {
         let (bytes, rows) = if self.is_ahead { (limits::SCOUT_BYTES, limits::SCOUT_CHUNKS) } else { (1, 1) };
         while self.bytes < bytes && self.rows.len() < rows && walker.offset() < end {
             let offset = walker.offset();
-            let Some(row) = walker.next(egress)? else { break };
+            let at = |source| EgressError::Repo { offset, source };
+            let Some(row) = walker.next(egress).map_err(at)? else { break };
+            let is_needed = taker.needs(egress, &row).map_err(EgressError::Sink)?;
             self.bytes += row.len;
-            self.rows.push_back((offset, row));
-            if self.is_ahead {
-                self.look_up(egress, &row)?;
+            self.rows.push_back(Sighted { offset, row, is_needed });
+            if self.is_ahead && is_needed {
+                self.look_up(egress, &row).map_err(at)?;
             }
         }
         Ok(())
     }
 
-    /// The next chunk, and where it lies in the stream.
-    pub(super) fn next(&mut self) -> Option<(u64, ListRow)> {
-        let (offset, row) = self.rows.pop_front()?;
-        self.bytes -= row.len;
-        Some((offset, row))
+    /// The next chunk.
+    pub(super) fn next(&mut self) -> Option<Sighted> {
+        let next = self.rows.pop_front()?;
+        self.bytes -= next.row.len;
+        Some(next)
     }
 
     fn look_up(&mut self, egress: &mut Egress<'_>, row: &ListRow) -> Result<(), RepoError> {

@@ -136,10 +136,7 @@ impl ChunkStore {
 
     /// Makes sure that the repository has a chunk; true if it is new.
     pub fn store(&mut self, kind: BlockKind, id: ChunkId, bytes: &[u8]) -> Result<bool, RepoError> {
-        if self.claimed.contains(&id) {
-            return Ok(false);
-        }
-        if self.neighbour.is_next(&id) || self.reuse(&id)? {
+        if self.has(&id)? {
             return Ok(false);
         }
         // Others may have stored it before the session was announced.
@@ -150,7 +147,12 @@ impl ChunkStore {
         Ok(true)
     }
 
-    /// True if the repository has a chunk, on which the snapshot relies from now on.
+    /// True if the repository has a chunk, or will have it when the session has ended. The snapshot relies on it then.
+    pub fn has(&mut self, id: &ChunkId) -> Result<bool, RepoError> {
+        Ok(self.claimed.contains(id) || self.neighbour.is_next(id) || self.reuse(id)?)
+    }
+
+    /// True if packs hold a chunk, on which the snapshot relies from now on.
     fn reuse(&mut self, id: &ChunkId) -> Result<bool, RepoError> {
         let Some(location) = self.index.find_usable(&self.repository, id)? else { return Ok(false) };
         if !self.own.contains(&location.pack.id) {

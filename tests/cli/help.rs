@@ -30,6 +30,8 @@ const COMMANDS: &[&[&str]] = &[
     &["forget"],
     &["pin"],
     &["prune"],
+    &["copy"],
+    &["mirror"],
     &["key"],
     &["key", "add"],
     &["key", "list"],

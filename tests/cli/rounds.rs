@@ -14,7 +14,7 @@ const PIECES: u64 = 24;
 const PIECE: usize = 96 << 10;
 
 /// Numbers that look random; equal seeds give equal ones.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
     fn roll(&mut self) -> u64 {
@@ -25,12 +25,12 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.roll() % end
     }
 }
 
-fn piece(number: u64) -> Vec<u8> {
+pub(crate) fn piece(number: u64) -> Vec<u8> {
     let mut dice = Dice(number << 32);
     (0..PIECE / 8).flat_map(|_| dice.roll().to_le_bytes()).collect()
 }

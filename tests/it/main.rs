@@ -10,6 +10,7 @@ mod cluster;
 mod common;
 mod content;
 mod contract;
+mod copying;
 mod cost;
 mod crash;
 mod damage;

@@ -64,6 +64,8 @@ pub struct Line {
     pub region: Option<String>,
     /// How an S3 bucket is addressed.
     pub addressing: Option<Addressing>,
+    /// The profile of Amazon's tools that alone says who we are, whatever the environment says.
+    pub profile: Option<String>,
     /// Sends requests to S3 without a signature: for a bucket that everybody may use.
     pub unsigned: bool,
     /// Counts requests and bytes.
@@ -108,7 +110,9 @@ macro_rules! bounded {
 
 fn s3(bucket: &str, line: &Line) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
     use AmazonS3ConfigKey as Key;
-    let mut builder = profile::apply(AmazonS3Builder::from_env())?.with_bucket_name(bucket).with_retry(no_retries());
+    let builder = if line.profile.is_some() { AmazonS3Builder::new() } else { AmazonS3Builder::from_env() };
+    let builder = profile::apply(builder, line.profile.as_deref())?;
+    let mut builder = builder.with_bucket_name(bucket).with_retry(no_retries());
     let said = [(Key::Endpoint, &line.endpoint), (Key::Region, &line.region)];
     for (key, value) in said {
         if let Some(value) = value {

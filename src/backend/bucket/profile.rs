@@ -13,12 +13,13 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as Key};
 /// Settings of a profile.
 type Settings = BTreeMap<String, String>;
 
-/// Settings of the profile that the environment does not give otherwise. Fails if a profile is named that is nowhere.
-pub(super) fn apply(mut builder: AmazonS3Builder) -> Result<AmazonS3Builder, object_store::Error> {
+/// Settings that the environment does not give otherwise, of this profile or of that which the environment names. Fails
+/// if a profile is named that is nowhere.
+pub(super) fn apply(mut builder: AmazonS3Builder, named: Option<&str>) -> Result<AmazonS3Builder, object_store::Error> {
     let is_said = |builder: &AmazonS3Builder, key: Key| builder.get_config_value(&key).is_some_and(|v| !v.is_empty());
-    let settings = settings()?;
+    let settings = settings(named)?;
     let keyed = ["aws_access_key_id", "aws_secret_access_key"].iter().all(|name| settings.contains_key(*name));
-    let identified = std::env::var_os("AWS_WEB_IDENTITY_TOKEN_FILE").is_some();
+    let identified = named.is_none() && std::env::var_os("AWS_WEB_IDENTITY_TOKEN_FILE").is_some();
     if keyed && !identified && !is_said(&builder, Key::AccessKeyId) {
         let credentials = [
             (Key::AccessKeyId, "aws_access_key_id"),
@@ -31,7 +32,8 @@ pub(super) fn apply(mut builder: AmazonS3Builder) -> Result<AmazonS3Builder, obj
             }
         }
     }
-    let has_region = is_said(&builder, Key::Region) || std::env::var_os("AWS_DEFAULT_REGION").is_some();
+    let is_default_region_said = named.is_none() && std::env::var_os("AWS_DEFAULT_REGION").is_some();
+    let has_region = is_said(&builder, Key::Region) || is_default_region_said;
     let has_endpoint = is_said(&builder, Key::Endpoint) || is_said(&builder, Key::S3Endpoint);
     for (key, name, is_said) in [(Key::Region, "region", has_region), (Key::Endpoint, "endpoint_url", has_endpoint)] {
         if let (false, Some(value)) = (is_said, settings.get(name)) {
@@ -41,8 +43,9 @@ pub(super) fn apply(mut builder: AmazonS3Builder) -> Result<AmazonS3Builder, obj
     Ok(builder)
 }
 
-fn settings() -> Result<Settings, object_store::Error> {
-    let named = std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
+fn settings(named: Option<&str>) -> Result<Settings, object_store::Error> {
+    let by_environment = || std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
+    let named = named.map(str::to_owned).or_else(by_environment);
     let profile = named.as_deref().unwrap_or("default");
     let read = |variable: &str, name: &str| {
         let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".aws").join(name));
@@ -52,7 +55,7 @@ fn settings() -> Result<Settings, object_store::Error> {
     let config = section(&read("AWS_CONFIG_FILE", "config"), profile, true);
     let credentials = section(&read("AWS_SHARED_CREDENTIALS_FILE", "credentials"), profile, false);
     if named.is_some() && config.is_none() && credentials.is_none() {
-        let why = format!("$AWS_PROFILE names the profile `{profile}`, and neither file of profiles has it");
+        let why = format!("the profile `{profile}` is named, and neither file of profiles has it");
         return Err(object_store::Error::Generic { store: "S3", source: why.into() });
     }
     let mut settings = config.unwrap_or_default();

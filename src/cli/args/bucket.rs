@@ -33,13 +33,16 @@ pub struct Bucket {
     /// Keep about this many MiB of copies of one repository; 0: none.
     #[arg(long, global = true, env = "SFARC_CACHE_MIB", hide_env_values = true, value_name = "MIB", default_value_t = CACHE_MIB, help_heading = HEADING)]
     pub cache_mib: u64,
+    /// The profile of AWS' own files that an S3 bucket is used with.
+    #[arg(skip)]
+    pub profile: Option<String>,
     /// Counts what is asked of buckets.
     #[arg(skip)]
     pub traffic: Traffic,
 }
 
 /// Not as an enum of clap: its values would be explained in every help.
-fn styles() -> impl TypedValueParser<Value = Addressing> {
+pub(super) fn styles() -> impl TypedValueParser<Value = Addressing> {
     let style = |text: String| if text == "virtual" { Addressing::Virtual } else { Addressing::Path };
     PossibleValuesParser::new(["path", "virtual"]).map(style)
 }
@@ -54,6 +57,7 @@ impl Bucket {
                 endpoint,
                 region,
                 addressing: self.addressing,
+                profile: self.profile.clone(),
                 traffic: self.traffic.clone(),
                 ..Line::default()
             },

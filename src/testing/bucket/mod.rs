@@ -5,6 +5,7 @@
 
 mod faults;
 mod objects;
+mod proxy;
 mod server;
 
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use tokio::runtime::Runtime;
 
 pub use faults::{Fault, Faults};
 use objects::Objects;
+pub use proxy::Proxy;
 
 /// The name of the bucket.
 pub const BUCKET: &str = "bucket";
@@ -42,7 +44,7 @@ pub struct Options {
 pub struct Server {
     address: SocketAddr,
     state: Arc<State>,
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 #[derive(Debug)]
@@ -60,7 +62,7 @@ impl Server {
         let address = listener.local_addr()?;
         let state = Arc::new(State { options, objects: Objects::default(), faults: Faults::default() });
         runtime.spawn(server::serve(listener, Arc::clone(&state)));
-        Ok(Self { address, state, _runtime: runtime })
+        Ok(Self { address, state, runtime })
     }
 
     /// The URL of the servers.
@@ -76,6 +78,11 @@ impl Server {
     /// Names and lengths of all objects.
     pub fn objects(&self) -> Vec<(String, usize)> {
         self.state.objects.all()
+    }
+
+    /// Sets the servers' clock forward: hours pass.
+    pub fn advance(&self, by: Duration) {
+        self.state.objects.advance(by);
     }
 
     /// Takes an object away, as a store does that loses what it has acknowledged.

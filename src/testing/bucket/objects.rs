@@ -1,6 +1,7 @@
 //! The objects of the bucket, and when each came and went.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,11 +24,23 @@ struct Entry {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Objects(Mutex<BTreeMap<String, Entry>>);
+pub(super) struct Objects {
+    entries: Mutex<BTreeMap<String, Entry>>,
+    /// How far the servers' clock is ahead, in nanoseconds.
+    ahead: AtomicI64,
+}
 
 impl Objects {
     fn locked(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> UnixNanos {
+        SystemClock.now() + self.ahead.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn advance(&self, by: Duration) {
+        self.ahead.fetch_add(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX), Ordering::SeqCst);
     }
 
     /// Stores an object; false if it exists and must not be replaced.
@@ -36,7 +49,7 @@ impl Objects {
         if !may_replace && objects.get(name).is_some_and(|entry| entry.went.is_none()) {
             return false;
         }
-        let now = SystemClock.now();
+        let now = self.now();
         let object = Object { bytes, modified: now };
         objects.insert(name.to_owned(), Entry { object, came: now, went: None });
         true
@@ -48,7 +61,7 @@ impl Objects {
 
     pub(super) fn remove(&self, name: &str) {
         if let Some(entry) = self.locked().get_mut(name) {
-            entry.went.get_or_insert_with(|| SystemClock.now());
+            entry.went.get_or_insert_with(|| self.now());
         }
     }
 
@@ -61,7 +74,7 @@ impl Objects {
         most: usize,
         stale: Duration,
     ) -> (Vec<(String, Object)>, bool) {
-        let then = SystemClock.now().saturating_sub(i64::try_from(stale.as_nanos()).unwrap_or(i64::MAX));
+        let then = self.now().saturating_sub(i64::try_from(stale.as_nanos()).unwrap_or(i64::MAX));
         let was_there = |entry: &Entry| {
             let has_come = stale.is_zero() || entry.came <= then;
             has_come && entry.went.is_none_or(|went| !stale.is_zero() && went > then)
