@@ -70,6 +70,9 @@ pub const FILTER_BYTES: usize = 24 << 20;
 /// Pack directories kept decoded.
 pub const DIRECTORY_CACHE: usize = 12;
 
+/// Bytes at the end of a pack in which most directories lie.
+pub const DIRECTORY_GUESS: u64 = 256 << 10;
+
 /// Decompressed blocks that a restore keeps for chunks that come again.
 pub const BLOCK_CACHE: usize = 32;
 
@@ -84,6 +87,9 @@ pub const SCOUT_BYTES: u64 = 32 << 20;
 
 /// The same in chunks.
 pub const SCOUT_CHUNKS: usize = 16 << 10;
+
+/// Small objects of a bucket that are read at a time.
+pub const READS_AT_A_TIME: usize = 16;
 
 /// Packs on their way into a bucket at a time.
 pub const UPLOADS: usize = 3;

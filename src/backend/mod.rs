@@ -170,6 +170,11 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
     /// The bytes of an object, or of a range of it.
     fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Vec<u8>, BackendError>;
 
+    /// Several parts of an object, where that is dear in one round.
+    fn get_parts(&self, key: &Key, ranges: &[Range<u64>]) -> Result<Vec<Vec<u8>>, BackendError> {
+        ranges.iter().map(|range| self.get(key, Some(range.clone()))).collect()
+    }
+
     /// The length of an object in bytes.
     fn len(&self, key: &Key) -> Result<u64, BackendError>;
 
@@ -205,6 +210,14 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
 
     /// Says that what was expected is not needed any more.
     fn expect_no_more(&self) {}
+
+    /// Says that these objects will all be read soon.
+    fn expect_all(&self, _keys: &[Key]) {}
+
+    /// Sees to it that these snapshots and gc records can be read in few requests, where requests are dear.
+    fn gather(&self, _keys: &[Key]) -> Result<(), BackendError> {
+        Ok(())
+    }
 
     /// Stores the object of a session, and marks it as alive until the hold is dropped or the process ends.
     fn announce(&self, session: &SessionId, bytes: &[u8]) -> Result<Box<dyn Hold>, BackendError>;

@@ -147,10 +147,12 @@ impl<'a> Egress<'a> {
     pub fn open(repository: &'a Repository) -> Result<Self, RepoError> {
         let log = repository.gc_log_for_reading()?;
         let index = Index::open_what_opens(repository, &log, |_, _| {})?;
+        // Workers that read from a bucket mostly wait.
+        let workers = if repository.backend.is_remote() { limits::READS_AT_A_TIME } else { repository.env.workers };
         Ok(Self {
             repository,
             index,
-            pool: Arc::new(Pool::new(repository.env.workers)),
+            pool: Arc::new(Pool::new(workers)),
             packs: PackCache::default(),
             blocks: BlockCache::default(),
             last: None,

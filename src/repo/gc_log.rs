@@ -153,11 +153,12 @@ impl Repository {
     ) -> Result<bool, RepoError> {
         let before = log.records();
         for _ in 0..LISTINGS {
-            for listed in list()? {
-                let Key::Gc(epoch) = listed.key else { continue };
-                if !log.has(epoch) {
-                    log.add(epoch, self.read_gc_record(epoch)?);
-                }
+            let is_new = |key: &Key| matches!(key, Key::Gc(epoch) if !log.has(*epoch));
+            let new: Vec<Key> = list()?.into_iter().map(|listed| listed.key).filter(is_new).collect();
+            self.backend.expect_all(&new);
+            for key in new {
+                let Key::Gc(epoch) = key else { continue };
+                log.add(epoch, self.read_gc_record(epoch)?);
             }
             // Records are never removed: a gap is a listing that missed one.
             if log.records() as u64 == log.epoch() {

@@ -36,9 +36,20 @@ impl PackReader {
             return Err(damaged(&key, "it is too long"));
         }
         let trailer_at = len.checked_sub(Trailer::LEN as u64).ok_or_else(|| damaged(&key, "it is too short"))?;
-        let opener = open_header(keys, SealedKind::Pack, &key, &backend.get(&key, Some(0..HEADER_LEN as u64))?)?;
-        let trailer = Trailer::decode(&backend.get(&key, Some(trailer_at..len))?, len).map_err(format_error(key))?;
-        let sealed = backend.get(&key, Some(trailer.offset..trailer_at))?;
+        // Where requests are dear, the directory mostly comes with the trailer behind it.
+        let end_at = if backend.is_remote() { len.saturating_sub(limits::DIRECTORY_GUESS) } else { trailer_at };
+        let parts: [Vec<u8>; 2] = backend
+            .get_parts(&key, &[0..HEADER_LEN as u64, end_at..len])?
+            .try_into()
+            .map_err(|_| damaged(&key, "it has fewer parts than were asked for"))?;
+        let [header, end] = parts;
+        let opener = open_header(keys, SealedKind::Pack, &key, &header)?;
+        let trailer = end.split_at((trailer_at - end_at) as usize).1;
+        let trailer = Trailer::decode(trailer, len).map_err(format_error(key))?;
+        let sealed = match trailer.offset.checked_sub(end_at) {
+            Some(offset) => end[offset as usize..(trailer_at - end_at) as usize].to_vec(),
+            None => backend.get(&key, Some(trailer.offset..trailer_at))?,
+        };
         let plain = opener.open_vec(Section::Footer, 0, sealed).map_err(crypto_error(key))?;
         let directory = Directory::decode(&plain).map_err(format_error(key))?;
         let spans: Vec<BlockSpan> = directory.spans().collect();

@@ -5,6 +5,7 @@ use crate::backend::{Key, Kind};
 use crate::format::manifest::{FenceRecord, Manifest};
 use crate::format::sealed::SealedKind;
 use crate::ids::ObjectId;
+use crate::limits;
 use crate::repo::objects::{check_name, open_record};
 
 /// A committed snapshot.
@@ -101,7 +102,11 @@ impl Repository {
     }
 
     fn read_many(&self, ids: &[ObjectId]) -> Vec<(ObjectId, Result<Snapshot, RepoError>)> {
-        let share = ids.len().div_ceil(self.env.workers.max(1)).max(64);
+        let keys: Vec<Key> = ids.iter().map(|&id| Key::Snapshot(id)).collect();
+        self.backend.expect_all(&keys);
+        let (workers, least) =
+            if self.backend.is_remote() { (limits::READS_AT_A_TIME, 4) } else { (self.env.workers.max(1), 64) };
+        let share = ids.len().div_ceil(workers).max(least);
         std::thread::scope(|scope| {
             let read = |part: &[ObjectId]| part.iter().map(|&id| (id, self.read_snapshot(id))).collect::<Vec<_>>();
             let threads: Vec<_> = ids.chunks(share).map(|part| scope.spawn(move || read(part))).collect();

@@ -1,6 +1,6 @@
 //! Reading ahead: packs that will be read soon come as a whole, in one request each, while others are used.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -45,15 +45,20 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Packs that are expected; the oldest make room for new ones.
+/// Parts of a pack that are asked for one by one before the whole pack is.
+const PARTS: u32 = 8;
+
+/// Packs that are expected, those used last at the end; the others make room for new ones.
 pub(super) struct Ahead {
     bucket: Bucket,
     packs: Mutex<VecDeque<(ObjectId, Arc<Coming>)>>,
+    /// How many parts were asked for of packs that nobody expected.
+    parts: Mutex<HashMap<ObjectId, u32>>,
 }
 
 impl Ahead {
     pub(super) fn new(bucket: Bucket) -> Self {
-        Self { bucket, packs: Mutex::default() }
+        Self { bucket, packs: Mutex::default(), parts: Mutex::default() }
     }
 
     /// Begins to read a pack.
@@ -80,13 +85,41 @@ impl Ahead {
     /// Lets all packs go.
     pub(super) fn clear(&self) {
         locked(&self.packs).clear();
+        locked(&self.parts).clear();
     }
 
-    /// A part of a pack that was expected; nothing if it was not, or if it has no such part.
+    /// A part of a pack that was expected, or of which many parts are asked for; nothing if that is not so, or if it has
+    /// no such part.
     pub(super) fn get(&self, pack: &ObjectId, range: &Range<u64>) -> Option<Vec<u8>> {
-        let coming = locked(&self.packs).iter().find(|(id, _)| id == pack).map(|(_, coming)| Arc::clone(coming))?;
-        let bytes = coming.wait()?;
+        let coming = self.find(pack).or_else(|| {
+            if self.is_popular(pack) {
+                self.expect(pack);
+            }
+            self.find(pack)
+        });
+        let bytes = coming?.wait()?;
         let range = usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?;
         bytes.get(range).map(<[u8]>::to_vec)
+    }
+
+    fn find(&self, pack: &ObjectId) -> Option<Arc<Coming>> {
+        let mut packs = locked(&self.packs);
+        let place = packs.iter().position(|(id, _)| id == pack)?;
+        let found = packs.remove(place)?;
+        let coming = Arc::clone(&found.1);
+        packs.push_back(found);
+        Some(coming)
+    }
+
+    /// Counts a part of a pack that nobody expected; true if it is one of many.
+    fn is_popular(&self, pack: &ObjectId) -> bool {
+        let mut parts = locked(&self.parts);
+        let count = parts.entry(*pack).or_default();
+        *count += 1;
+        let is_popular = *count >= PARTS;
+        if is_popular {
+            parts.remove(pack);
+        }
+        is_popular
     }
 }

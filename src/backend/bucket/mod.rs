@@ -8,6 +8,7 @@
 mod ahead;
 mod alive;
 pub mod connect;
+mod gathers;
 mod profile;
 mod retry;
 
@@ -287,6 +288,17 @@ impl Backend for BucketBackend {
             return Ok(bytes);
         }
         self.read_range(key, range)
+    }
+
+    fn get_parts(&self, key: &Key, ranges: &[Range<u64>]) -> Result<Vec<Vec<u8>>, BackendError> {
+        // Requests wait for their answers, not for each other.
+        std::thread::scope(|scope| {
+            let read = |range: &Range<u64>| self.get(key, Some(range.clone()));
+            let threads: Vec<_> = ranges.iter().skip(1).map(|range| scope.spawn(move || read(range))).collect();
+            let first = ranges.first().map(read);
+            let rest = threads.into_iter().map(|thread| thread.join().expect("reading does not panic"));
+            first.into_iter().chain(rest).collect()
+        })
     }
 
     fn len(&self, key: &Key) -> Result<u64, BackendError> {

@@ -52,6 +52,11 @@ impl Files {
         self.root.join(layout::path(key))
     }
 
+    /// True if there is a copy, whole or not.
+    pub(super) fn has(&self, key: &Key) -> bool {
+        self.path(key).exists()
+    }
+
     /// A copy, or a part of it; nothing if there is none that is whole, or if it has no such part.
     pub(super) fn read(&self, key: &Key, range: Option<Range<u64>>) -> Option<Copy> {
         self.try_read(key, range).ok().flatten()

@@ -7,6 +7,8 @@
 //! or the configuration, having another time; then the shelf is emptied.
 
 mod files;
+mod gather;
+mod gathers;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -170,6 +172,13 @@ impl Backend for Shelf {
         part.map(<[u8]>::to_vec).ok_or_else(|| BackendError::new("read", key, Cause::TooShort))
     }
 
+    fn get_parts(&self, key: &Key, ranges: &[Range<u64>]) -> Result<Vec<Vec<u8>>, BackendError> {
+        if !Files::keeps(key.kind()) {
+            return self.bucket.get_parts(key, ranges);
+        }
+        ranges.iter().map(|range| self.get(key, Some(range.clone()))).collect()
+    }
+
     fn len(&self, key: &Key) -> Result<u64, BackendError> {
         self.bucket.len(key)
     }
@@ -222,6 +231,14 @@ impl Backend for Shelf {
 
     fn expect_no_more(&self) {
         self.bucket.expect_no_more();
+    }
+
+    fn expect_all(&self, keys: &[Key]) {
+        self.take_from_gathers(keys);
+    }
+
+    fn gather(&self, keys: &[Key]) -> Result<(), BackendError> {
+        self.make_gathers(keys)
     }
 
     fn announce(&self, session: &SessionId, bytes: &[u8]) -> Result<Box<dyn Hold>, BackendError> {

@@ -85,6 +85,16 @@ impl Server {
         self.state.objects.advance(by);
     }
 
+    /// Gives an object other bytes than it was stored with.
+    pub fn spoil(&self, name: &str) {
+        let Some(object) = self.state.objects.get(name) else { return };
+        let mut bytes = object.bytes.to_vec();
+        if let Some(byte) = bytes.last_mut() {
+            *byte ^= 1;
+        }
+        self.state.objects.put(name, bytes.into(), true);
+    }
+
     /// Takes an object away, as a store does that loses what it has acknowledged.
     pub fn lose(&self, name: &str) {
         self.state.objects.remove(name);

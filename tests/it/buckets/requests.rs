@@ -1,11 +1,16 @@
 //! Few requests do.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use sfarc::backend::Backend;
 use sfarc::backend::shelf::Shelf;
 use sfarc::backend::traffic::Request;
-use sfarc::testing::bucket::{Options, Server};
+use sfarc::backend::{Backend, Key};
+use sfarc::engine::collect::{Options, collect};
+use sfarc::format::manifest::Manifest;
+use sfarc::repo::Repository;
+use sfarc::repo::session::Session;
+use sfarc::testing::bucket::{self, Server};
 use sfarc::testing::world::{World, read_streams};
 
 use super::{backend, client};
@@ -21,7 +26,7 @@ struct Cloud {
 
 impl Cloud {
     fn new() -> Self {
-        let server = Server::start(Options::default()).expect("a server");
+        let server = Server::start(bucket::Options::default()).expect("a server");
         let cache = tempfile::tempdir().expect("a folder");
         let (world, store) = (World::new(5), client(&server).0);
         world.init_on(Arc::new(backend(&store, "a/prefix"))).expect("a repository");
@@ -29,7 +34,7 @@ impl Cloud {
     }
 
     /// As one process does it: opens the repository, acts, and says how many requests of each kind that took.
-    fn process<T>(&self, act: impl FnOnce(&sfarc::repo::Repository) -> T) -> (T, [u64; 6]) {
+    fn process<T>(&self, act: impl FnOnce(&Repository) -> T) -> (T, [u64; 6]) {
         let (store, traffic) = client(&self.server);
         let shelf = Shelf::open(backend(&store, "a/prefix"), self.cache.path(), "here", LIMIT).expect("opened");
         let repository = self.world.open_on(Arc::new(shelf) as Arc<dyn Backend>).expect("it opens");
@@ -59,4 +64,87 @@ fn a_snapshot_that_changes_nothing_costs_six_requests() {
     });
     println!("a restore and a check: {requests:?}");
     assert!(read == streams);
+}
+
+/// Puts so many snapshots without streams, one second apart.
+fn put_snapshots(repository: &Repository, count: i64) {
+    let session = Session::begin(repository).expect("begun");
+    let like = repository.snapshots().expect("snapshots").snapshots.remove(0).manifest;
+    for number in 0..count {
+        let manifest = Manifest { time: like.time + number, streams: Vec::new(), ..like.clone() };
+        let (id, object) = session.seal(&manifest).expect("sealed");
+        repository.backend.put(&Key::Snapshot(id), &object).expect("put");
+    }
+}
+
+fn collect_all(repository: &Repository) {
+    collect(repository, Options { max_unused: 0.0, ..Options::default() }).expect("collected");
+}
+
+#[test]
+fn a_listing_of_ten_thousand_snapshots_costs_few_requests() {
+    const SNAPSHOTS: usize = 10_000;
+    let mut cloud = Cloud::new();
+    cloud.process(|repository| {
+        cloud.world.take(repository, &one("s", stream(&[(1, 9000)]))).expect("taken");
+        put_snapshots(repository, SNAPSHOTS as i64);
+        // Records of the gc log are gathered, too.
+        for _ in 0..100 {
+            put_snapshots(repository, 1);
+            let newest = repository.snapshots().expect("snapshots").snapshots.pop().expect("one").id;
+            repository.forget(&[newest]).expect("forgotten");
+        }
+        collect_all(repository);
+    });
+    let packs = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&packs);
+    cloud.server.faults().set(move |method, path| {
+        counted.fetch_add(u64::from(method == "GET" && path.contains("/packs/")), Ordering::Relaxed);
+        None
+    });
+    cloud.cache = tempfile::tempdir().expect("another machine");
+    let (listed, requests) = cloud.process(|repository| repository.snapshots().expect("snapshots").snapshots.len());
+    println!("a first listing of {listed} snapshots: {requests:?}");
+    assert_eq!((listed, packs.load(Ordering::Relaxed)), (SNAPSHOTS + 1, 0));
+    let [get, _, put, list, delete, _] = requests;
+    assert!(get <= 10 && list <= 16 && put + delete == 0, "{requests:?}");
+    let (_, again) = cloud.process(|repository| repository.snapshots().expect("snapshots").snapshots.len());
+    println!("another: {again:?}");
+    assert_eq!(again[0], 0, "all is on the shelf");
+}
+
+#[test]
+fn gathers_are_hints_only() {
+    let mut cloud = Cloud::new();
+    let streams = one("s", stream(&[(1, 9000)]));
+    cloud.process(|repository| {
+        cloud.world.take(repository, &streams).expect("taken");
+        put_snapshots(repository, 100);
+        collect_all(repository);
+    });
+    let gathers = |cloud: &Cloud| {
+        let names = cloud.server.objects().into_iter().map(|(name, _)| name);
+        names.filter(|name| name.contains("/gathers/")).collect::<Vec<_>>()
+    };
+    assert_eq!(gathers(&cloud).len(), 1);
+    // What was forgotten since is not listed, though it is gathered.
+    cloud.process(|repository| {
+        let ids = repository.snapshot_ids().expect("ids");
+        repository.forget(&ids[..60]).expect("forgotten");
+    });
+    cloud.cache = tempfile::tempdir().expect("another machine");
+    let count =
+        |cloud: &Cloud| cloud.process(|repository| repository.snapshots().expect("snapshots").snapshots.len()).0;
+    assert_eq!(count(&cloud), 41);
+    // One that is damaged, or gone, costs requests and nothing else.
+    cloud.server.spoil(&gathers(&cloud)[0]);
+    cloud.cache = tempfile::tempdir().expect("another machine");
+    assert_eq!(count(&cloud), 41);
+    // When most of what is gathered is forgotten, it is made anew.
+    cloud.process(collect_all);
+    assert_eq!(gathers(&cloud).len(), 1);
+    cloud.server.lose(&gathers(&cloud)[0]);
+    cloud.cache = tempfile::tempdir().expect("another machine");
+    assert_eq!(count(&cloud), 41);
+    cloud.process(|repository| assert_clean(repository, "without gathers"));
 }
