@@ -53,7 +53,8 @@ fn cause(error: io::Error) -> Cause {
 impl FolderBackend {
     /// Makes the folders of a new repository. The folder itself must be missing or empty.
     pub fn create(root: &Path) -> Result<Self, BackendError> {
-        let failed = |error: io::Error| BackendError::new("make the repository folder", root.display(), cause(error));
+        let failed =
+            |error: io::Error| BackendError::new("make the repository folder", root.display(), Cause::Io(error));
         fs::DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(failed)?;
         if fs::read_dir(root).map_err(failed)?.next().is_some() {
             let error = io::Error::other("it is not empty; name a new or empty folder");

@@ -31,7 +31,14 @@ pub fn open_and_keep(global: &Global, env: &Env) -> Result<(Repository, Credenti
 
 /// Opens the repository that something is copied to.
 pub fn open_other(to: &Destination, by: &OpenedBy, global: &Global, env: &Env) -> Result<Repository, Error> {
-    let credential = || other_credential(by, env).unwrap_or_else(|| credential(global, Purpose::Open, env));
+    let credential = || {
+        other_credential(by, env).unwrap_or_else(|| {
+            let text = "nothing is named that opens the other repository: what opens the first one is tried; name it \
+                        with --to-password-file, --to-password-command, --to-key-file or $SFARC_TO_PASSWORD";
+            env.tell(&Event::Doing(text));
+            credential(global, Purpose::Open, env)
+        })
+    };
     let opened = open_at(&other_place(to)?, &other_access(to, global), env, credential);
     opened.map(|(repository, _)| repository).map_err(|error| Error::There(Box::new(error)))
 }

@@ -13,7 +13,7 @@ use crate::engine::drill::{self, drill};
 use crate::engine::retention::{Rules, TARGET, decide};
 use crate::engine::snapshot::{Input, Options, snapshot};
 use crate::engine::{name_of, pin};
-use crate::env::{Cancel, UnixNanos};
+use crate::env::{Cancel, Env, UnixNanos};
 use crate::error::{Error, chain};
 use crate::format::manifest::{Manifest, OWN_LABEL};
 use crate::ids::ObjectId;
@@ -72,11 +72,18 @@ pub fn run_target(repository: &Repository, target: &Target, inputs: &Inputs, hos
         }
     }
     run.took = u64::try_from(repository.env.clock.now() - began).unwrap_or(0);
-    after(repository, target, &run, &mut warnings);
+    after(&repository.env, target, &run, &mut warnings);
     Outcome { run, streams, warnings }
 }
 
-/// A run that could not even begin: the repository does not open.
+/// A run of a target whose repository does not open.
+pub fn without_repository(target: &Target, env: &Env, began: UnixNanos, error: &Error) -> Outcome {
+    let mut outcome = not_begun(began, env.clock.now(), error);
+    after(env, target, &outcome.run, &mut outcome.warnings);
+    outcome
+}
+
+/// A run that could not even begin.
 pub fn not_begun(began: UnixNanos, now: UnixNanos, error: &Error) -> Outcome {
     let run = Run {
         began,
@@ -113,7 +120,7 @@ fn attempt(
     Ok((report.id, report.manifest))
 }
 
-fn after(repository: &Repository, target: &Target, run: &Run, warnings: &mut Vec<String>) {
+fn after(env: &Env, target: &Target, run: &Run, warnings: &mut Vec<String>) {
     let Hooks { after, on_failure, .. } = &target.hooks;
     let outcome = match run.ending {
         Ending::Good => "good",
@@ -128,7 +135,6 @@ fn after(repository: &Repository, target: &Target, run: &Run, warnings: &mut Vec
     ];
     let failed = on_failure.as_ref().filter(|_| run.ending != Ending::Good).map(|line| ("on-failure", line));
     for (name, line) in failed.into_iter().chain(after.as_ref().map(|line| ("after", line))) {
-        let env = &repository.env;
         if let Err(error) = hooks::run(name, line, &variables, env, &env.cancel) {
             warnings.push(chain(&error));
         }

@@ -251,7 +251,8 @@ impl Service {
                     Ok(Signal::Reload) => {}
                     Ok(Signal::Stop) | Err(_) if stopping.is_none() => {
                         self.say(Level::Info, "", "stopping: nothing new is begun", None);
-                        stopping = Some(now);
+                        // Not `now`: that was before it waited.
+                        stopping = Some(self.now());
                     }
                     // Asked again: at once.
                     Ok(Signal::Stop) | Err(_) => self.world.env.cancel.cancel(),

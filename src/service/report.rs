@@ -10,6 +10,7 @@ use super::state::{self, Ending, UpkeepState};
 use super::{Happening, Level, Report, Service, locked, metrics, name};
 use crate::env::UnixNanos;
 use crate::error::{Error, chain};
+use crate::repo::RepoError;
 
 impl Service {
     pub(super) fn ended(&self, agenda: &mut Agenda, report: Report) {
@@ -25,6 +26,9 @@ impl Service {
         // Nobody asks any more for a target that was taken out of the file while it ran.
         let Some(number) = self.config().targets.iter().position(|target| target.name == name) else { return };
         agenda.ended(Work::Target(number), run.ending != Ending::Failed, now, self.random());
+        if run.cause.as_deref() == Some("interrupted") && self.is_ending() {
+            return self.say(Level::Info, name, "given up, because the program ends", Some(run));
+        }
         if run.cause.as_deref() == Some("repository") {
             self.close();
         }
@@ -41,6 +45,11 @@ impl Service {
         };
         self.tell_run(name, before.as_ref(), &run);
         warnings.iter().for_each(|text| self.say(Level::Warning, name, text, None));
+    }
+
+    /// True if whatever runs was told to stop: that is no failure of its own.
+    fn is_ending(&self) -> bool {
+        self.world.env.cancel.is_cancelled()
     }
 
     /// What goes on as before is not said again; what changes is, also to the webhook.
@@ -83,6 +92,9 @@ impl Service {
     fn upkeep_ended(&self, agenda: &mut Agenda, work: Work, began: UnixNanos, done: Result<Done, Error>) {
         let (now, of) = (self.now(), name(work));
         agenda.ended(work, done.is_ok(), now, self.random());
+        if matches!(done, Err(Error::Repo(RepoError::Cancelled))) && self.is_ending() {
+            return self.say(Level::Info, of, "given up, because the program ends", None);
+        }
         if let Err(Error::Repo(_)) = &done {
             self.close();
         }

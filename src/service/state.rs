@@ -175,7 +175,7 @@ impl State {
         for (name, target) in &self.targets {
             let last = target.runs.back();
             if let Some(error) = last.filter(|run| run.ending == Ending::Failed).and_then(|run| run.error.as_ref()) {
-                warnings.push(format!("{name}: failed {} times in a row: {error}", target.failures));
+                warnings.push(format!("{name}: {}: {error}", failed(target.failures)));
             }
             if let Some(run) = last.filter(|run| run.ending == Ending::Flawed) {
                 let why = run.error.as_deref().unwrap_or("something is missing");
@@ -188,11 +188,15 @@ impl State {
         }
         for (name, upkeep) in &self.upkeep {
             if let Some(error) = upkeep.error.as_ref().filter(|_| upkeep.failures > 0) {
-                warnings.push(format!("{name}: failed {} times in a row: {error}", upkeep.failures));
+                warnings.push(format!("{name}: {}: {error}", failed(upkeep.failures)));
             }
         }
         warnings
     }
+}
+
+fn failed(times: u32) -> String {
+    if times == 1 { "failed".to_owned() } else { format!("failed {times} times in a row") }
 }
 
 /// Writes a file beside the old one and puts it in its place.

@@ -54,7 +54,12 @@ impl Service {
     fn try_work(&self, work: Work, config: &Config, began: UnixNanos) -> Report {
         let repository = match self.repository(config, &self.world.env.cancel) {
             Ok(repository) => repository,
-            Err(error) => return self.failed(work, config, began, error),
+            Err(error) => {
+                let Work::Target(number) = work else { return self.failed(work, config, began, error) };
+                let target = &config.targets[number];
+                let outcome = jobs::without_repository(target, &self.world.env, began, &error);
+                return Report::Target(target.name.clone(), Box::new(outcome));
+            }
         };
         let host = &self.world.host;
         match work {

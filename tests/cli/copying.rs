@@ -61,6 +61,13 @@ fn which_of_two_repositories_fails_is_said() {
     repo.run(["copy"]).ends(2);
     repo.run(["mirror", "--to", "repo", "--repo", "repo"]).ends(2);
     repo.run(["mirror", "--to", &other]).ends(1).says("another repository is there");
+    repo.run(["mirror", "--to", "repo/inside"]).ends(2).says("lies in the repository");
+    repo.run(["mirror", "--repo", "d", "--to", "fresh"]).ends(10).says("no sfarc repository at d");
+    assert!(!repo.at("fresh").exists());
+    repo.run(["mirror", "--to", "/proc/nothing"]).ends(1).says("make the repository folder /proc/nothing");
+    repo.run(["copy", "--to", &other, "--to-key-file", "other-key", "--tag", "misspelt"])
+        .ok()
+        .says("no snapshot is meant");
 }
 
 #[test]

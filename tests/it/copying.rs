@@ -377,6 +377,21 @@ fn damage_is_not_mirrored() {
 }
 
 #[test]
+fn what_was_cut_short_in_a_mirror_is_mirrored_anew() {
+    let (world, _, _) = to_mirror(26);
+    let copy = MemoryBackend::default();
+    mirror(&*world.store, &copy, &world.env(), mirror::Options::default()).expect("mirrored");
+    for kind in [Kind::Packs, Kind::Indexes, Kind::Snapshots, Kind::Keys] {
+        let key = copy.keys(kind)[0];
+        let bytes = copy.bytes(&key).expect("there");
+        copy.tamper(&key, &bytes[..10]);
+    }
+    let report = mirror(&*world.store, &copy, &world.env(), mirror::Options::default()).expect("mirrored");
+    assert_eq!(report.copied, 4);
+    assert_eq!(all(&copy), all(&world.store));
+}
+
+#[test]
 fn several_copies_at_once_agree() {
     let two = Two::new(30);
     let streams: Vec<Streams> = (0..4).map(|seed| one("db", stream(&[(1, 80 << 10), (seed + 5, 9 << 10)]))).collect();

@@ -85,9 +85,9 @@ fn print(report: &Report, output: &mut Output) -> Result<(), CliError> {
         output.summary("no damage found")
     } else {
         output.summary(format_args!(
-            "found {} that hit {}",
+            "found {} that hit {hits} stretch{}",
             text::count(problems, "problem"),
-            text::count(hits, "stretch")
+            if hits == 1 { "" } else { "es" }
         ))
     }
 }

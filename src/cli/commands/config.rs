@@ -20,12 +20,7 @@ use crate::schedule::When;
 /// Says whether a file can be meant, and what it means.
 pub(in crate::cli) fn check(args: &args::File, env: &Env, output: &mut Output) -> Result<Exit, CliError> {
     let config = Config::read(&args.config)?;
-    // Also what is only known when it is used.
-    for target in &config.targets {
-        let namespace = target.plan.namespace.clone().unwrap_or_default();
-        target.plan.streams(&namespace)?;
-        target.plan.here()?;
-    }
+    prove(&config)?;
     let now = env.clock.now();
     if output.is_json() {
         let targets: Vec<_> = config
@@ -58,6 +53,16 @@ pub(in crate::cli) fn check(args: &args::File, env: &Env, output: &mut Output) -
     output.table(&table)?;
     output.summary(format_args!("{} can be meant", args.config.display()))?;
     Ok(Exit::Done)
+}
+
+/// Fails if what a file says of a target cannot be meant, which is only known when it is used.
+pub(super) fn prove(config: &Config) -> Result<(), Error> {
+    for target in &config.targets {
+        let namespace = target.plan.namespace.clone().unwrap_or_default();
+        target.plan.streams(&namespace)?;
+        target.plan.here()?;
+    }
+    Ok(())
 }
 
 /// Prints a file to begin with.

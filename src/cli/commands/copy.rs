@@ -40,6 +40,9 @@ pub(in crate::cli) fn run(
     for (id, error) in &report.damaged {
         env.tell(&Event::Warning(&format!("snapshot {} is not copied: {}", id.short(), chain(error))));
     }
+    if report.copied.is_empty() && report.damaged.is_empty() && report.present == 0 {
+        env.tell(&Event::Warning("no snapshot is meant: there are none, or none is like that"));
+    }
     let (copied, damaged) = (report.copied.len() as u64, report.damaged.len() as u64);
     if output.is_json() {
         let totals = json!({ "type": "copy", "dry_run": args.dry_run, "copied": copied, "present": report.present, "damaged": damaged });

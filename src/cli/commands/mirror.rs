@@ -1,5 +1,6 @@
 //! `sfarc mirror`
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -27,9 +28,20 @@ pub(in crate::cli) fn run(
     if here == there {
         return Err(Error::Usage(format!("{here} cannot be a mirror of itself")).into());
     }
+    if let (Place::Folder(here), Place::Folder(there)) = (&here, &there)
+        && is_inside(there, here)
+    {
+        let text = format!("{} lies in the repository that is to be mirrored", there.display());
+        return Err(Error::Usage(text).into());
+    }
     // Nothing is kept on this machine: each object passes once.
     let uncached = |access| Access { shelf: None, ..access };
     let from = here.open(&uncached(global.bucket.access()), warn).map_err(failed)?;
+    let missing = |error: BackendError| match error.is_not_found() {
+        true => RepoError::NoRepository { place: here.to_string() }.into(),
+        false => failed(error),
+    };
+    from.len(&Key::Config).map_err(missing)?;
     let access = uncached(access::other_access(&args.to, global));
     let to = open(&there, &access, args.dry_run).map_err(|error| Error::There(Box::new(failed(error))))?;
     let options = Options { delete: args.delete, dry_run: args.dry_run };
@@ -56,6 +68,14 @@ pub(in crate::cli) fn run(
         ))?;
     }
     Ok(if report.damaged.is_empty() { Exit::Done } else { Exit::Damaged })
+}
+
+/// True if a folder is another, or lies in it.
+fn is_inside(inner: &Path, outer: &Path) -> bool {
+    let Ok(outer) = outer.canonicalize() else { return false };
+    // What is not there yet lies where its nearest folder does.
+    let known = std::path::absolute(inner).ok().and_then(|path| path.ancestors().find_map(|at| at.canonicalize().ok()));
+    known.is_some_and(|known| known.starts_with(outer))
 }
 
 fn failed(error: BackendError) -> Error {

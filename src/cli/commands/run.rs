@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::capture;
+use super::config::prove;
 use crate::cli::args::{self, Global, Log};
 use crate::cli::exit::Exit;
 use crate::cli::output::CliError;
@@ -55,6 +56,7 @@ fn told(level: Level, text: &str) -> Happening {
 /// The file, and what the command line and the environment say instead.
 fn read(args: &args::Run) -> Result<Config, Error> {
     let mut config = Config::read(&args.file.config)?;
+    prove(&config)?;
     if let Some(every) = &args.every {
         let every = text::parse_span(every)?;
         config.targets.iter_mut().for_each(|target| target.schedule.when = When::Every(every));

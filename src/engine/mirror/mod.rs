@@ -149,8 +149,17 @@ fn copy_objects(
             here = list(from, kind).map_err(failed)?;
             refuse_branch(from, to.store, &here, &known)?;
         }
-        report.present += here.keys().filter(|key| known.contains_key(key)).count() as u64;
-        let missing: Vec<(Key, u64)> = here.into_iter().filter(|(key, _)| !known.contains_key(key)).collect();
+        let is_whole = |key: &Key, len: u64| known.get(key) == Some(&len);
+        let spoilt: Vec<Key> = here
+            .iter()
+            .filter(|(key, len)| known.contains_key(key) && !is_whole(key, **len))
+            .map(|(key, _)| *key)
+            .collect();
+        if !spoilt.is_empty() && !options.dry_run {
+            to.store.delete_all(&spoilt).map_err(there)?;
+        }
+        report.present += here.iter().filter(|(key, len)| is_whole(key, **len)).count() as u64;
+        let missing: Vec<(Key, u64)> = here.into_iter().filter(|(key, len)| !is_whole(key, *len)).collect();
         let what = format!("mirroring {}", name(kind));
         let bytes = missing.iter().map(|(_, len)| len).sum();
         env.tell(&Event::Begin { task: Task::ONLY, what: &what, total: Some(bytes), unit: Unit::Bytes });
