@@ -33,7 +33,7 @@ fn main() {
     group.sample_size(20).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2));
     group.throughput(Throughput::Bytes(dump.len() as u64));
     for (name, sizes) in [("dump", DUMP_SIZES), ("bulk", BULK_SIZES)] {
-        let chunker = Chunker::new(sizes, &keys.gear).expect("the profile is legal");
+        let chunker = Chunker::new(sizes, keys.gear().expect("the key ring is whole")).expect("the profile is legal");
         group.bench_function(format!("sfarc/{name}"), |bench| bench.iter(|| cuts(&chunker, black_box(&dump))));
         group.bench_function(format!("sfarc/{name} in segments"), |bench| {
             bench.iter(|| {

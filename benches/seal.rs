@@ -6,7 +6,8 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, Throughput};
 use sfarc::crypto::keys::KeyRing;
 use sfarc::env::SystemEntropy;
-use sfarc::format::sealed::{Cipher, HEADER_LEN, Header, SealedKind, Section};
+use sfarc::format::pack::BlockKind;
+use sfarc::format::sealed::{Cipher, HEADER_LEN, SealedKind, Section};
 use sfarc::limits::{BLOCK_MAX_BYTES, BLOCK_TARGET_BYTES};
 use sfarc::testing::corpus::DumpModel;
 use zeroize::Zeroizing;
@@ -25,23 +26,22 @@ fn main() {
 
     for (name, cipher) in [("AES-256-GCM", Cipher::Aes256Gcm), ("ChaCha20-Poly1305", Cipher::ChaCha20Poly1305)] {
         let keys = KeyRing::new(Zeroizing::new([7; 32]), cipher);
-        let sealer = keys.sealer(SealedKind::Pack, &SystemEntropy);
+        let sealer = keys.sealer(SealedKind::Pack, &SystemEntropy).expect("the key ring is whole");
         let mut buffer = Vec::with_capacity(block.len() + 64);
         group.bench_function(format!("seal/{name}"), |bench| {
             bench.iter(|| {
                 buffer.clear();
                 buffer.extend_from_slice(black_box(&block));
-                sealer.seal(Section::Block, 0, &mut buffer, 0);
+                sealer.seal(Section::Block(BlockKind::Data), 0, &mut buffer, 0);
             });
         });
         let mut object = sealer.header().to_vec();
         object.extend_from_slice(&block);
-        sealer.seal(Section::Block, 0, &mut object, HEADER_LEN);
-        let header = Header::decode(&object, SealedKind::Pack).expect("it was just made");
-        let opener = keys.opener(&header).expect("the same keys");
+        sealer.seal(Section::Block(BlockKind::Data), 0, &mut object, HEADER_LEN);
+        let opener = keys.opener(SealedKind::Pack, &object).expect("it was just made").expect("the same keys");
         let sealed = object.split_off(HEADER_LEN);
         group.bench_function(format!("open/{name}"), |bench| {
-            let open = |sealed| opener.open_vec(Section::Block, 0, sealed).expect("it was just sealed");
+            let open = |sealed| opener.open_vec(Section::Block(BlockKind::Data), 0, sealed).expect("it was just sealed");
             bench.iter_batched(|| sealed.clone(), open, BatchSize::SmallInput);
         });
     }

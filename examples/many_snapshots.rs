@@ -56,7 +56,7 @@ fn write(cli: &Cli) -> Outcome<()> {
     let first = snapshot(&repository, &options)?.manifest;
     for hour in 1..cli.snapshots {
         let manifest = Manifest { time: first.time + hour * HOUR, ..first.clone() };
-        let object = repository.seal_record(SealedKind::Snapshot, &manifest);
+        let object = repository.seal_manifest(&manifest)?;
         repository.backend.put(&Key::Snapshot(ObjectId::of(&object)), &object)?;
     }
     Ok(())

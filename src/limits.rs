@@ -28,6 +28,9 @@ pub const PACK_MAX_BYTES: usize = 32 << 20;
 /// Most chunks in a pack (format limit): an index row numbers them in 16 bits.
 pub const PACK_MAX_CHUNKS: usize = u16::MAX as usize;
 
+/// Most packs of which a pack holds blocks that were moved as they were (format limit).
+pub const FOREIGN_ENVELOPES: usize = 4096;
+
 /// Most rows in a list node (format limit).
 pub const NODE_MAX_ROWS: usize = 64;
 
@@ -109,7 +112,7 @@ pub const BLOCKS_AHEAD: usize = 12;
 const _: () = assert!(SEGMENT_BYTES.is_power_of_two());
 const _: () = assert!(CHUNK_MAX_BYTES <= SEGMENT_BYTES);
 const _: () = assert!(CHUNK_MAX_BYTES < 1 << 24, "chunk lengths are stored in three bytes");
-const _: () = assert!(PACK_TARGET_BYTES + BLOCK_MAX_BYTES + PACK_MAX_CHUNKS * 32 <= PACK_MAX_BYTES);
+const _: () = assert!(PACK_TARGET_BYTES + BLOCK_MAX_BYTES + PACK_MAX_CHUNKS * 38 + FOREIGN_ENVELOPES * 132 <= PACK_MAX_BYTES);
 
 /// What the buffers of a running snapshot may hold at most, in bytes: the sum behind the memory promise.
 pub const SNAPSHOT_BUFFER_BYTES: usize = (2 * SEGMENTS_AHEAD + 4) * SEGMENT_BYTES

@@ -9,6 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use sfarc::backend::{Kind, layout};
 use sfarc::format::catalog::{self, CatalogDecoder, CatalogEntry, CatalogKind};
 use sfarc::format::config::{ConfigHead, ConfigRecord, Features};
+use sfarc::format::divided::DividedHeader;
 use sfarc::format::index::{IndexFooter, IndexRow, PAGE_LEN, PackEntry, ROW_LEN, lower_bound};
 use sfarc::format::keyslot::{KeySlot, PassphraseCost, SlotInfo, SlotKind};
 use sfarc::format::list::{self, ListRow};
@@ -17,9 +18,12 @@ use sfarc::format::manifest::{
 };
 use sfarc::format::pack::{BlockKind, BlockRow, ChunkRow, Codec, Directory};
 use sfarc::format::record::{self, Reading, Record, Writing};
-use sfarc::format::sealed::{Cipher, Header, SealedKind, Trailer};
+use sfarc::format::rolekey::{RoleKey, WriterRecord};
+use sfarc::format::sealed::{Cipher, Header, SealedKind, Trailer, Wrapping};
+use sfarc::format::signature::{LogSignature, Roots, SnapshotParts, SnapshotSignature};
 use sfarc::ids::{ChunkId, ObjectId, RepoId, SessionId};
 use sfarc::limits;
+use sfarc::repo::roles::{parse_role_key, role_key_text};
 use sfarc_fuzz::{Choices, Counting, peak_of, sow};
 use wincode::{SchemaRead, SchemaWrite};
 
@@ -34,7 +38,7 @@ const LITTLE: usize = 64 << 10;
 const LISTS: usize = 3 * limits::RECORD_MAX_BYTES;
 
 /// Each with what it may allocate beside a multiple of its input.
-const DECODERS: [(Decoder, usize); 18] = [
+const DECODERS: [(Decoder, usize); 26] = [
     (header, LITTLE),
     (trailer, LITTLE),
     (directory, LITTLE),
@@ -53,6 +57,14 @@ const DECODERS: [(Decoder, usize); 18] = [
     (entries, LISTS),
     (names, LITTLE),
     (record_of::<FenceRecord>, LITTLE),
+    (divided_header, LITTLE),
+    (snapshot_parts, LITTLE),
+    (role_key, LISTS),
+    (record_of::<RoleKey>, LISTS),
+    (record_of::<WriterRecord>, LISTS),
+    (record_of::<Roots>, LISTS),
+    (record_of::<SnapshotSignature>, LITTLE),
+    (record_of::<LogSignature>, LITTLE),
 ];
 
 const KINDS: [SealedKind; 6] = [
@@ -90,17 +102,42 @@ fn trailer(input: &[u8]) {
 }
 
 fn directory(input: &[u8]) {
-    let Ok(directory) = Directory::decode(input) else { return };
-    assert_eq!(directory.encode(), input);
-    let mut chunks = 0;
-    for span in directory.spans() {
-        for ordinal in [span.first_chunk, span.first_chunk + usize::from(span.row.chunks) - 1] {
-            assert_eq!(directory.block_of(ordinal), Some(span));
+    for wrapping in [Wrapping::Whole, Wrapping::Divided] {
+        let Ok(directory) = Directory::decode(input, wrapping) else { continue };
+        assert_eq!(directory.encode(), input);
+        let mut chunks = 0;
+        for span in directory.spans(wrapping) {
+            assert_eq!(span.first_chunk, chunks);
+            chunks += directory.chunks_of(&span).len();
+            if let Some(moved) = span.moved {
+                let foreign = &directory.foreign()[usize::from(moved.envelope)];
+                assert_eq!(foreign.envelope.compartment, span.row.kind.compartment());
+            }
         }
-        chunks += directory.chunks_of(&span).len();
+        assert_eq!(chunks, directory.chunks().len());
     }
-    assert_eq!(chunks, directory.chunks().len());
-    assert_eq!(directory.block_of(chunks), None);
+}
+
+fn divided_header(input: &[u8]) {
+    for kind in [SealedKind::Pack, SealedKind::Snapshot] {
+        if let Ok(header) = DividedHeader::decode(input, kind) {
+            assert_eq!(header.kind, kind);
+            assert_eq!(header.encode()[..], input[..header.encode().len()]);
+        }
+    }
+}
+
+fn snapshot_parts(input: &[u8]) {
+    let Ok(parts) = SnapshotParts::of(input) else { return };
+    assert_eq!(parts.signed.len() + parts.signature.len(), input.len());
+    assert!(parts.record.len() + parts.roots.len() < parts.signed.len());
+}
+
+fn role_key(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    if let Some(Ok(key)) = parse_role_key(text) {
+        assert_eq!(parse_role_key(&role_key_text(&key)).and_then(Result::ok), Some(key));
+    }
 }
 
 fn footer(input: &[u8]) {

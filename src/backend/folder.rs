@@ -178,7 +178,12 @@ impl Backend for FolderBackend {
         let folder = self.root.join(layout::folder(kind));
         let list = || -> io::Result<Vec<Listed>> {
             let mut found = Vec::new();
-            for entry in fs::read_dir(&folder)? {
+            let entries = match fs::read_dir(&folder) {
+                // Made before there were writers with names.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && kind == Kind::Writers => return Ok(found),
+                other => other?,
+            };
+            for entry in entries {
                 let entry = entry?;
                 let key = entry.file_name().to_str().and_then(|name| layout::parse(kind, name));
                 match (key, entry.metadata()) {

@@ -12,6 +12,7 @@ pub const fn folder(kind: Kind) -> &'static str {
         Kind::Snapshots => "snapshots",
         Kind::Sessions => "sessions",
         Kind::Gc => "gc",
+        Kind::Writers => "writers",
     }
 }
 
@@ -27,7 +28,7 @@ pub fn path(key: &Key) -> String {
     let folder = folder(key.kind());
     match key {
         Key::Config => "config".to_owned(),
-        Key::Slot(id) | Key::Pack(id) | Key::Index(id) | Key::Snapshot(id) => format!("{folder}/{id}"),
+        Key::Slot(id) | Key::Pack(id) | Key::Index(id) | Key::Snapshot(id) | Key::Writer(id) => format!("{folder}/{id}"),
         Key::Session(id) => format!("{folder}/{id}"),
         Key::Pending(id) => format!("{folder}/{id}{PENDING}"),
         Key::Gc(epoch) => format!("{folder}/{epoch:016x}"),
@@ -47,6 +48,7 @@ pub fn parse(kind: Kind, name: &str) -> Option<Key> {
             None => name.parse().ok().map(Key::Session),
         },
         Kind::Gc => parse_epoch(name).map(Key::Gc),
+        Kind::Writers => name.parse().ok().map(Key::Writer),
     }
 }
 
@@ -73,6 +75,7 @@ mod tests {
             Key::Session(session),
             Key::Pending(session),
             Key::Gc(0xfe),
+            Key::Writer(object),
         ] {
             let path = path(&key);
             let name = path.rsplit('/').next().expect("a path has a name");

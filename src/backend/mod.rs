@@ -32,12 +32,22 @@ pub enum Kind {
     Sessions,
     /// The gc log.
     Gc,
+    /// Writers whose signatures count.
+    Writers,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 7] =
-        [Self::Config, Self::Keys, Self::Packs, Self::Indexes, Self::Snapshots, Self::Sessions, Self::Gc];
+    pub const ALL: [Self; 8] = [
+        Self::Config,
+        Self::Keys,
+        Self::Packs,
+        Self::Indexes,
+        Self::Snapshots,
+        Self::Sessions,
+        Self::Gc,
+        Self::Writers,
+    ];
 }
 
 /// Names an object.
@@ -59,6 +69,8 @@ pub enum Key {
     Pending(SessionId),
     /// A record of the gc log, by epoch.
     Gc(u64),
+    /// The registration of a writer, named by the hash of its bytes.
+    Writer(ObjectId),
 }
 
 impl Key {
@@ -72,13 +84,14 @@ impl Key {
             Self::Snapshot(_) => Kind::Snapshots,
             Self::Session(_) | Self::Pending(_) => Kind::Sessions,
             Self::Gc(_) => Kind::Gc,
+            Self::Writer(_) => Kind::Writers,
         }
     }
 
     /// The name that the bytes of a content-addressed object must hash to.
     pub const fn content_id(&self) -> Option<&ObjectId> {
         match self {
-            Self::Slot(id) | Self::Pack(id) | Self::Index(id) | Self::Snapshot(id) => Some(id),
+            Self::Slot(id) | Self::Pack(id) | Self::Index(id) | Self::Snapshot(id) | Self::Writer(id) => Some(id),
             Self::Config | Self::Session(_) | Self::Pending(_) | Self::Gc(_) => None,
         }
     }

@@ -1,23 +1,22 @@
 //! Opening the repository: where it is, and what opens it.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, OpenOptions};
-use std::io::{self, IsTerminal, Write};
+use std::fs;
+use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use zeroize::Zeroizing;
 
-use super::args::{Destination, Global, NamedCredential, NewKey, OpenedBy};
+use super::args::{Destination, Global, Init, NamedCredential, NewKey, OpenedBy};
+use super::keyfile;
 use crate::backend::place::{Access, Place};
 use crate::env::Env;
 use crate::error::Error;
 use crate::event::Event;
+use crate::format::config::Features;
 use crate::repo::{Credential, RepoError, Repository};
-
-const KEY_FILE_MAGIC: &str = "sfarc-key-1 ";
 
 /// Opens the repository that the options name.
 pub fn open(global: &Global, env: &Env) -> Result<Repository, Error> {
@@ -108,11 +107,12 @@ pub fn or_configured(global: &Global, configured: &crate::config::Repository) ->
 }
 
 /// Makes the repository that the options name.
-pub fn init(global: &Global, env: &Env) -> Result<Repository, Error> {
+pub fn init(args: &Init, global: &Global, env: &Env) -> Result<Repository, Error> {
     let place = place(global)?;
     let credential = credential(global, Purpose::Make, env)?;
     let backend = place.create(&global.bucket.access()).map_err(RepoError::from)?;
-    Ok(Repository::init(backend, &credential, env.clone())?)
+    let features = if args.roles { Features { read: Features::READ_ROLES, ..Features::default() } } else { Features::default() };
+    Ok(Repository::init_with(backend, &credential, features, env.clone())?)
 }
 
 /// Where the options say that the repository is.
@@ -163,6 +163,9 @@ fn named_by_environment(prefix: &str) -> NamedCredential {
 
 /// The new password or key file that the options or a prompt name.
 pub fn new_credential(new: &NewKey, env: &Env) -> Result<Credential, Error> {
+    if let Some(recipient) = &new.recovery {
+        return Ok(Credential::Recovery(recipient.clone()));
+    }
     match (&new.new_key_file, &new.new_password_file) {
         (Some(path), _) => key_file(path, Purpose::Make, env),
         (None, Some(path)) => password_file(path),
@@ -208,30 +211,9 @@ fn prompt(purpose: Purpose) -> Result<Credential, Error> {
 }
 
 fn key_file(path: &Path, purpose: Purpose, env: &Env) -> Result<Credential, Error> {
-    match fs::read_to_string(path).map(Zeroizing::new) {
-        Ok(text) => parse_key_file(&text)
-            .map(Credential::KeyFile)
-            .ok_or_else(|| Error::Refused(format!("{} is not an sfarc key file", path.display()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && purpose == Purpose::Make => make_key_file(path, env),
-        Err(error) => Err(Error::io(format!("read the key file {}", path.display()))(error)),
+    match keyfile::read(path)? {
+        Some(credential) => Ok(credential),
+        None if purpose == Purpose::Make => keyfile::make(path, env),
+        None => Err(Error::Refused(format!("there is no key file {}", path.display()))),
     }
-}
-
-fn parse_key_file(text: &str) -> Option<crate::crypto::keys::Secret> {
-    let digits = text.trim_end().strip_prefix(KEY_FILE_MAGIC)?;
-    digits.parse::<crate::ids::ObjectId>().ok().map(|bytes| Zeroizing::new(*bytes.as_bytes()))
-}
-
-fn make_key_file(path: &Path, env: &Env) -> Result<Credential, Error> {
-    let material = Zeroizing::new(env.random::<32>());
-    let digits = Zeroizing::new(crate::ids::ObjectId::new(*material).to_string());
-    let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        file.write_all(KEY_FILE_MAGIC.as_bytes())?;
-        file.write_all(digits.as_bytes())?;
-        file.write_all(b"\n")?;
-        file.sync_all()
-    };
-    write().map_err(Error::io(format!("make the key file {}", path.display())))?;
-    Ok(Credential::KeyFile(material))
 }

@@ -36,8 +36,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a repository in a new or empty folder.
-    #[command(after_help = "Example:\n  sfarc init --repo /srv/backup")]
-    Init,
+    #[command(after_help = "Example:\n  sfarc init --repo /srv/backup\n  sfarc init --repo s3://bucket/sf --roles")]
+    Init(Init),
     /// Take a snapshot of streams: all of them to their last byte, or none.
     #[command(
         after_help = "Examples:\n  mariadb-dump --all-databases | sfarc snapshot --stdin all.sql\n  sfarc snapshot -n sf \
@@ -113,7 +113,10 @@ secret/zuul-ssh-key --overwrite\n  sfarc restore latest --to /srv/sf --layout sf
     /// Make or renew a mirror of the repository elsewhere, byte for byte, without keys.
     #[command(after_help = "Examples:\n  sfarc mirror --to s3://offsite/sf\n  sfarc mirror --to /mnt/usb/sf --delete")]
     Mirror(Box<Mirror>),
-    /// Manage the passwords and key files that open the repository.
+    /// Verify who made the snapshots, and that none has vanished, without reading them.
+    #[command(after_help = "Example:\n  sfarc audit --key-file auditor.key --ledger /var/lib/sfarc/ledger.json")]
+    Audit(Audit),
+    /// Manage the passwords, key files and roles that open the repository.
     #[command(subcommand)]
     Key(Key),
     /// Say what the repository protects, and what that costs.
@@ -130,6 +133,34 @@ secret/zuul-ssh-key --overwrite\n  sfarc restore latest --to /srv/sf --layout sf
         /// The command.
         command: Option<String>,
     },
+}
+
+/// Options of `init`.
+#[derive(Debug, Clone, Args)]
+pub struct Init {
+    /// Make a repository for which keys of roles can be given away (`sfarc key export`): writers that cannot read,
+    /// maintainers that see ids and lengths only, auditors.
+    #[arg(long)]
+    pub roles: bool,
+}
+
+/// Options of `audit`.
+#[derive(Debug, Args)]
+pub struct Audit {
+    /// Compare with what the last audit saw, as this file remembers it, and remember what this one sees.
+    #[arg(long, value_name = "FILE")]
+    pub ledger: Option<PathBuf>,
+}
+
+/// Whose key is given away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Adds snapshots, reads nothing that is stored.
+    Writer,
+    /// Checks, collects garbage, merges the index; sees ids and lengths.
+    Maintainer,
+    /// Verifies signatures, and that no snapshot has vanished.
+    Auditor,
 }
 
 /// Options of `snapshot`.
@@ -336,7 +367,10 @@ pub struct Prune {
 #[derive(Debug, Subcommand)]
 pub enum Key {
     /// Add a password or key file.
-    #[command(after_help = "Examples:\n  sfarc key add --label laptop\n  sfarc key add --new-key-file /etc/sfarc.key")]
+    #[command(
+        after_help = "Examples:\n  sfarc key add --label laptop\n  sfarc key add --new-key-file /etc/sfarc.key\n  sfarc key add --recovery \
+age1... --label safe"
+    )]
     Add {
         /// The new password or key file.
         #[command(flatten)]
@@ -345,9 +379,19 @@ pub enum Key {
         #[arg(long, default_value = "")]
         label: String,
     },
-    /// List passwords and key files.
+    /// List passwords, key files, recovery keys and writers.
     List,
-    /// Remove one; the last one stays.
+    /// Print a key file for a role: whoever has it can do that and no more.
+    #[command(after_help = "Example:\n  sfarc key export --role writer --label pod-1 > pod.key")]
+    Export {
+        /// The role.
+        #[arg(long, value_enum)]
+        role: Role,
+        /// What to call it.
+        #[arg(long, default_value = "")]
+        label: String,
+    },
+    /// Remove one, but for the last that opens everything. Of a writer, the snapshots up to now go on counting.
     Remove {
         /// The beginning of its id.
         #[arg(value_name = "KEY")]
@@ -368,6 +412,9 @@ pub struct NewKey {
     #[arg(long, value_name = "FILE", conflicts_with = "new_key_file")]
     pub new_password_file: Option<PathBuf>,
     /// Use this key file; it is made if it is missing.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "recovery")]
     pub new_key_file: Option<PathBuf>,
+    /// Let the holder of the identity of this recipient of `age` open it, with --key-file IDENTITY.
+    #[arg(long, value_name = "AGE-RECIPIENT", conflicts_with = "new_password_file")]
+    pub recovery: Option<String>,
 }

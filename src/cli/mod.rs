@@ -5,6 +5,7 @@ pub mod args;
 mod commands;
 pub mod exit;
 mod json;
+mod keyfile;
 mod output;
 mod progress;
 mod signals;
@@ -79,7 +80,7 @@ fn dispatch(cli: &Cli, env: &Env, output: &mut Output) -> Result<Exit, CliError>
     let global = &cli.global;
     let open = || access::open(global, env);
     match &cli.command {
-        Command::Init => commands::init::run(global, env, output),
+        Command::Init(args) => commands::init::run(args, global, env, output),
         Command::Snapshot(args) => commands::snapshot::run(args, global, env, output),
         Command::Import(args) => commands::import::run(args, global, env, output),
         Command::Plan(args) => commands::plan::run(args, output),
@@ -109,6 +110,8 @@ fn dispatch(cli: &Cli, env: &Env, output: &mut Output) -> Result<Exit, CliError>
         Command::Key(Key::List) => commands::key::list(&open()?, output),
         Command::Key(Key::Remove { id }) => commands::key::remove(id, &open()?, output),
         Command::Key(Key::Change { new }) => commands::key::change(new, global, env, output),
+        Command::Key(Key::Export { role, label }) => commands::key::export(*role, label, &open()?, output),
+        Command::Audit(args) => commands::audit::run(args, &open()?, output),
         Command::Stats => commands::stats::run(&open()?, output),
         Command::Completions { shell } => commands::manual::completions(*shell, output),
         Command::Man { command } => commands::manual::man(command.as_deref(), output),

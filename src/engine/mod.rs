@@ -1,5 +1,6 @@
 //! The verbs. Each takes an opened repository and returns a report; nothing here prints.
 
+pub mod audit;
 pub mod check;
 pub mod collect;
 mod consistency;

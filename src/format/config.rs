@@ -10,7 +10,7 @@ use crate::ids::RepoId;
 const WHAT: &str = "repository config";
 const MAGIC: [u8; 8] = *b"SFARCREP";
 
-/// Features that a repository uses, one bit each, in three classes. Format 1 defines none.
+/// Features that a repository uses, one bit each, in three classes.
 ///
 /// An unknown bit forbids just what its class names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, SchemaRead, SchemaWrite)]
@@ -24,24 +24,30 @@ pub struct Features {
 }
 
 impl Features {
-    /// True if this program knows every feature of the class that `of` chooses.
-    const fn knows(of: u64) -> bool {
-        of == 0
-    }
+    /// Needed to read: packs and snapshots are divided, and what is decided is signed.
+    pub const READ_ROLES: u64 = 1;
 
-    /// True if a program that knows format 1 may read.
+    /// The bits of each class that this program knows.
+    const KNOWN: Self = Self { read: Self::READ_ROLES, write: 0, collect: 0 };
+
+    /// True if this program may read.
     pub const fn can_read(&self) -> bool {
-        Self::knows(self.read)
+        self.read & !Self::KNOWN.read == 0
     }
 
-    /// True if a program that knows format 1 may add snapshots.
+    /// True if this program may add snapshots.
     pub const fn can_write(&self) -> bool {
-        self.can_read() && Self::knows(self.write)
+        self.can_read() && self.write & !Self::KNOWN.write == 0
     }
 
-    /// True if a program that knows format 1 may collect garbage.
+    /// True if this program may collect garbage.
     pub const fn can_collect(&self) -> bool {
-        self.can_write() && Self::knows(self.collect)
+        self.can_write() && self.collect & !Self::KNOWN.collect == 0
+    }
+
+    /// True if keys of roles may be given away.
+    pub const fn has_roles(&self) -> bool {
+        self.read & Self::READ_ROLES != 0
     }
 }
 

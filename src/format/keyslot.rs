@@ -6,12 +6,14 @@ use super::FormatError;
 use super::record::Record;
 
 /// How the key that opens a slot is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, SchemaRead, SchemaWrite)]
 pub enum SlotKind {
     /// Argon2id over a passphrase, with the repository's id as salt.
     Passphrase(PassphraseCost),
     /// A BLAKE3 derivation from the 32 random bytes of a key file.
     KeyFile,
+    /// A file of `age` that holds the key of the slot, for whoever has the identity.
+    Recovery(Vec<u8>),
 }
 
 /// What Argon2id costs.

@@ -5,13 +5,16 @@
 pub mod catalog;
 pub mod codec;
 pub mod config;
+pub mod divided;
 pub mod index;
 pub mod keyslot;
 pub mod list;
 pub mod manifest;
 pub mod pack;
 pub mod record;
+pub mod rolekey;
 pub mod sealed;
+pub mod signature;
 
 /// Version of the repository format that this program writes and reads.
 pub const FORMAT_VERSION: u8 = 1;

@@ -2,7 +2,8 @@
 
 use super::FormatError;
 use super::codec::{Fields, put_u24};
-use super::sealed::{HEADER_LEN, TAG_LEN};
+use super::divided::ForeignEnvelope;
+use super::sealed::{Compartment, TAG_LEN, Wrapping};
 use crate::ids::ChunkId;
 use crate::limits;
 
@@ -18,6 +19,16 @@ pub enum BlockKind {
     Data = 1,
     /// Nodes of chunk lists.
     List = 2,
+}
+
+impl BlockKind {
+    /// The compartment of a divided pack whose key seals such blocks.
+    pub const fn compartment(self) -> Compartment {
+        match self {
+            Self::Data => Compartment::Data,
+            Self::List => Compartment::Lists,
+        }
+    }
 }
 
 /// How a block's plaintext is stored.
@@ -54,6 +65,15 @@ pub struct ChunkRow {
     pub len: u32,
 }
 
+/// A block that was moved out of another pack as it was, by somebody who could not open it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moved {
+    /// Whose key it is sealed under: the place among the foreign envelopes.
+    pub envelope: u16,
+    /// Its number in the pack that it was sealed in.
+    pub ordinal: u32,
+}
+
 /// Where a block lies in its pack, and which chunks are in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockSpan {
@@ -65,6 +85,8 @@ pub struct BlockSpan {
     pub first_chunk: usize,
     /// The block itself.
     pub row: BlockRow,
+    /// Where it was sealed, if that was not in this pack.
+    pub moved: Option<Moved>,
 }
 
 /// The directory of a pack.
@@ -72,7 +94,12 @@ pub struct BlockSpan {
 pub struct Directory {
     blocks: Vec<BlockRow>,
     chunks: Vec<ChunkRow>,
+    /// Of divided packs, as long as `blocks` if any block was moved.
+    moved: Vec<Option<Moved>>,
+    foreign: Vec<ForeignEnvelope>,
 }
+
+const MOVED_ROW: usize = 6;
 
 impl Directory {
     /// The blocks in the order of the pack.
@@ -89,23 +116,44 @@ impl Directory {
     pub fn push(&mut self, block: BlockRow, chunks: impl IntoIterator<Item = ChunkRow>) {
         self.blocks.push(block);
         self.chunks.extend(chunks);
+        self.moved.push(None);
     }
 
-    /// The blocks with their places in the pack.
-    pub fn spans(&self) -> impl Iterator<Item = BlockSpan> + '_ {
-        let mut offset = HEADER_LEN as u64;
+    /// Adds a block that was sealed in another pack. Fails if the pack holds blocks of too many others.
+    pub fn push_moved(
+        &mut self,
+        block: BlockRow,
+        chunks: impl IntoIterator<Item = ChunkRow>,
+        from: &ForeignEnvelope,
+        ordinal: u32,
+    ) -> Result<(), FormatError> {
+        let place = self.foreign.iter().position(|known| known == from).unwrap_or(self.foreign.len());
+        if place >= limits::FOREIGN_ENVELOPES {
+            return Err(FormatError::malformed(WHAT, "it holds blocks of too many other packs"));
+        }
+        if place == self.foreign.len() {
+            self.foreign.push(from.clone());
+        }
+        self.push(block, chunks);
+        *self.moved.last_mut().expect("it was just pushed") = Some(Moved { envelope: place as u16, ordinal });
+        Ok(())
+    }
+
+    /// The keys of blocks that were moved here.
+    pub fn foreign(&self) -> &[ForeignEnvelope] {
+        &self.foreign
+    }
+
+    /// The blocks with their places in a pack that is wrapped like that.
+    pub fn spans(&self, wrapping: Wrapping) -> impl Iterator<Item = BlockSpan> + '_ {
+        let mut offset = wrapping.header_len() as u64;
         let mut first_chunk = 0;
-        self.blocks.iter().enumerate().map(move |(ordinal, &row)| {
-            let span = BlockSpan { ordinal, offset, first_chunk, row };
+        self.blocks.iter().zip(&self.moved).enumerate().map(move |(ordinal, (&row, &moved))| {
+            let span = BlockSpan { ordinal, offset, first_chunk, row, moved };
             offset += u64::from(row.stored_len);
             first_chunk += usize::from(row.chunks);
             span
         })
-    }
-
-    /// The block that holds the chunk with this ordinal.
-    pub fn block_of(&self, chunk: usize) -> Option<BlockSpan> {
-        self.spans().find(|span| chunk < span.first_chunk + usize::from(span.row.chunks))
     }
 
     /// The chunks of a block.
@@ -126,25 +174,71 @@ impl Directory {
         }
         self.chunks.iter().for_each(|chunk| bytes.extend(chunk.id.as_bytes()));
         self.chunks.iter().for_each(|chunk| bytes.extend(put_u24(chunk.len)));
+        if !self.foreign.is_empty() {
+            self.encode_moved(&mut bytes);
+        }
         bytes
     }
 
-    /// Reads a directory and checks that its numbers agree with each other and with the limits.
-    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+    /// Where moved blocks were sealed: the number of other packs' envelopes and these, then for each block the number of
+    /// its envelope, counted from 1, and its ordinal there; zeros for blocks of this pack.
+    fn encode_moved(&self, bytes: &mut Vec<u8>) {
+        bytes.extend((self.foreign.len() as u32).to_le_bytes());
+        self.foreign.iter().for_each(|foreign| bytes.extend(foreign.encode()));
+        for moved in &self.moved {
+            let (envelope, ordinal) = moved.map_or((0, 0), |moved| (moved.envelope + 1, moved.ordinal));
+            bytes.extend(envelope.to_le_bytes());
+            bytes.extend(ordinal.to_le_bytes());
+        }
+    }
+
+    fn decode_moved(&mut self, fields: &mut Fields<'_>) -> Result<(), FormatError> {
+        let wrong = |why| FormatError::malformed(WHAT, why);
+        let count = fields.u32()? as usize;
+        if count == 0 || count > limits::FOREIGN_ENVELOPES {
+            return Err(wrong("it names no other pack's key, or too many"));
+        }
+        if fields.remaining() != count * ForeignEnvelope::LEN + self.blocks.len() * MOVED_ROW {
+            return Err(wrong("its length does not fit its counts"));
+        }
+        self.foreign = (0..count).map(|_| ForeignEnvelope::decode(fields)).collect::<Result<_, _>>()?;
+        for (block, moved) in self.blocks.iter().zip(&mut self.moved) {
+            let (envelope, ordinal) = (fields.u16()?, fields.u32()?);
+            *moved = match envelope.checked_sub(1) {
+                Some(envelope) => Some(Moved { envelope, ordinal }),
+                None if ordinal == 0 => None,
+                None => return Err(wrong("a block of this pack has another number")),
+            };
+            let foreign = moved.map(|moved| self.foreign.get(usize::from(moved.envelope)));
+            let fits = |foreign: &ForeignEnvelope| foreign.envelope.compartment == block.kind.compartment();
+            if foreign.is_some_and(|foreign| !foreign.is_some_and(fits)) {
+                return Err(wrong("a moved block has no key of its kind"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the directory of a pack that is wrapped like that, and checks that its numbers agree with each other and
+    /// with the limits.
+    pub fn decode(bytes: &[u8], wrapping: Wrapping) -> Result<Self, FormatError> {
         let mut fields = Fields::new(WHAT, bytes);
         let (blocks, chunks) = (fields.u32()? as usize, fields.u32()? as usize);
         if chunks > limits::PACK_MAX_CHUNKS || blocks > chunks {
             return Err(FormatError::malformed(WHAT, "it counts too many blocks or chunks"));
         }
-        if fields.remaining() != blocks * BLOCK_ROW + chunks * CHUNK_ROW {
-            return Err(FormatError::malformed(WHAT, "its length does not fit its counts"));
-        }
+        let len = blocks * BLOCK_ROW + chunks * CHUNK_ROW;
+        let rest = fields.remaining().checked_sub(len).filter(|rest| *rest == 0 || wrapping == Wrapping::Divided);
+        let rest = rest.ok_or(FormatError::malformed(WHAT, "its length does not fit its counts"))?;
         let blocks = (0..blocks).map(|_| decode_block(&mut fields)).collect::<Result<Vec<_>, _>>()?;
         let mut ids = Fields::new(WHAT, fields.bytes(chunks * ChunkId::LEN)?);
         let chunks = (0..chunks)
             .map(|_| Ok(ChunkRow { id: ChunkId::new(ids.array()?), len: fields.u24()? }))
             .collect::<Result<Vec<_>, FormatError>>()?;
-        let directory = Self { blocks, chunks };
+        let moved = vec![None; blocks.len()];
+        let mut directory = Self { blocks, chunks, moved, foreign: Vec::new() };
+        if rest > 0 {
+            directory.decode_moved(&mut fields)?;
+        }
         directory.check_sums()?;
         Ok(directory)
     }

@@ -1,9 +1,10 @@
 //! The header that every sealed object begins with, and the numbering of its sealed sections.
 
 use super::codec::Fields;
+use super::pack::BlockKind;
 use super::{FORMAT_VERSION, FormatError};
 
-/// Length of the header in bytes.
+/// Length in bytes of the header of an object that is not divided.
 pub const HEADER_LEN: usize = 112;
 
 /// Length of the part of the header that every seal of the object authenticates.
@@ -13,7 +14,7 @@ pub const PREFIX_LEN: usize = 16;
 pub const TAG_LEN: usize = 16;
 
 const MAGIC: [u8; 6] = *b"SFARC\0";
-const WHAT: &str = "object header";
+pub(super) const WHAT: &str = "object header";
 
 /// What a sealed object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,6 +34,22 @@ pub enum SealedKind {
     Gc = 6,
     /// In the place of a snapshot that its dead writer never committed.
     Fence = 7,
+    /// A writer whose signatures count.
+    Writer = 8,
+}
+
+impl SealedKind {
+    /// All kinds.
+    pub const ALL: [Self; 8] = [
+        Self::Config,
+        Self::Pack,
+        Self::Index,
+        Self::Snapshot,
+        Self::Session,
+        Self::Gc,
+        Self::Fence,
+        Self::Writer,
+    ];
 }
 
 /// The cipher of an object.
@@ -45,23 +62,84 @@ pub enum Cipher {
     ChaCha20Poly1305 = 2,
 }
 
-/// How the object key in a header is wrapped. Room for wrapping to public keys.
-pub const WRAP_ROOT: u8 = 1;
-
-/// What a sealed section holds. Kind and ordinal together are the nonce of the section.
+/// How the keys of an object are wrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
+#[repr(u8)]
+pub enum Wrapping {
+    /// One object key, under a key that is derived from the root key.
+    Whole = 1,
+    /// A key for each compartment, each in an envelope of its own ([`super::divided`]).
+    Divided = 2,
+}
+
+impl Wrapping {
+    /// Length in bytes of the header of an object.
+    pub const fn header_len(self) -> usize {
+        match self {
+            Self::Whole => HEADER_LEN,
+            Self::Divided => super::divided::HEADER_LEN,
+        }
+    }
+}
+
+/// Who may open a section of a divided object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Compartment {
+    /// Ids and lengths: directories of packs, signatures of snapshots.
+    Names = 1,
+    /// What leads from a snapshot to its chunks.
+    Lists = 2,
+    /// What was stored.
+    Data = 3,
+}
+
+impl Compartment {
+    /// All of them, in the order of their envelopes.
+    pub const ALL: [Self; 3] = [Self::Names, Self::Lists, Self::Data];
+}
+
+/// What a sealed section holds. Its number and its ordinal together are the nonce of the section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Section {
-    /// The only section of a config, snapshot, session or gc record.
-    Record = 1,
+    /// The record of a config, snapshot, session or gc record.
+    Record,
     /// A block of a pack.
-    Block = 2,
+    Block(BlockKind),
     /// The directory of a pack or the footer of an index run.
-    Footer = 3,
+    Footer,
     /// A page of index rows.
-    Page = 4,
+    Page,
     /// A page of an index filter.
-    Filter = 5,
+    Filter,
+    /// Where the chunk lists of a snapshot begin.
+    Roots,
+    /// Who made the object.
+    Signature,
+}
+
+impl Section {
+    const fn number(self) -> u32 {
+        match self {
+            Self::Record => 1,
+            Self::Block(_) => 2,
+            Self::Footer => 3,
+            Self::Page => 4,
+            Self::Filter => 5,
+            Self::Roots => 6,
+            Self::Signature => 7,
+        }
+    }
+
+    /// The compartment of a divided object that it belongs to.
+    pub const fn compartment(self) -> Compartment {
+        match self {
+            Self::Footer | Self::Page | Self::Filter | Self::Signature => Compartment::Names,
+            Self::Roots => Compartment::Lists,
+            Self::Record => Compartment::Data,
+            Self::Block(kind) => kind.compartment(),
+        }
+    }
 }
 
 /// The header of a sealed object.
@@ -80,22 +158,49 @@ pub struct Header {
 }
 
 /// The first bytes of the header: what all seals of the object authenticate.
-pub fn prefix(kind: SealedKind, cipher: Cipher) -> [u8; PREFIX_LEN] {
+pub fn prefix(kind: SealedKind, wrapping: Wrapping, cipher: Cipher) -> [u8; PREFIX_LEN] {
     let mut bytes = [0; PREFIX_LEN];
     bytes[..6].copy_from_slice(&MAGIC);
     bytes[6] = kind as u8;
     bytes[7] = FORMAT_VERSION;
-    bytes[8] = WRAP_ROOT;
+    bytes[8] = wrapping as u8;
     bytes[9] = cipher as u8;
-    bytes[12..].copy_from_slice(&(HEADER_LEN as u32).to_le_bytes());
+    bytes[12..].copy_from_slice(&(wrapping.header_len() as u32).to_le_bytes());
     bytes
+}
+
+/// Reads the first bytes of a header that must announce an object of this kind, wrapped like that.
+pub(super) fn decode_prefix(
+    fields: &mut Fields<'_>,
+    kind: SealedKind,
+    wrapping: Wrapping,
+) -> Result<Cipher, FormatError> {
+    if fields.array::<6>()? != MAGIC {
+        return Err(FormatError::malformed(WHAT, "it does not begin with `SFARC`"));
+    }
+    if fields.u8()? != kind as u8 {
+        return Err(FormatError::malformed(WHAT, "it announces another kind of object"));
+    }
+    check_version(fields.u8()?)?;
+    if fields.u8()? != wrapping as u8 {
+        return Err(FormatError::malformed(WHAT, "it wraps its key in another way than objects of this repository do"));
+    }
+    let cipher = match fields.u8()? {
+        1 => Cipher::Aes256Gcm,
+        2 => Cipher::ChaCha20Poly1305,
+        _ => return Err(FormatError::malformed(WHAT, "it names an unknown cipher")),
+    };
+    if fields.u16()? != 0 || fields.u32()? != wrapping.header_len() as u32 {
+        return Err(FormatError::malformed(WHAT, "its length or reserved bytes are wrong"));
+    }
+    Ok(cipher)
 }
 
 impl Header {
     /// The stored bytes of the header.
     pub fn encode(&self) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
-        bytes[..16].copy_from_slice(&prefix(self.kind, self.cipher));
+        bytes[..16].copy_from_slice(&prefix(self.kind, Wrapping::Whole, self.cipher));
         bytes[16..28].copy_from_slice(&self.wrap_nonce);
         bytes[28..76].copy_from_slice(&self.wrapped_key);
         bytes[80..].copy_from_slice(&self.commitment);
@@ -105,24 +210,7 @@ impl Header {
     /// Reads a header that must announce an object of the given kind.
     pub fn decode(bytes: &[u8], expected: SealedKind) -> Result<Self, FormatError> {
         let mut fields = Fields::new(WHAT, bytes);
-        if fields.array::<6>()? != MAGIC {
-            return Err(FormatError::malformed(WHAT, "it does not begin with `SFARC`"));
-        }
-        if fields.u8()? != expected as u8 {
-            return Err(FormatError::malformed(WHAT, "it announces another kind of object"));
-        }
-        check_version(fields.u8()?)?;
-        if fields.u8()? != WRAP_ROOT {
-            return Err(FormatError::malformed(WHAT, "it wraps its key in a way this program does not know"));
-        }
-        let cipher = match fields.u8()? {
-            1 => Cipher::Aes256Gcm,
-            2 => Cipher::ChaCha20Poly1305,
-            _ => return Err(FormatError::malformed(WHAT, "it names an unknown cipher")),
-        };
-        if fields.u16()? != 0 || fields.u32()? != HEADER_LEN as u32 {
-            return Err(FormatError::malformed(WHAT, "its length or reserved bytes are wrong"));
-        }
+        let cipher = decode_prefix(&mut fields, expected, Wrapping::Whole)?;
         let (wrap_nonce, wrapped_key) = (fields.array()?, fields.array()?);
         if fields.u32()? != 0 {
             return Err(FormatError::malformed(WHAT, "its reserved bytes are not zero"));
@@ -139,10 +227,10 @@ fn check_version(found: u8) -> Result<(), FormatError> {
     }
 }
 
-/// The nonce of a section: its kind and its ordinal, unique under the object's own key.
+/// The nonce of a section: its number and its ordinal, unique under the object's own key.
 pub fn section_nonce(section: Section, ordinal: u64) -> [u8; 12] {
     let mut nonce = [0; 12];
-    nonce[..4].copy_from_slice(&(section as u32).to_le_bytes());
+    nonce[..4].copy_from_slice(&section.number().to_le_bytes());
     nonce[4..].copy_from_slice(&ordinal.to_le_bytes());
     nonce
 }

@@ -53,7 +53,7 @@ pub enum IngestError<E> {
 
 impl NodeStore for (&Repository, &mut ChunkStore) {
     fn store_node(&mut self, bytes: &[u8]) -> Result<ChunkId, RepoError> {
-        let id = self.0.keys.list_hasher.id(bytes);
+        let id = self.0.keys.list_hasher()?.id(bytes);
         self.1.store(BlockKind::List, id, bytes)?;
         Ok(id)
     }
@@ -193,9 +193,9 @@ impl<'a> StreamState<'a> {
     fn start(&mut self, first: &[u8]) -> Result<&mut Started, RepoError> {
         if self.started.is_none() {
             let (sizes, keys) = ((self.sizing)(first), &self.repository.keys);
-            let chunker = Chunker::new(sizes, &keys.gear)
+            let chunker = Chunker::new(sizes, keys.gear()?)
                 .map_err(|source| RepoError::Format { object: "the chunk sizes".to_owned(), source })?;
-            let joiner = Joiner::new(chunker.clone(), keys.chunk_hasher.clone());
+            let joiner = Joiner::new(chunker.clone(), keys.chunk_hasher()?.clone());
             self.started = Some(Started { sizes, chunker: Arc::new(chunker), joiner });
         }
         Ok(self.started.as_mut().expect("set above"))
@@ -203,8 +203,8 @@ impl<'a> StreamState<'a> {
 
     fn submit(&mut self, segment: Segment, store: &ChunkStore) -> Result<Ticket<Scanned>, RepoError> {
         let chunker = Arc::clone(&self.start(&segment.bytes)?.chunker);
-        let keys = Arc::clone(&self.repository.keys);
-        Ok(store.pool().submit(move || scan(segment, &chunker, &keys.chunk_hasher)))
+        let hasher = self.repository.keys.chunk_hasher()?.clone();
+        Ok(store.pool().submit(move || scan(segment, &chunker, &hasher)))
     }
 
     fn take(&mut self, scanned: &Scanned, store: &mut ChunkStore) -> Result<(), RepoError> {

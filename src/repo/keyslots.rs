@@ -7,7 +7,8 @@ use super::{Credential, RepoError, Repository};
 use crate::backend::{Backend, Key, Kind};
 use crate::crypto::aead::{AeadKey, cipher_from, preferred_cipher};
 use crate::crypto::keys::{KeyRing, Secret, key_file_key, slot_commitment};
-use crate::crypto::passphrase;
+use crate::crypto::{passphrase, recovery};
+use crate::format::config::ConfigHead;
 use crate::format::keyslot::{KeySlot, PassphraseCost, SlotInfo, SlotKind};
 use crate::format::record::{self, Record};
 use crate::ids::{ObjectId, RepoId};
@@ -66,20 +67,21 @@ impl SlotKeys<'_> {
                 self.made.push((*cost, key.clone()));
                 Ok(Some(key))
             }
+            (SlotKind::Recovery(file), Credential::Identity(identity)) => Ok(recovery::open(file, identity)),
             _ => Ok(None),
         }
     }
 }
 
-fn open_slot(slot: &KeySlot, key: &Secret, repo: &RepoId) -> Option<KeyRing> {
+fn open_slot(slot: &KeySlot, key: &Secret, head: &ConfigHead) -> Option<KeyRing> {
     if slot_commitment(key, &slot.nonce) != slot.commitment {
         return None;
     }
     let mut sealed = Zeroizing::new(slot.sealed_root);
     let cipher = cipher_from(slot.cipher)?;
-    let root = AeadKey::new(cipher, key).open(slot.nonce, &root_ad(repo), &mut sealed[..]).ok()?;
+    let root = AeadKey::new(cipher, key).open(slot.nonce, &root_ad(&head.repo), &mut sealed[..]).ok()?;
     let root: [u8; 32] = (&*root).try_into().ok()?;
-    Some(KeyRing::new(Zeroizing::new(root), preferred_cipher()))
+    Some(super::ring(Zeroizing::new(root), head.features))
 }
 
 /// Finds the slot that the credential opens and whose root key is the right one.
@@ -89,11 +91,11 @@ fn open_slot(slot: &KeySlot, key: &Secret, repo: &RepoId) -> Option<KeyRing> {
 /// but none is right, the first of them is given.
 pub fn unlock(
     backend: &dyn Backend,
-    salt: &RepoId,
+    head: &ConfigHead,
     credential: &Credential,
     is_right: impl Fn(&KeyRing) -> bool,
 ) -> Result<(ObjectId, KeyRing), RepoError> {
-    let mut keys = SlotKeys { credential, salt, made: Vec::new() };
+    let mut keys = SlotKeys { credential, salt: &head.repo, made: Vec::new() };
     let (mut damage, mut opened) = (None, None);
     let mut listed = backend.list_lately(Kind::Keys)?;
     listed.sort_by_key(|listed| listed.key);
@@ -107,7 +109,7 @@ pub fn unlock(
                 continue;
             }
         };
-        match keys.key(&slot.kind)?.and_then(|key| open_slot(&slot, &key, salt)) {
+        match keys.key(&slot.kind)?.and_then(|key| open_slot(&slot, &key, head)) {
             Some(ring) if is_right(&ring) => return Ok((id, ring)),
             Some(ring) => opened = opened.or(Some((id, ring))),
             None => {}
@@ -137,26 +139,41 @@ impl Repository {
         let kind = match credential {
             Credential::Passphrase(_) => SlotKind::Passphrase(PassphraseCost::RECOMMENDED),
             Credential::KeyFile(_) => SlotKind::KeyFile,
+            Credential::Recovery(recipient) => return self.put_recovery_slot(recipient, label),
+            Credential::Role(_) | Credential::Identity(_) => {
+                let why = "a key slot is for a password, a key file, or a recipient of age (--recovery)".to_owned();
+                return Err(RepoError::KeySlot(why));
+            }
         };
         let mut keys = SlotKeys { credential, salt: &self.id, made: Vec::new() };
         let key = keys.key(&kind)?.expect("the kind was chosen for the credential");
-        let object = record::encode(&self.seal_slot(kind, &key, label));
+        self.put_slot_of(kind, &key, label)
+    }
+
+    fn put_recovery_slot(&self, recipient: &str, label: &str) -> Result<ObjectId, RepoError> {
+        let key = Secret::new(self.env.random());
+        let file = recovery::seal(recipient, &key).map_err(RepoError::KeySlot)?;
+        self.put_slot_of(SlotKind::Recovery(file), &key, label)
+    }
+
+    fn put_slot_of(&self, kind: SlotKind, key: &Secret, label: &str) -> Result<ObjectId, RepoError> {
+        let object = record::encode(&self.seal_slot(kind, key, label)?);
         let id = ObjectId::of(&object);
         self.backend.put(&Key::Slot(id), &object)?;
         Ok(id)
     }
 
-    fn seal_slot(&self, kind: SlotKind, key: &Secret, label: &str) -> KeySlot {
+    fn seal_slot(&self, kind: SlotKind, key: &Secret, label: &str) -> Result<KeySlot, RepoError> {
         let cipher = preferred_cipher();
         let (nonce, info_nonce) = (self.env.random(), self.env.random());
-        let mut sealed_root = self.keys.root().to_vec();
+        let mut sealed_root = self.keys.root()?.to_vec();
         AeadKey::new(cipher, key).seal(nonce, &root_ad(&self.id), &mut sealed_root, 0);
         let sealed_root: [u8; 48] = sealed_root.try_into().expect("32 bytes and a tag");
         let commitment = slot_commitment(key, &nonce);
         let info = SlotInfo { label: label.to_owned(), created: self.env.clock.now() };
         let mut sealed_info = record::encode(&info);
-        self.keys.slot_info_key(cipher).seal(info_nonce, &info_ad(&commitment, &sealed_root), &mut sealed_info, 0);
-        KeySlot { kind, cipher: cipher as u8, nonce, sealed_root, commitment, info_nonce, sealed_info }
+        self.keys.slot_info_key(cipher)?.seal(info_nonce, &info_ad(&commitment, &sealed_root), &mut sealed_info, 0);
+        Ok(KeySlot { kind, cipher: cipher as u8, nonce, sealed_root, commitment, info_nonce, sealed_info })
     }
 
     /// All key slots, oldest first.
@@ -181,7 +198,7 @@ impl Repository {
         let unknown = || RepoError::Damaged { object: key.to_string(), why: "it names an unknown cipher".to_owned() };
         let cipher = cipher_from(slot.cipher).ok_or_else(unknown)?;
         let mut sealed = slot.sealed_info.clone();
-        let plain = self.keys.slot_info_key(cipher).open(
+        let plain = self.keys.slot_info_key(cipher)?.open(
             slot.info_nonce,
             &info_ad(&slot.commitment, &slot.sealed_root),
             &mut sealed,
@@ -208,8 +225,10 @@ impl Repository {
 
     /// Replaces the slot that `old` opens by one that `new` opens.
     pub fn change_slot(&self, old: &Credential, new: &Credential) -> Result<ObjectId, RepoError> {
-        let is_right = |ring: &KeyRing| ring.root() == self.keys.root();
-        let (old_id, ring) = unlock(&*self.backend, &self.id, old, is_right)?;
+        let root = self.keys.root()?;
+        let is_right = |ring: &KeyRing| ring.root().is_ok_and(|of| of == root);
+        let head = ConfigHead { features: self.features, repo: self.id };
+        let (old_id, ring) = unlock(&*self.backend, &head, old, is_right)?;
         if !is_right(&ring) {
             return Err(RepoError::WrongKey);
         }

@@ -9,11 +9,13 @@ pub mod objects;
 pub mod pack_reader;
 pub mod packer;
 pub mod pool;
+pub mod roles;
 pub mod session;
+pub mod signed;
 pub mod snapshots;
 pub mod store;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use zeroize::Zeroizing;
 
@@ -21,11 +23,13 @@ use crate::backend::{Backend, BackendError, Key, Kind};
 use crate::crypto::CryptoError;
 use crate::crypto::aead::preferred_cipher;
 use crate::crypto::keys::{KeyRing, Secret};
+use crate::crypto::role::Secrets;
 use crate::env::Env;
 use crate::format::FormatError;
 use crate::format::config::{ConfigHead, ConfigRecord, Features};
+use crate::format::rolekey::{RoleKey, WriterRecord};
 use crate::format::sealed::SealedKind;
-use crate::ids::RepoId;
+use crate::ids::{ObjectId, RepoId};
 use gc_log::GcLog;
 
 /// What can go wrong with a repository.
@@ -105,6 +109,17 @@ pub enum RepoError {
         #[source]
         source: Box<RepoError>,
     },
+    /// The key that was given is of a role that cannot do this.
+    #[error(transparent)]
+    Role(CryptoError),
+    /// A snapshot that nobody has signed whose signature counts.
+    #[error("{object} is forged: {why}")]
+    Forged {
+        /// The object.
+        object: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// What a session relied on was collected.
     #[error("data that this snapshot shares with removed snapshots was collected meanwhile; run it again")]
     Collected,
@@ -125,11 +140,21 @@ pub enum RepoError {
     KeySlot(String),
 }
 
+impl From<CryptoError> for RepoError {
+    fn from(source: CryptoError) -> Self {
+        objects::crypto_error("an object")(source)
+    }
+}
+
 impl RepoError {
     /// True if stored bytes are damaged or missing.
     pub fn is_damage(&self) -> bool {
         match self {
-            Self::Format { .. } | Self::Crypto { .. } | Self::Damaged { .. } | Self::MissingChunk { .. } => true,
+            Self::Format { .. }
+            | Self::Crypto { .. }
+            | Self::Damaged { .. }
+            | Self::Forged { .. }
+            | Self::MissingChunk { .. } => true,
             Self::Backend(error) => {
                 error.is_not_found()
                     || matches!(error.cause, crate::backend::Cause::TooShort | crate::backend::Cause::TooLong)
@@ -164,6 +189,12 @@ pub enum Credential {
     Passphrase(Zeroizing<Vec<u8>>),
     /// The 32 bytes of a key file.
     KeyFile(Secret),
+    /// The key of a role in one repository.
+    Role(Box<RoleKey>),
+    /// An identity of `age`, which opens what is sealed to its recipient.
+    Identity(Zeroizing<String>),
+    /// A recipient of `age`, to seal to. Opens nothing.
+    Recovery(String),
 }
 
 /// An opened repository.
@@ -180,6 +211,9 @@ pub struct Repository {
     /// Features in use.
     features: Features,
     known_log: Arc<Mutex<GcLog>>,
+    /// The snapshot that this process made last.
+    made_last: Arc<Mutex<Option<ObjectId>>>,
+    writers: Arc<OnceLock<Vec<WriterRecord>>>,
     /// The world outside.
     pub env: Env,
 }
@@ -193,9 +227,19 @@ impl std::fmt::Debug for Repository {
 impl Repository {
     /// Makes a repository in an empty store: one key slot, then the configuration, which makes it one.
     pub fn init(backend: Arc<dyn Backend>, credential: &Credential, env: Env) -> Result<Self, RepoError> {
+        Self::init_with(backend, credential, Features::default(), env)
+    }
+
+    /// The same, with features.
+    pub fn init_with(
+        backend: Arc<dyn Backend>,
+        credential: &Credential,
+        features: Features,
+        env: Env,
+    ) -> Result<Self, RepoError> {
         let root: Secret = Zeroizing::new(env.random());
-        let keys = Arc::new(KeyRing::new(root, preferred_cipher()));
-        let head = ConfigHead { features: Features::default(), repo: RepoId::new(env.random()) };
+        let keys = Arc::new(ring(root, features));
+        let head = ConfigHead { features, repo: RepoId::new(env.random()) };
         let record = ConfigRecord {
             features: head.features,
             repo: *head.repo.as_bytes(),
@@ -209,11 +253,13 @@ impl Repository {
             created: record.created,
             features: head.features,
             known_log: Arc::default(),
+            made_last: Arc::default(),
+            writers: Arc::default(),
             env,
         };
         repository.put_slot(credential, "initial")?;
         let mut object = head.encode().to_vec();
-        object.extend(repository.seal_record(SealedKind::Config, &record));
+        object.extend(repository.seal_record(SealedKind::Config, &record)?);
         repository.backend.put(&Key::Config, &object)?;
         Ok(repository)
     }
@@ -233,7 +279,10 @@ impl Repository {
         let sealed = &object[ConfigHead::LEN..];
         let open_config = |keys: &KeyRing| objects::open_record(keys, SealedKind::Config, &Key::Config, sealed);
         let is_right = |keys: &KeyRing| open_config(keys).is_ok();
-        let (_, keys) = keyslots::unlock(&*backend, &head.repo, &credential()?, is_right)?;
+        let keys = match credential()? {
+            Credential::Role(key) => roles::ring(&key, &head)?,
+            credential => keyslots::unlock(&*backend, &head, &credential, is_right)?.1,
+        };
         let record: ConfigRecord = open_config(&keys)?;
         if record.features != head.features || record.repo != *head.repo.as_bytes() {
             let why = "its head was altered".to_owned();
@@ -247,6 +296,8 @@ impl Repository {
             created: record.created,
             features: head.features,
             known_log: Arc::default(),
+            made_last: Arc::default(),
+            writers: Arc::default(),
             env,
         })
     }
@@ -279,4 +330,10 @@ impl Repository {
         listed.sort_by_key(|listed| listed.key);
         Ok(listed)
     }
+}
+
+/// The keys of a repository with these features.
+fn ring(root: Secret, features: Features) -> KeyRing {
+    let cipher = preferred_cipher();
+    if features.has_roles() { KeyRing::with_roles(Secrets::Root(root), cipher) } else { KeyRing::new(root, cipher) }
 }

@@ -4,11 +4,12 @@ use wincode::{SchemaRead, SchemaWrite};
 
 use super::{RepoError, Repository};
 use crate::backend::Key;
+use crate::crypto::CryptoError;
 use crate::crypto::keys::KeyRing;
 use crate::crypto::seal::Opener;
 use crate::format::FormatError;
 use crate::format::record::{self, Reading, Record, Writing};
-use crate::format::sealed::{HEADER_LEN, Header, SealedKind, Section};
+use crate::format::sealed::{SealedKind, Section};
 use crate::ids::ObjectId;
 
 pub(super) fn format_error(object: impl ToString) -> impl FnOnce(FormatError) -> RepoError {
@@ -18,18 +19,21 @@ pub(super) fn format_error(object: impl ToString) -> impl FnOnce(FormatError) ->
     }
 }
 
-pub(super) fn crypto_error(object: impl ToString) -> impl FnOnce(crate::crypto::CryptoError) -> RepoError {
-    move |source| RepoError::Crypto { object: object.to_string(), source }
+pub(super) fn crypto_error(object: impl ToString) -> impl FnOnce(CryptoError) -> RepoError {
+    move |source| match source {
+        CryptoError::NotForRole(_) | CryptoError::CannotDo(_) => RepoError::Role(source),
+        source => RepoError::Crypto { object: object.to_string(), source },
+    }
 }
 
 /// Opens the header at the front of an object.
 pub fn open_header(keys: &KeyRing, kind: SealedKind, key: &Key, object: &[u8]) -> Result<Opener, RepoError> {
-    let header = Header::decode(object, kind).map_err(|source| match source {
+    let opener = keys.opener(kind, object).map_err(|source| match source {
         // The configuration says which format the repository has, and it was read before.
         FormatError::TooNew { .. } => RepoError::Damaged { object: key.to_string(), why: source.to_string() },
         source => format_error(key)(source),
     })?;
-    keys.opener(&header).map_err(crypto_error(key))
+    opener.map_err(crypto_error(key))
 }
 
 /// Opens an object whose only section is a record.
@@ -38,7 +42,7 @@ where
     T: Record + for<'de> SchemaRead<'de, Reading, Dst = T>,
 {
     let opener = open_header(keys, kind, key, object)?;
-    let sealed = object.get(HEADER_LEN..).unwrap_or_default().to_vec();
+    let sealed = object.get(keys.wrapping(kind).header_len()..).unwrap_or_default().to_vec();
     let plain = opener.open_vec(Section::Record, 0, sealed).map_err(crypto_error(key))?;
     record::decode(&plain).map_err(format_error(key))
 }
@@ -55,11 +59,12 @@ pub fn check_name(key: &Key, object: &[u8]) -> Result<(), RepoError> {
 
 impl Repository {
     /// The stored bytes of an object whose only section is a record.
-    pub fn seal_record<T>(&self, kind: SealedKind, record: &T) -> Vec<u8>
+    pub fn seal_record<T>(&self, kind: SealedKind, record: &T) -> Result<Vec<u8>, RepoError>
     where
         T: Record + SchemaWrite<Writing, Src = T>,
     {
-        self.keys.sealer(kind, &*self.env.entropy).seal_record(&record::encode(record))
+        let sealer = self.keys.sealer(kind, &*self.env.entropy)?;
+        Ok(sealer.seal_record(&record::encode(record)))
     }
 
     /// Reads an object whose only section is a record, and checks that it is what its name says.

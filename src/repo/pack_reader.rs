@@ -7,9 +7,10 @@ use super::{RepoError, Repository};
 use crate::backend::{Backend, Key};
 use crate::crypto::keys::KeyRing;
 use crate::crypto::seal::Opener;
+use crate::format::divided::ForeignEnvelope;
 use crate::format::index::PackEntry;
 use crate::format::pack::{BlockKind, BlockSpan, Codec, Directory};
-use crate::format::sealed::{HEADER_LEN, SealedKind, Section, Trailer};
+use crate::format::sealed::{SealedKind, Section, Trailer};
 use crate::ids::ChunkId;
 use crate::limits;
 
@@ -22,6 +23,8 @@ pub struct PackReader {
     pub directory: Directory,
     spans: Vec<BlockSpan>,
     opener: Opener,
+    /// Of blocks that were moved here, in the order of their envelopes.
+    foreign: Vec<Opener>,
 }
 
 fn damaged(key: &Key, why: &str) -> RepoError {
@@ -38,8 +41,10 @@ impl PackReader {
         let trailer_at = len.checked_sub(Trailer::LEN as u64).ok_or_else(|| damaged(&key, "it is too short"))?;
         // Where requests are dear, the directory mostly comes with the trailer behind it.
         let end_at = if backend.is_remote() { len.saturating_sub(limits::DIRECTORY_GUESS) } else { trailer_at };
+        let wrapping = keys.wrapping(SealedKind::Pack);
+        let header_len = wrapping.header_len() as u64;
         let parts: [Vec<u8>; 2] = backend
-            .get_parts(&key, &[0..HEADER_LEN as u64, end_at..len])?
+            .get_parts(&key, &[0..header_len, end_at..len])?
             .try_into()
             .map_err(|_| damaged(&key, "it has fewer parts than were asked for"))?;
         let [header, end] = parts;
@@ -51,13 +56,35 @@ impl PackReader {
             None => backend.get(&key, Some(trailer.offset..trailer_at))?,
         };
         let plain = opener.open_vec(Section::Footer, 0, sealed).map_err(crypto_error(key))?;
-        let directory = Directory::decode(&plain).map_err(format_error(key))?;
-        let spans: Vec<BlockSpan> = directory.spans().collect();
-        let end = spans.last().map_or(HEADER_LEN as u64, |span| span.offset + u64::from(span.row.stored_len));
+        let directory = Directory::decode(&plain, wrapping).map_err(format_error(key))?;
+        let spans: Vec<BlockSpan> = directory.spans(wrapping).collect();
+        let end = spans.last().map_or(header_len, |span| span.offset + u64::from(span.row.stored_len));
         if end != trailer.offset {
             return Err(damaged(&key, "its blocks do not end where its directory begins"));
         }
-        Ok(Self { entry, directory, spans, opener })
+        let foreign = directory.foreign().iter().filter_map(|foreign| keys.foreign_opener(foreign)).collect();
+        Ok(Self { entry, directory, spans, opener, foreign })
+    }
+
+    /// What opens a block, and under which number it was sealed.
+    fn opener_of(&self, span: &BlockSpan) -> Option<(&Opener, u64)> {
+        match span.moved {
+            None => Some((&self.opener, span.ordinal as u64)),
+            Some(moved) => Some((self.foreign.get(usize::from(moved.envelope))?, u64::from(moved.ordinal))),
+        }
+    }
+
+    /// True if this credential opens a block.
+    pub fn opens(&self, span: &BlockSpan) -> bool {
+        let opener = self.opener_of(span);
+        !opener.is_some_and(|(opener, _)| opener.is_closed(Section::Block(span.row.kind)))
+    }
+
+    /// Where a block was sealed, so that it can be moved as it is; nothing in a pack that is not divided.
+    pub fn sealed_in(&self, span: &BlockSpan) -> Option<(ForeignEnvelope, u32)> {
+        let (opener, ordinal) = self.opener_of(span)?;
+        let (cipher, envelope) = opener.envelope(Section::Block(span.row.kind))?;
+        Some((ForeignEnvelope { cipher, envelope: envelope.clone() }, u32::try_from(ordinal).ok()?))
     }
 
     /// The blocks with their places.
@@ -88,9 +115,10 @@ impl PackReader {
     /// Opens the stored bytes of a block and proves every chunk in it.
     pub fn open_block(&self, keys: &KeyRing, span: &BlockSpan, sealed: Vec<u8>) -> Result<Block, RepoError> {
         let key = Key::Pack(self.entry.id);
-        let stored = self
-            .opener
-            .open_vec(Section::Block, span.ordinal as u64, sealed)
+        let missing = || damaged(&key, "a block names no key");
+        let (opener, ordinal) = self.opener_of(span).ok_or_else(missing)?;
+        let stored = opener
+            .open_vec(Section::Block(span.row.kind), ordinal, sealed)
             .map_err(crypto_error(format!("block {} of {key}", span.ordinal)))?;
         let plain_len = span.row.plain_len as usize;
         let plain = match span.row.codec {
@@ -104,8 +132,8 @@ impl PackReader {
         }
         let block = Block::new(plain, self.directory.chunks_of(span).iter().map(|chunk| chunk.len as usize));
         let hasher = match span.row.kind {
-            BlockKind::Data => &keys.chunk_hasher,
-            BlockKind::List => &keys.list_hasher,
+            BlockKind::Data => keys.chunk_hasher()?,
+            BlockKind::List => keys.list_hasher()?,
         };
         let ids = hasher.ids(&block.chunks().collect::<Vec<_>>());
         if ids.iter().ne(self.directory.chunks_of(span).iter().map(|chunk| &chunk.id)) {

@@ -9,9 +9,10 @@ use super::pool::{Pool, Ticket};
 use super::{RepoError, Repository};
 use crate::backend::Key;
 use crate::crypto::seal::Sealer;
+use crate::format::divided::ForeignEnvelope;
 use crate::format::index::PackEntry;
 use crate::format::pack::{BlockKind, BlockRow, ChunkRow, Codec, Directory};
-use crate::format::sealed::{HEADER_LEN, SealedKind, Section, TAG_LEN, Trailer};
+use crate::format::sealed::{SealedKind, Section, TAG_LEN, Trailer};
 use crate::ids::{ChunkId, ObjectId};
 use crate::limits;
 
@@ -90,8 +91,24 @@ fn new_compressor() -> Option<zstd::bulk::Compressor<'static>> {
     Some(compressor)
 }
 
+/// A block that is moved out of another pack as it is stored there.
+#[derive(Debug)]
+pub struct MovedBlock {
+    /// What it is.
+    pub row: BlockRow,
+    /// Its chunks.
+    pub chunks: Vec<ChunkRow>,
+    /// Its sealed bytes.
+    pub bytes: Vec<u8>,
+    /// What it is sealed under.
+    pub envelope: ForeignEnvelope,
+    /// Its number in the pack that it was sealed in.
+    pub ordinal: u32,
+}
+
 enum Order {
     Block(Ticket<ClosedBlock>),
+    Moved(Box<MovedBlock>),
     /// Store what there is as a pack, then answer.
     Flush(Sender<()>),
 }
@@ -143,6 +160,11 @@ impl Packer {
         let order = Order::Block(pool.submit(move || close(block)));
         // The threads only end early after an error, which `flush` reports.
         let _ = self.orders.as_ref().expect("open until dropped").send(order);
+    }
+
+    /// Hands over a block that stays sealed as it is.
+    pub fn add_moved(&self, block: MovedBlock) {
+        let _ = self.orders.as_ref().expect("open until dropped").send(Order::Moved(Box::new(block)));
     }
 
     /// Packs that were stored since the last call.
@@ -227,8 +249,13 @@ fn pack_blocks(
         let sent = match order {
             Order::Block(ticket) => {
                 let block = ticket.wait();
-                let sent = put(open.take_if(|pack| !pack.has_room_for(&block)));
+                let sent = put(open.take_if(|pack| !pack.has_room_for(block.chunks.len())));
                 open.get_or_insert_with(new_pack).push(block);
+                sent
+            }
+            Order::Moved(block) => {
+                let sent = put(open.take_if(|pack| !pack.has_room_for_moved(&block)));
+                open.get_or_insert_with(new_pack).push_moved(*block);
                 sent
             }
             Order::Flush(answer) => {
@@ -277,20 +304,28 @@ impl OpenPack {
     /// An empty pack in this empty buffer.
     fn new(repository: &Repository, mut bytes: Vec<u8>) -> Self {
         let sealer = repository.keys.sealer(SealedKind::Pack, &*repository.env.entropy);
+        let sealer = sealer.expect("whoever stores chunks has shown before that it may");
         bytes.reserve(limits::PACK_TARGET_BYTES + (2 << 20));
         bytes.extend(sealer.header());
         Self { sealer, bytes, directory: Directory::default() }
     }
 
-    fn has_room_for(&self, block: &ClosedBlock) -> bool {
+    fn has_room_for(&self, chunks: usize) -> bool {
         self.bytes.len() < limits::PACK_TARGET_BYTES
-            && self.directory.chunks().len() + block.chunks.len() <= limits::PACK_MAX_CHUNKS
+            && self.directory.chunks().len() + chunks <= limits::PACK_MAX_CHUNKS
+    }
+
+    fn has_room_for_moved(&self, block: &MovedBlock) -> bool {
+        let foreign = self.directory.foreign();
+        let has_key = foreign.len() < limits::FOREIGN_ENVELOPES || foreign.contains(&block.envelope);
+        has_key && self.has_room_for(block.chunks.len())
     }
 
     fn push(&mut self, block: ClosedBlock) {
         let from = self.bytes.len();
         self.bytes.extend_from_slice(&block.bytes);
-        self.sealer.seal(Section::Block, self.directory.blocks().len() as u64, &mut self.bytes, from);
+        let ordinal = self.directory.blocks().len() as u64;
+        self.sealer.seal(Section::Block(block.kind), ordinal, &mut self.bytes, from);
         let row = BlockRow {
             kind: block.kind,
             codec: block.codec,
@@ -301,9 +336,14 @@ impl OpenPack {
         self.directory.push(row, block.chunks);
     }
 
+    fn push_moved(&mut self, block: MovedBlock) {
+        let MovedBlock { row, chunks, bytes, envelope, ordinal } = block;
+        self.bytes.extend_from_slice(&bytes);
+        self.directory.push_moved(row, chunks, &envelope, ordinal).expect("there was room for its key");
+    }
+
     fn close(mut self) -> SealedPack {
         let offset = self.bytes.len();
-        debug_assert!(offset >= HEADER_LEN);
         self.bytes.extend(self.directory.encode());
         self.sealer.seal(Section::Footer, 0, &mut self.bytes, offset);
         let trailer = Trailer { offset: offset as u64, len: (self.bytes.len() - offset) as u32 };

@@ -30,6 +30,7 @@ pub struct Session {
 impl Session {
     /// Begins a session. It is announced at once, unless that is better left until it stores something.
     pub fn begin(repository: &Repository) -> Result<Self, RepoError> {
+        repository.require_snapshots()?;
         let is_lazy = repository.backend.is_remote();
         let log = if is_lazy { repository.gc_log_lately()? } else { repository.gc_log()? };
         log.features().require_write()?;
@@ -54,7 +55,7 @@ impl Session {
             pid: std::process::id(),
             started: self.repository.env.clock.now(),
         };
-        let object = self.repository.seal_record(SealedKind::Session, &record);
+        let object = self.repository.seal_record(SealedKind::Session, &record)?;
         self.hold = Some(self.repository.backend.announce(&self.id, &object)?);
         self.objects.push(Key::Session(self.id));
         self.repository.refresh_gc_log(&mut self.log)?;
@@ -71,15 +72,20 @@ impl Session {
 
     /// The stored bytes and the name of a manifest. Fails if it is longer than a reader would accept.
     pub fn seal(&self, manifest: &Manifest) -> Result<(ObjectId, Vec<u8>), RepoError> {
-        let object = self.repository.seal_record(SealedKind::Snapshot, manifest);
+        let object = self.repository.seal_manifest(manifest)?;
         if object.len() > limits::RECORD_MAX_BYTES {
             return Err(RepoError::ManifestTooLarge);
         }
         Ok((ObjectId::of(&object), object))
     }
 
-    /// Gives up a published snapshot for good: nobody who kept its bytes can commit it.
+    /// Gives up a published snapshot for good: nobody who kept its bytes can commit it. Who may not say so leaves it
+    /// pending, for a collector to fence.
     pub fn give_up(&mut self, id: &ObjectId) -> Result<(), RepoError> {
+        if !self.repository.decides() {
+            self.objects.clear();
+            return Ok(());
+        }
         self.repository.append_to_gc_log(&mut self.log, &[], &[tombstone(id)])?;
         self.close()
     }
@@ -115,6 +121,7 @@ impl Session {
         if self.log.is_dead(&id) {
             return Err(RepoError::Fenced);
         }
+        self.repository.has_made(id);
         // The snapshot is there; what is left of the session the next collector removes.
         let _ = self.close();
         Ok(())

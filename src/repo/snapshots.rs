@@ -65,7 +65,7 @@ impl Repository {
     }
 
     /// The stored bytes of a fence in the place of this snapshot.
-    pub fn seal_fence(&self, id: ObjectId) -> Vec<u8> {
+    pub fn seal_fence(&self, id: ObjectId) -> Result<Vec<u8>, RepoError> {
         self.seal_record(SealedKind::Fence, &FenceRecord { snapshot: *id.as_bytes() })
     }
 
@@ -74,7 +74,7 @@ impl Repository {
         let key = Key::Snapshot(id);
         let object = self.backend.get(&key, None)?;
         check_name(&key, &object)?;
-        let manifest = open_record(&self.keys, SealedKind::Snapshot, &key, &object)?;
+        let manifest = self.open_manifest(id, &key, &object)?;
         Ok(Snapshot { id, manifest, stored_len: object.len() as u64 })
     }
 

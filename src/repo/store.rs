@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::index::build::GroupWriter;
 use super::index::{Index, Location};
 use super::pack_reader::{PackCache, PackReader};
-use super::packer::{OpenBlock, Packer, StoredPack};
+use super::packer::{MovedBlock, OpenBlock, Packer, StoredPack};
 use super::pool::Pool;
 use super::session::Session;
 use super::{RepoError, Repository};
@@ -188,6 +188,26 @@ impl ChunkStore {
             if self.claimed.len() >= limits::PENDING_ROWS {
                 self.flush()?;
             }
+        }
+        Ok(())
+    }
+
+    /// Moves a block with all its chunks into a new pack as it is, even if the repository has them elsewhere.
+    pub fn store_moved(&mut self, block: MovedBlock) -> Result<(), RepoError> {
+        // Neither a pack nor a run has a chunk twice.
+        if block.chunks.iter().any(|chunk| self.claimed.contains(&chunk.id)) {
+            self.flush()?;
+        }
+        for chunk in &block.chunks {
+            self.claimed.insert(chunk.id);
+            self.counts.new_chunks += 1;
+            self.counts.new_bytes += u64::from(chunk.len);
+        }
+        if let Some(packer) = &self.packer {
+            packer.add_moved(block);
+        }
+        if self.claimed.len() >= limits::PENDING_ROWS {
+            self.flush()?;
         }
         Ok(())
     }

@@ -25,6 +25,7 @@ mod recover;
 mod repo;
 mod restore_safety;
 mod retention;
+mod roles;
 mod rounds;
 mod service;
 mod sf_operator;

@@ -30,8 +30,8 @@ impl ForgedBlock {
     /// An honest block of one chunk, and its name.
     fn raw(repository: &Repository, kind: BlockKind, bytes: &[u8]) -> (ChunkId, Self) {
         let hasher = match kind {
-            BlockKind::Data => &repository.keys.chunk_hasher,
-            BlockKind::List => &repository.keys.list_hasher,
+            BlockKind::Data => repository.keys.chunk_hasher().expect("the key ring is whole"),
+            BlockKind::List => repository.keys.list_hasher().expect("the key ring is whole"),
         };
         let (id, len) = (hasher.id(bytes), bytes.len() as u32);
         let chunks = vec![ChunkRow { id, len }];
@@ -41,13 +41,13 @@ impl ForgedBlock {
 
 /// Stores a pack of these blocks, with a directory that `bend` may make worse, and a run with its rows.
 fn store_pack(repository: &Repository, blocks: Vec<ForgedBlock>, bend: impl FnOnce(&mut Vec<u8>)) {
-    let sealer = repository.keys.sealer(SealedKind::Pack, &*repository.env.entropy);
+    let sealer = repository.keys.sealer(SealedKind::Pack, &*repository.env.entropy).expect("the key ring is whole");
     let mut object = sealer.header().to_vec();
     let mut directory = Directory::default();
     for (number, block) in blocks.into_iter().enumerate() {
         let from = object.len();
         object.extend(&block.stored);
-        sealer.seal(Section::Block, number as u64, &mut object, from);
+        sealer.seal(Section::Block(block.kind), number as u64, &mut object, from);
         let row = BlockRow {
             kind: block.kind,
             codec: block.codec,
@@ -108,7 +108,7 @@ fn store_snapshot(repository: &Repository, content: Content, catalog: Option<Con
         streams: vec![stream],
         findings: Vec::new(),
     };
-    let object = repository.seal_record(SealedKind::Snapshot, &manifest);
+    let object = repository.seal_record(SealedKind::Snapshot, &manifest).expect("sealed");
     let id = ObjectId::of(&object);
     repository.backend.put(&Key::Snapshot(id), &object).expect("stored");
     repository.read_snapshot(id).expect("readable")
@@ -317,7 +317,7 @@ fn records_that_announce_more_than_they_hold() {
         record.extend([0; 16]);
         record.extend(len.to_le_bytes());
         record.extend([b'x'; 100]);
-        let object = repository.keys.sealer(SealedKind::Snapshot, &*repository.env.entropy).seal_record(&record);
+        let object = repository.keys.sealer(SealedKind::Snapshot, &*repository.env.entropy).expect("the key ring is whole").seal_record(&record);
         let id = ObjectId::of(&object);
         repository.backend.put(&Key::Snapshot(id), &object).expect("stored");
         let error = repository.read_snapshot(id).expect_err("refused");

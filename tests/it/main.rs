@@ -25,6 +25,7 @@ mod partial;
 mod races;
 mod recovery;
 mod retention;
+mod roles;
 mod slots;
 mod tidy;
 mod untrusted_store;

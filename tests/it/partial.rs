@@ -62,7 +62,7 @@ impl Scene {
     /// The same snapshot with another catalog.
     fn with_catalog(&self, entries: &[CatalogEntry]) -> Snapshot {
         let bytes: Vec<u8> = entries.iter().flat_map(catalog::encode).collect();
-        let id = self.repository.keys.chunk_hasher.id(&bytes);
+        let id = self.repository.keys.chunk_hasher().expect("the key ring is whole").id(&bytes);
         let index = Index::open(&self.repository, &self.repository.gc_log().expect("the log")).expect("the index");
         let mut store = ChunkStore::new(&self.repository, index, Arc::new(Pool::new(1)), false);
         store.store(BlockKind::Data, id, &bytes).expect("stored");
@@ -72,7 +72,7 @@ impl Scene {
         let root = Some(ListRoot { id: *id.as_bytes(), depth: 0 });
         let hash = *blake3::hash(&bytes).as_bytes();
         stream.catalog = Some(Content { len: bytes.len() as u64, hash, sizes: stream.content.sizes, root });
-        let object = self.repository.seal_record(SealedKind::Snapshot, &manifest);
+        let object = self.repository.seal_record(SealedKind::Snapshot, &manifest).expect("sealed");
         let id = ObjectId::of(&object);
         self.repository.backend.put(&Key::Snapshot(id), &object).expect("stored");
         self.repository.read_snapshot(id).expect("readable")

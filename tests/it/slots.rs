@@ -42,7 +42,7 @@ fn slots_stay_as_they_are_under_a_feature_that_the_gc_log_switched_on() {
     repository.add_slot(&key_file(1), "second").expect("added");
     let features = Features { write: 1, ..Features::default() };
     let record = GcRecord { epoch: 1, features, ..GcRecord::default() };
-    let object = repository.seal_record(SealedKind::Gc, &record);
+    let object = repository.seal_record(SealedKind::Gc, &record).expect("sealed");
     repository.backend.put(&Key::Gc(1), &object).expect("stored");
     let before = repository.slots().expect("readable");
     let attempts = [

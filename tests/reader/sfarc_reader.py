@@ -11,6 +11,7 @@ Everything that is read is proven: names, headers, seals, chunks, lists, stream 
 
 import argparse
 import datetime
+import hmac
 import os
 import struct
 import sys
@@ -22,12 +23,18 @@ from typing import NamedTuple, TypeVar
 import zstandard
 from argon2.low_level import Type, hash_secret_raw
 from blake3 import blake3
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 CONTEXT = "sfarc 2026-11-22 format 1 "
-CONFIG, PACK, INDEX, SNAPSHOT, GC, FENCE = 1, 2, 3, 4, 6, 7
-IN_RECORD, IN_BLOCK, IN_FOOTER, IN_PAGE, IN_FILTER = 1, 2, 3, 4, 5
+CONFIG, PACK, INDEX, SNAPSHOT, GC, FENCE, WRITER = 1, 2, 3, 4, 6, 7, 8
+IN_RECORD, IN_BLOCK, IN_FOOTER, IN_PAGE, IN_FILTER, IN_ROOTS, IN_SIGNATURE = 1, 2, 3, 4, 5, 6, 7
+NAMES, LISTS, DATA = 1, 2, 3
+COMPARTMENTS = {NAMES: "names", LISTS: "lists", DATA: "data"}
+READ_ROLES, ENVELOPE_LEN, DIVIDED_LEN, FOREIGN_MAX = 1, 116, 16 + 3 * 116, 4096
+SNAPSHOT_SIGNATURE_LEN, LOG_SIGNATURE_LEN = 2 + 128 + 16, 2 + 64 + 16
 HEADER_LEN, TAG_LEN, PAGE_LEN, ROW_LEN = 112, 16, 4096, 22
 PAGE_ROWS = (PAGE_LEN - TAG_LEN) // ROW_LEN
 CHUNK_MAX, BLOCK_MAX, PACK_MAX = 1 << 20, (256 << 10) + (1 << 20), 32 << 20
@@ -115,34 +122,123 @@ def unseal(cipher: int, key: bytes, nonce: bytes, sealed: bytes, associated: byt
         raise Damage("its seal is broken") from error
 
 
+def hpke_open(private: bytes, encapsulated: bytes, aad: bytes, sealed: bytes) -> bytes:
+    """RFC 9180, base mode: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305."""
+
+    def extract(suite: bytes, salt: bytes, label: bytes, ikm: bytes) -> bytes:
+        return hmac.digest(salt or bytes(32), b"HPKE-v1" + suite + label + ikm, "sha256")
+
+    def expand(suite: bytes, prk: bytes, label: bytes, info: bytes, length: int) -> bytes:
+        info = length.to_bytes(2, "big") + b"HPKE-v1" + suite + label + info
+        return hmac.digest(prk, info + b"\x01", "sha256")[:length]
+
+    secret = X25519PrivateKey.from_private_bytes(private)
+    try:
+        shared = secret.exchange(X25519PublicKey.from_public_bytes(encapsulated))
+    except ValueError as error:
+        raise Damage("an encapsulated key is none") from error
+    kem, suite = b"KEM\x00\x20", b"HPKE\x00\x20\x00\x01\x00\x03"
+    context = encapsulated + secret.public_key().public_bytes_raw()
+    shared = expand(kem, extract(kem, b"", b"eae_prk", shared), b"shared_secret", context, 32)
+    hashes = extract(suite, b"", b"psk_id_hash", b"") + extract(suite, b"", b"info_hash", b"sfarc 2026-11-28 envelope")
+    schedule = b"\x00" + hashes
+    key = extract(suite, shared, b"secret", b"")
+    nonce = expand(suite, key, b"base_nonce", schedule, 12)
+    return unseal(2, expand(suite, key, b"key", schedule, 32), nonce, sealed, aad)
+
+
+def is_signed(public: bytes, signature: bytes, message: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True
+
+
 class Keys:
     """What is derived from the root key."""
 
-    def __init__(self, root: bytes) -> None:
-        self.wrap = {kind: derive(f"wrap {kind}", root) for kind in range(1, 8)}
+    def __init__(self, root: bytes, roles: bool) -> None:
+        self.root, self.roles = root, roles
+        self.wrap = {kind: derive(f"wrap {kind}", root) for kind in range(1, 9)}
         self.ids = {1: derive("chunk id", root), 2: derive("list id", root)}
+
+    def is_divided(self, kind: int) -> bool:
+        return self.roles and kind in (PACK, SNAPSHOT)
+
+    def header_len(self, kind: int) -> int:
+        return DIVIDED_LEN if self.is_divided(kind) else HEADER_LEN
+
+    def public(self, pair: str) -> bytes:
+        """The public half of a key pair for signatures."""
+        return Ed25519PrivateKey.from_private_bytes(derive(pair, self.root)).public_key().public_bytes_raw()
 
     def chunk_id(self, block_kind: int, chunk: bytes) -> bytes:
         return blake3(chunk, key=self.ids[block_kind]).digest(16)
+
+
+class Key(NamedTuple):
+    """The key of an object or of a compartment, and what its seals authenticate."""
+
+    cipher: int
+    prefix: bytes
+    key: bytes
+    by_stranger: bool
+
+    def open(self, section: int, ordinal: int, sealed: bytes) -> bytes:
+        nonce = struct.pack("<IQ", section, ordinal)
+        return unseal(self.cipher, self.key, nonce, sealed, self.prefix + nonce)
+
+
+def read_prefix(fields: Fields, kind: int, wrapping: int, header_len: int) -> tuple[bytes, int]:
+    """The first bytes of a header, and its cipher."""
+    prefix = fields.take(16)
+    magic, found, version, wrap, cipher, zero, length = struct.unpack("<6sBBBBHI", prefix)
+    require((magic, found, version, wrap) == (b"SFARC\0", kind, 1, wrapping), "its header is not the expected one")
+    require((zero, length) == (0, header_len), "its length or reserved bytes are wrong")
+    return prefix, cipher
+
+
+def read_envelope(keys: Keys, fields: Fields, kind: int, prefix: bytes, cipher: int) -> tuple[int, Key]:
+    """An envelope's compartment and key (section 20)."""
+    seal, compartment, zero, sender = fields.uint(1), fields.uint(1), fields.uint(2), fields.take(32)
+    sealed, commitment = fields.take(48), fields.take(32)
+    require(seal in (1, 2) and compartment in COMPARTMENTS and zero == 0, "an envelope is malformed")
+    name, aad = COMPARTMENTS[compartment], prefix + bytes([compartment])
+    if seal == 1:
+        require(sender[12:] == bytes(20), "an envelope is malformed")
+        key = unseal(cipher, derive(f"{name} {kind}", keys.root), sender[:12], sealed, aad)
+    else:
+        key = hpke_open(derive(f"{name} recipient", keys.root), sender, aad, sealed)
+    require(derive("key commitment", key) == commitment, "its key is not the one it commits to")
+    return compartment, Key(cipher, prefix, key, seal == 2)
 
 
 class Sealed:
     """A sealed object whose header is open."""
 
     def __init__(self, keys: Keys, kind: int, data: bytes) -> None:
-        fields = Fields(data)
-        self.prefix, nonce, wrapped = fields.take(16), fields.take(12), fields.take(48)
-        magic, found, version, wrap, self.cipher, zero, length = struct.unpack("<6sBBBBHI", self.prefix)
-        require((magic, found, version, wrap) == (b"SFARC\0", kind, 1, 1), "its header is not the expected one")
-        require((zero, length, fields.uint(4)) == (0, HEADER_LEN, 0), "its length or reserved bytes are wrong")
-        self.key = unseal(self.cipher, keys.wrap[kind], nonce, wrapped, self.prefix)
-        require(derive("key commitment", self.key) == fields.take(32), "its key is not the one it commits to")
+        fields, self.header_len = Fields(data), keys.header_len(kind)
+        if keys.is_divided(kind):
+            prefix, cipher = read_prefix(fields, kind, 2, DIVIDED_LEN)
+            envelopes = [read_envelope(keys, fields, kind, prefix, cipher) for _ in COMPARTMENTS]
+            require([compartment for compartment, _ in envelopes] == list(COMPARTMENTS), "envelopes out of order")
+            self.keys = dict(envelopes)
+        else:
+            prefix, cipher = read_prefix(fields, kind, 1, HEADER_LEN)
+            nonce, wrapped = fields.take(12), fields.take(48)
+            require(fields.uint(4) == 0, "its reserved bytes are not zero")
+            key = unseal(cipher, keys.wrap[kind], nonce, wrapped, prefix)
+            require(derive("key commitment", key) == fields.take(32), "its key is not the one it commits to")
+            self.keys = dict.fromkeys(COMPARTMENTS, Key(cipher, prefix, key, False))
         self.data = data
 
-    def section(self, section: int, ordinal: int, start: int, length: int) -> bytes:
-        require(HEADER_LEN <= start <= start + length <= len(self.data), "a section lies outside the object")
-        nonce = struct.pack("<IQ", section, ordinal)
-        return unseal(self.cipher, self.key, nonce, self.data[start : start + length], self.prefix + nonce)
+    def section(self, section: int, ordinal: int, start: int, length: int, compartment: int = NAMES) -> bytes:
+        return self.keys[compartment].open(section, ordinal, self.part(start, length))
+
+    def part(self, start: int, length: int) -> bytes:
+        require(self.header_len <= start <= start + length <= len(self.data), "a section lies outside the object")
+        return self.data[start : start + length]
 
     def record(self) -> bytes:
         return self.section(IN_RECORD, 0, HEADER_LEN, len(self.data) - HEADER_LEN)
@@ -167,6 +263,9 @@ class Block(NamedTuple):
     first_chunk: int
     chunks: int
 
+    def compartment(self) -> int:
+        return DATA if self.kind == 1 else LISTS
+
 
 class Pack:
     def __init__(self, keys: Keys, data: bytes) -> None:
@@ -177,7 +276,7 @@ class Pack:
         blocks, chunks = fields.uint(4), fields.uint(4)
         require(blocks <= chunks <= 0xFFFF, "it counts too many blocks or chunks")
         self.blocks: list[Block] = []
-        start, first = HEADER_LEN, 0
+        start, first = keys.header_len(PACK), 0
         for _ in range(blocks):
             kind, codec, count, stored, plain = struct.unpack("<BBHII", fields.take(12))
             require(kind in (1, 2) and codec in (0, 1), "a block is of an unknown kind or codec")
@@ -187,13 +286,33 @@ class Pack:
         require((start, first) == (end, chunks), "its blocks do not fill it")
         self.ids = [fields.take(16) for _ in range(chunks)]
         self.lens = [fields.uint(3) for _ in range(chunks)]
+        self.moved = self._read_moved(fields) if keys.roles and fields.at < len(directory) else {}
         fields.end()
         require(all(0 < length <= CHUNK_MAX for length in self.lens), "a chunk has an impossible length")
         self.open_block = lru_cache(maxsize=16)(self._open_block)
 
+    def _read_moved(self, fields: Fields) -> dict[int, tuple[Key, int]]:
+        """Blocks that were sealed in other packs: their keys, and their numbers there."""
+        count = fields.uint(4)
+        require(0 < count <= FOREIGN_MAX, "it names no other pack's key, or too many")
+        foreign = []
+        for _ in range(count):
+            prefix, cipher = read_prefix(fields, PACK, 2, DIVIDED_LEN)
+            foreign.append(read_envelope(self.keys, fields, PACK, prefix, cipher))
+        moved = {}
+        for number, block in enumerate(self.blocks):
+            envelope, ordinal = fields.uint(2), fields.uint(4)
+            require(envelope <= count and (envelope > 0 or ordinal == 0), "a moved block has no key")
+            if envelope > 0:
+                compartment, key = foreign[envelope - 1]
+                require(compartment == block.compartment(), "a moved block has no key of its kind")
+                moved[number] = key, ordinal
+        return moved
+
     def _open_block(self, number: int) -> list[bytes]:
         block = self.blocks[number]
-        plain = self.sealed.section(IN_BLOCK, number, block.start, block.stored_len)
+        key, ordinal = self.moved.get(number, (self.sealed.keys[block.compartment()], number))
+        plain = key.open(IN_BLOCK, ordinal, self.sealed.part(block.start, block.stored_len))
         if block.codec == 1:
             try:
                 plain = zstandard.ZstdDecompressor().decompress(plain, block.plain_len, allow_extra_data=False)
@@ -369,10 +488,11 @@ class Repository:
         require(head.take(8) == b"SFARCREP" and head.uint(4) == 1, "there is no repository of format 1")
         features, self.id = head.take(24), head.take(16)
         require(head.uint(4) == 0, "its reserved bytes are not zero")
-        require(features[:8] == bytes(8), "the repository uses features that this reader does not know")
+        read_features = int.from_bytes(features[:8], "little")
+        require(read_features & ~READ_ROLES == 0, "the repository uses features that this reader does not know")
         for root_key in self.root_keys(password, key_file):
             try:
-                self.keys = Keys(root_key)
+                self.keys = Keys(root_key, read_features & READ_ROLES != 0)
                 sealed = Sealed(self.keys, CONFIG, config[56:]).record()
                 break
             except Damage:
@@ -440,17 +560,55 @@ class Repository:
         names, dead, found = self.names("snapshots"), set(), []
         for epoch in self.names("gc"):
             data = self.load("gc", epoch)
+            if self.keys.roles:
+                data, sealed = data[:-LOG_SIGNATURE_LEN], data[-LOG_SIGNATURE_LEN:]
+                signature = Sealed(self.keys, GC, data).keys[NAMES].open(IN_SIGNATURE, 0, sealed)
+                message = b"sfarc 2026-11-28 gc record\0" + self.id + blake3(data).digest()
+                if not is_signed(self.keys.public("log signature"), record(signature, lambda f: f.take(64)), message):
+                    continue  # Of somebody who decides nothing: it says nothing.
             number, features, _, gone = record(Sealed(self.keys, GC, data).record(), read_gc_record)
             require(number == int(epoch, 16), f"gc/{epoch} is the record of another epoch")
-            require(features[:8] == bytes(8), "the repository uses features that this reader does not know")
+            used = int.from_bytes(features[:8], "little")
+            require(used & ~READ_ROLES == 0, "the repository uses features that this reader does not know")
             dead |= set(gone)
         for name in names:
             data = self.load("snapshots", name)
             if bytes.fromhex(name)[:16] in dead or self.is_fence(name, data):
                 continue
             sealed = Sealed(self.keys, SNAPSHOT, self.read("snapshots", name))
-            found.append(read_manifest(name, sealed.record()))
+            if self.keys.roles:
+                found.append(read_manifest(name, self.divided_record(name, sealed)))
+            else:
+                found.append(read_manifest(name, sealed.record()))
         return sorted(found)
+
+    def divided_record(self, name: str, sealed: Sealed) -> bytes:
+        """The manifest in a divided snapshot, if who has signed it counts (section 20)."""
+        fields = Fields(sealed.data)
+        fields.take(DIVIDED_LEN)
+        lengths = fields.uint(4), fields.uint(4)
+        end = fields.at + sum(lengths)
+        require(end + SNAPSHOT_SIGNATURE_LEN == len(sealed.data), "its sections are not as long as it is")
+        plain = sealed.section(IN_RECORD, 0, fields.at, lengths[0], DATA)
+        if sealed.keys[DATA].by_stranger:
+            signature = sealed.section(IN_SIGNATURE, 0, end, SNAPSHOT_SIGNATURE_LEN)
+            public, previous, signed = record(signature, lambda f: (f.take(32), f.take(32), f.take(64)))
+            message = self.id + public + previous + blake3(sealed.data[:end]).digest()
+            require(is_signed(public, signed, b"sfarc 2026-11-28 snapshot\0" + message), "its signature is not right")
+            require(self.counts(public, bytes.fromhex(name)), "who has signed it is no writer")
+        return plain
+
+    def counts(self, public: bytes, name: bytes) -> bool:
+        """True if a writer is registered, and not closed before this snapshot."""
+        of, authority = [], self.keys.public("authority signature")
+        for writer in self.names("writers"):
+            data = Sealed(self.keys, WRITER, self.read("writers", writer)).record()
+            closed = lambda f: f.many(lambda: f.take(32))
+            found = record(data, lambda f: (f.take(32), f.text(), f.time(), f.maybe(lambda: closed(f)), f.take(64)))
+            message = b"sfarc 2026-11-28 writer\0" + self.id + data[:-64] + bytes(64)
+            if is_signed(authority, found[4], message) and found[0] == public:
+                of.append(found[3])
+        return bool(of) and all(closed is None or name in closed for closed in of)
 
     def is_fence(self, name: str, data: bytes) -> bool:
         if len(data) != FENCE_LENGTH:

@@ -194,7 +194,7 @@ impl Backend for Shelf {
         match kind {
             Kind::Gc => self.state().times.extend(listed.iter().map(|listed| (listed.key, listed.modified))),
             Kind::Indexes | Kind::Snapshots | Kind::Keys => self.tidy(kind, &listed),
-            Kind::Config | Kind::Packs | Kind::Sessions => {}
+            Kind::Config | Kind::Packs | Kind::Sessions | Kind::Writers => {}
         }
         Ok(listed)
     }

@@ -3,14 +3,18 @@
 use serde_json::json;
 
 use crate::cli::access::{new_credential, open_and_keep};
-use crate::cli::args::{Global, NewKey};
+use crate::cli::args::{self, Global, NewKey};
 use crate::cli::exit::Exit;
 use crate::cli::output::{CliError, Output};
 use crate::cli::text;
+use crate::crypto::role::Role;
 use crate::env::Env;
+use crate::event::Event;
 use crate::format::keyslot::SlotKind;
+use crate::format::rolekey::WriterRecord;
 use crate::ids::ObjectId;
 use crate::repo::Repository;
+use crate::repo::roles::role_key_text;
 
 fn done(output: &mut Output, action: &str, id: ObjectId) -> Result<Exit, CliError> {
     if output.is_json() {
@@ -27,12 +31,16 @@ pub(in crate::cli) fn add(
     repository: &Repository,
     output: &mut Output,
 ) -> Result<Exit, CliError> {
+    // Before a key file is made.
+    repository.require_reader()?;
     let id = repository.add_slot(&new_credential(new, &repository.env)?, label)?;
     done(output, "added", id)
 }
 
 pub(in crate::cli) fn remove(id: &str, repository: &Repository, output: &mut Output) -> Result<Exit, CliError> {
-    let id = repository.remove_slot(id)?;
+    let is_writer = repository.keys.has_roles()
+        && repository.registrations()?.0.iter().any(|writer| writer.id.to_string().starts_with(id));
+    let id = if is_writer { repository.close_writer(id)? } else { repository.remove_slot(id)? };
     done(output, "removed", id)
 }
 
@@ -47,7 +55,13 @@ pub(in crate::cli) fn list(repository: &Repository, output: &mut Output) -> Resu
     let kind = |kind: &SlotKind| match kind {
         SlotKind::Passphrase(_) => "password",
         SlotKind::KeyFile => "key file",
+        SlotKind::Recovery(_) => "recovery",
     };
+    let (writers, forged) = if repository.keys.has_roles() { repository.registrations()? } else { <_>::default() };
+    if forged > 0 {
+        let text = format!("{} not signed by this repository", text::count(forged as u64, "registration"));
+        repository.env.tell(&Event::Warning(&text));
+    }
     if output.is_json() {
         for slot in &slots {
             output.object(&json!({
@@ -58,6 +72,15 @@ pub(in crate::cli) fn list(repository: &Repository, output: &mut Output) -> Resu
                 "created": text::utc_time(slot.created),
             }))?;
         }
+        for writer in &writers {
+            output.object(&json!({
+                "type": "key",
+                "id": writer.id.to_string(),
+                "kind": kind_of(&writer.record),
+                "label": writer.record.label,
+                "created": text::utc_time(writer.record.created),
+            }))?;
+        }
         return Ok(Exit::Done);
     }
     let mut table = text::table(&["id", "kind", "created", "label"], &[]);
@@ -65,6 +88,37 @@ pub(in crate::cli) fn list(repository: &Repository, output: &mut Output) -> Resu
         let (created, label) = (text::local_time(slot.created), text::name(slot.label.as_bytes()));
         table.add_row([slot.id.short(), kind(&slot.kind).to_owned(), created, label]);
     }
+    for writer in &writers {
+        let (created, label) = (text::local_time(writer.record.created), text::name(writer.record.label.as_bytes()));
+        table.add_row([writer.id.short(), kind_of(&writer.record).to_owned(), created, label]);
+    }
     output.table(&table)?;
+    Ok(Exit::Done)
+}
+
+fn kind_of(writer: &WriterRecord) -> &'static str {
+    if writer.closed.is_some() { "closed writer" } else { "writer" }
+}
+
+/// Prints the key file of a role.
+pub(in crate::cli) fn export(
+    role: args::Role,
+    label: &str,
+    repository: &Repository,
+    output: &mut Output,
+) -> Result<Exit, CliError> {
+    let role = match role {
+        args::Role::Writer => Role::Writer,
+        args::Role::Maintainer => Role::Maintainer,
+        args::Role::Auditor => Role::Auditor,
+    };
+    let key = repository.export_key(role, label)?;
+    let text = zeroize::Zeroizing::new(role_key_text(&key));
+    if output.is_json() {
+        output.object(&json!({ "type": "key_export", "role": role.name(), "label": label, "key": text.trim_end() }))?;
+    } else {
+        output.line(text.trim_end())?;
+        output.summary(format_args!("This is the key of a {role}: keep it as secret as what it may do."))?;
+    }
     Ok(Exit::Done)
 }

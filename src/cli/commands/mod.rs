@@ -1,5 +1,6 @@
 //! One file a command: what it asks the engine for, and how it shows the answer.
 
+pub(super) mod audit;
 mod capture;
 pub(super) mod cat;
 pub(super) mod check;

@@ -19,6 +19,7 @@ fn word(kind: Kind) -> &'static str {
         Kind::Snapshots => "snapshots",
         Kind::Sessions => "sessions",
         Kind::Gc => "gc",
+        Kind::Writers => "writers",
     }
 }
 

@@ -5,12 +5,12 @@ use crate::backend::Key;
 use crate::error::Error;
 use crate::event::{Event, Task, Unit};
 use crate::format::list::{self, ListRow};
-use crate::format::manifest::Content;
+use crate::crypto::role::Role;
+use crate::format::signature::{Root, Roots};
 use crate::ids::{ChunkId, ObjectId};
 use crate::repo::index::Index;
 use crate::repo::list::{ListWalker, NodeSource};
 use crate::repo::loader::{ChunkLoader, LoaderCache};
-use crate::repo::snapshots::Snapshot;
 use crate::repo::{RepoError, Repository};
 
 /// Walks every snapshot. Shared stretches of lists are walked once.
@@ -31,9 +31,9 @@ pub(super) fn walk_snapshots(
     let mut walk = Walk { repository, index, cache: LoaderCache::default(), whole, broken, hits: Vec::new() };
     for id in ids {
         repository.check_cancel()?;
-        match repository.read_snapshot(id) {
-            Ok(snapshot) => {
-                let hits = walk.snapshot(&snapshot, report)?;
+        match needed(repository, id) {
+            Ok(contents) => {
+                let hits = walk.snapshot(id, contents, report)?;
                 report.hits.extend(hits);
             }
             Err(error) if is_gone(&error) => continue,
@@ -76,6 +76,28 @@ impl Whole {
     }
 }
 
+/// Streams and catalogs by their names.
+type Contents = Vec<(Vec<u8>, Root)>;
+
+/// What a snapshot needs. Who may not know the names of streams gets their numbers.
+fn needed(repository: &Repository, id: ObjectId) -> Result<Contents, RepoError> {
+    if repository.keys.role() != Role::Reader {
+        let roots = repository.read_roots(&Key::Snapshot(id))?.roots;
+        return Ok(roots.into_iter().zip(1..).map(|(root, n)| (format!("content {n}").into_bytes(), root)).collect());
+    }
+    let manifest = repository.read_snapshot(id)?.manifest;
+    let roots = Roots::from(&manifest);
+    if repository.keys.has_roles() && repository.read_roots(&Key::Snapshot(id))? != roots {
+        let why = "what it says to collectors is not what it needs".to_owned();
+        return Err(RepoError::Damaged { object: Key::Snapshot(id).to_string(), why });
+    }
+    let names = manifest.streams.into_iter().flat_map(|stream| {
+        let catalog = stream.catalog.map(|_| [&stream.name[..], b" (catalog)"].concat());
+        std::iter::once(stream.name).chain(catalog)
+    });
+    Ok(names.zip(roots.roots).collect())
+}
+
 struct Walk<'a> {
     repository: &'a Repository,
     index: Index,
@@ -93,19 +115,13 @@ struct Place<'a> {
 
 impl Walk<'_> {
     /// What of a snapshot cannot be restored. Nothing, if it was forgotten meanwhile.
-    fn snapshot(&mut self, snapshot: &Snapshot, report: &mut Report) -> Result<Vec<Hit>, RepoError> {
-        let mut contents: Vec<(Vec<u8>, &Content)> = Vec::new();
-        for stream in &snapshot.manifest.streams {
-            contents.push((stream.name.clone(), &stream.content));
-            contents
-                .extend(stream.catalog.as_ref().map(|catalog| ([&stream.name[..], b" (catalog)"].concat(), catalog)));
-        }
+    fn snapshot(&mut self, id: ObjectId, mut contents: Contents, report: &mut Report) -> Result<Vec<Hit>, RepoError> {
         contents.retain(|(_, content)| {
             let walker = ListWalker::new(content.root, content.len);
-            walker.map_err(|error| report.problem(Key::Snapshot(snapshot.id), &error)).is_ok()
+            walker.map_err(|error| report.problem(Key::Snapshot(id), &error)).is_ok()
         });
-        let hits = self.hits_of(snapshot.id, &contents)?;
-        if !hits.is_empty() && self.is_forgotten(snapshot.id)? {
+        let hits = self.hits_of(id, &contents)?;
+        if !hits.is_empty() && self.is_forgotten(id)? {
             return Ok(Vec::new());
         }
         Ok(hits)
@@ -113,10 +129,10 @@ impl Walk<'_> {
 
     fn is_forgotten(&self, id: ObjectId) -> Result<bool, RepoError> {
         let dead = self.repository.gc_log_for_reading()?.is_dead(&id);
-        Ok(dead || self.repository.read_snapshot(id).as_ref().is_err_and(is_gone))
+        Ok(dead || self.repository.read_roots(&Key::Snapshot(id)).as_ref().is_err_and(is_gone))
     }
 
-    fn hits_of(&mut self, snapshot: ObjectId, contents: &[(Vec<u8>, &Content)]) -> Result<Vec<Hit>, RepoError> {
+    fn hits_of(&mut self, snapshot: ObjectId, contents: &[(Vec<u8>, Root)]) -> Result<Vec<Hit>, RepoError> {
         let mut attempts = ATTEMPTS;
         loop {
             let generation = self.index.generation();
@@ -135,7 +151,7 @@ impl Walk<'_> {
         }
     }
 
-    fn content(&mut self, place: &Place<'_>, content: &Content) -> Result<(), RepoError> {
+    fn content(&mut self, place: &Place<'_>, content: &Root) -> Result<(), RepoError> {
         let Some(root) = content.root else { return Ok(()) };
         let row = ListRow { id: ChunkId::new(root.id), len: content.len };
         self.visit(place, root.depth, row, 0).map(drop)

@@ -1,11 +1,10 @@
 //! Other sessions: which are alive, and taking those of dead writers out of the way.
 
 use crate::backend::{Key, Kind};
-use crate::format::manifest::{FenceRecord, Manifest, SessionRecord};
+use crate::format::manifest::{FenceRecord, SessionRecord};
 use crate::format::sealed::SealedKind;
 use crate::ids::{ObjectId, SessionId};
 use crate::repo::gc_log::{GcLog, tombstone};
-use crate::repo::objects::open_record;
 use crate::repo::{RepoError, Repository};
 
 /// Fences every session whose writer is gone, and finishes what a crashed collector left half fenced.
@@ -48,8 +47,8 @@ fn fence(repository: &Repository, log: &mut GcLog, id: SessionId) -> Result<(), 
 fn pending_snapshot(repository: &Repository, id: SessionId) -> Result<Option<ObjectId>, RepoError> {
     let key = Key::Pending(id);
     let read = repository.backend.get(&key, None).map_err(RepoError::from).and_then(|object| {
-        let manifest: Manifest = open_record(&repository.keys, SealedKind::Snapshot, &key, &object)?;
-        Ok((manifest.session == *id.as_bytes()).then(|| ObjectId::of(&object)))
+        let roots = repository.open_roots(&key, &object)?;
+        Ok((roots.session == *id.as_bytes()).then(|| ObjectId::of(&object)))
     });
     match read {
         Err(error) if error.is_damage() => Ok(None),
@@ -59,7 +58,7 @@ fn pending_snapshot(repository: &Repository, id: SessionId) -> Result<Option<Obj
 
 /// Sees to it that a snapshot cannot be committed any more, unless it was already.
 fn keep_out(repository: &Repository, log: &mut GcLog, snapshot: ObjectId) -> Result<(), RepoError> {
-    match repository.backend.put(&Key::Snapshot(snapshot), &repository.seal_fence(snapshot)) {
+    match repository.backend.put(&Key::Snapshot(snapshot), &repository.seal_fence(snapshot)?) {
         Err(error) if !error.is_exists() => Err(error.into()),
         Err(_) if !repository.is_fence(snapshot)? => Ok(()),
         _ => remove_fence(repository, log, snapshot),

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use crate::backend::{Key, Kind};
-use crate::format::manifest::{Content, Manifest};
-use crate::format::sealed::SealedKind;
+use crate::format::signature::{Root, Roots};
 use crate::ids::ChunkId;
 use crate::repo::gc_log::GcLog;
 use crate::repo::index::{Index, Location};
@@ -31,10 +30,10 @@ impl Marked {
     /// Marks what snapshots, and those about to be committed, need.
     pub(super) fn mark(repository: &Repository, log: &GcLog) -> Result<Self, RepoError> {
         // Pending ones first: one that is committed meanwhile is then found among the snapshots.
-        let mut manifests = pending_manifests(repository)?;
+        let mut needed = pending_roots(repository)?;
         for id in repository.snapshot_ids()? {
-            match repository.read_snapshot(id) {
-                Ok(snapshot) => manifests.push((id.short(), snapshot.manifest)),
+            match repository.read_roots(&Key::Snapshot(id)) {
+                Ok(roots) => needed.push((id.short(), roots)),
                 Err(RepoError::Backend(error)) if error.is_not_found() => {}
                 Err(error) => return Err(will_not(format!("snapshot {}", id.short()))(error)),
             }
@@ -44,12 +43,10 @@ impl Marked {
         let bits = vec![0; index.rows() as usize / 64 + 1];
         let mut marked = Self { index, bits, condemned: HashMap::new() };
         let mut cache = LoaderCache::default();
-        for (name, manifest) in &manifests {
-            for stream in &manifest.streams {
-                for content in std::iter::once(&stream.content).chain(&stream.catalog) {
-                    let walked = marked.mark_list(repository, &mut cache, content);
-                    walked.map_err(will_not(format!("snapshot {name}")))?;
-                }
+        for (name, roots) in &needed {
+            for root in &roots.roots {
+                let walked = marked.mark_list(repository, &mut cache, root);
+                walked.map_err(will_not(format!("snapshot {name}")))?;
             }
         }
         Ok(marked)
@@ -59,9 +56,9 @@ impl Marked {
         &mut self,
         repository: &Repository,
         cache: &mut LoaderCache,
-        content: &Content,
+        root: &Root,
     ) -> Result<(), RepoError> {
-        let mut walker = ListWalker::new(content.root, content.len)?;
+        let mut walker = ListWalker::new(root.root, root.len)?;
         while let Some((depth, row)) = walker.next_item() {
             if self.mark_chunk(repository, &row.id)? && depth > 0 {
                 repository.check_cancel()?;
@@ -106,14 +103,14 @@ impl Marked {
     }
 }
 
-fn pending_manifests(repository: &Repository) -> Result<Vec<(String, Manifest)>, RepoError> {
-    let mut manifests = Vec::new();
+fn pending_roots(repository: &Repository) -> Result<Vec<(String, Roots)>, RepoError> {
+    let mut pending = Vec::new();
     for listed in repository.list(Kind::Sessions)? {
         let Key::Pending(id) = listed.key else { continue };
-        match repository.read_record::<Manifest>(SealedKind::Snapshot, &listed.key) {
+        match repository.read_roots(&listed.key) {
             // Only what the session itself wrote: a copy of another snapshot's manifest protects nothing new.
-            Ok(manifest) if manifest.session != *id.as_bytes() => {}
-            Ok(manifest) => manifests.push((format!("of session {}", id.short()), manifest)),
+            Ok(roots) if roots.session != *id.as_bytes() => {}
+            Ok(roots) => pending.push((format!("of session {}", id.short()), roots)),
             // Committed or given up since it was listed.
             Err(RepoError::Backend(error)) if error.is_not_found() => {}
             Err(error) => {
@@ -121,5 +118,5 @@ fn pending_manifests(repository: &Repository) -> Result<Vec<(String, Manifest)>,
             }
         }
     }
-    Ok(manifests)
+    Ok(pending)
 }

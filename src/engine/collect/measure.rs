@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::mark::Marked;
 use super::plan::{Staying, for_each_row};
+use crate::crypto::role::Role;
 use crate::format::index::PackEntry;
 use crate::ids::ObjectId;
 use crate::repo::pack_reader::PackReader;
@@ -61,9 +62,12 @@ fn unused_bytes(repository: &Repository, pack: &Staying, live: Option<&HashSet<u
     let entry = PackEntry { id: pack.id, len: u32::try_from(pack.len).unwrap_or(u32::MAX) };
     let reader = PackReader::open(&*repository.backend, &repository.keys, entry)?;
     let is_live = |ordinal: usize| live.is_some_and(|live| u16::try_from(ordinal).is_ok_and(|one| live.contains(&one)));
+    let moves_blocks = repository.keys.role() != Role::Reader;
     let unused = reader.spans().iter().map(|span| {
         let chunks = reader.directory.chunks_of(span).iter().zip(span.first_chunk..);
         let dead: u64 = chunks.filter(|(_, ordinal)| !is_live(*ordinal)).map(|(chunk, _)| u64::from(chunk.len)).sum();
+        // Whoever can only move whole blocks wins nothing by moving one of which something is needed.
+        let dead = if moves_blocks && dead < u64::from(span.row.plain_len) { 0 } else { dead };
         f64::from(span.row.stored_len) * dead as f64 / f64::from(span.row.plain_len)
     });
     Ok(unused.sum())

@@ -2,6 +2,7 @@
 //!
 //! The protocol, step by step and why, is docs/gc-protocol.md; tests/gc_protocol.rs checks it as a model.
 
+mod blocks;
 mod fence;
 mod mark;
 mod measure;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use self::mark::Marked;
 use self::settle::settle;
 use crate::backend::{Key, Kind};
+use crate::crypto::role::Role;
 use crate::error::Error;
 use crate::event::{Event, Task, Unit};
 use crate::ids::ChunkId;
@@ -72,6 +74,7 @@ impl Default for Options {
 /// removed by a later call.
 pub fn collect(repository: &Repository, options: Options) -> Result<Report, Error> {
     repository.require_collect()?;
+    repository.require_decision()?;
     let mut report = Report::default();
     let mut log = repository.gc_log()?;
     log.features().require_collect()?;
@@ -162,6 +165,11 @@ fn move_chunks(repository: &Repository, marked: Marked, chunks: &[(ChunkId, Loca
     }
     let pool = Arc::new(Pool::new(repository.env.workers));
     let mut store = ChunkStore::new(repository, marked.index, pool, false);
+    if repository.keys.role() != Role::Reader {
+        blocks::move_blocks(repository, &mut store, chunks)?;
+        store.flush()?;
+        return Ok(store.counts().stored_bytes);
+    }
     let mut cache = LoaderCache::default();
     for (id, location) in chunks {
         repository.check_cancel()?;

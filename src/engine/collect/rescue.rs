@@ -1,5 +1,6 @@
 //! What a writer does when packs that it reused were condemned before it could commit: it stores the chunks again.
 
+use crate::crypto::role::Role;
 use crate::format::manifest::Manifest;
 use crate::repo::list::ListWalker;
 use crate::repo::loader::{ChunkLoader, LoaderCache};
@@ -8,8 +9,12 @@ use crate::repo::{RepoError, Repository};
 
 /// Stores every chunk of the manifest again that lies in condemned packs only.
 ///
-/// Fails with `Collected` if such a chunk is gone already; then there is no snapshot.
+/// Fails with `Collected` if such a chunk is gone already, or cannot be read by whoever may only write; then there is no
+/// snapshot.
 pub fn rescue(repository: &Repository, store: &mut ChunkStore, manifest: &Manifest) -> Result<(), RepoError> {
+    if repository.keys.role() != Role::Reader {
+        return Err(RepoError::Collected);
+    }
     let mut cache = LoaderCache::default();
     for stream in &manifest.streams {
         for content in std::iter::once(&stream.content).chain(&stream.catalog) {

@@ -97,7 +97,7 @@ impl Taker for Stream<'_, '_> {
             (Some(id), _) => id,
             (None, bytes) => {
                 let bytes = bytes.expect("it was asked for");
-                let id = copying.to.keys.chunk_hasher.id(bytes);
+                let id = copying.to.keys.chunk_hasher().map_err(RepoError::from)?.id(bytes);
                 if copying.store.store(BlockKind::Data, id, bytes)? {
                     copying.new_bytes += row.len;
                 }

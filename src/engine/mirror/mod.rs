@@ -39,7 +39,7 @@ pub struct Report {
 }
 
 /// What is copied, in this order, but for the configuration and sessions: those are of processes at work.
-const KINDS: [Kind; 5] = [Kind::Keys, Kind::Packs, Kind::Indexes, Kind::Gc, Kind::Snapshots];
+const KINDS: [Kind; 6] = [Kind::Keys, Kind::Writers, Kind::Packs, Kind::Indexes, Kind::Gc, Kind::Snapshots];
 
 /// How often it is begun anew while objects vanish, because garbage is collected meanwhile.
 const ROUNDS: usize = 8;
@@ -187,6 +187,7 @@ const fn name(kind: Kind) -> &'static str {
         Kind::Snapshots => "snapshots",
         Kind::Sessions => "sessions",
         Kind::Gc => "the gc log",
+        Kind::Writers => "writers",
     }
 }
 

@@ -84,7 +84,7 @@ impl<'a> GroupWriter<'a> {
             return Ok(());
         }
         self.repository.check_cancel()?;
-        let sealer = self.repository.keys.sealer(SealedKind::Index, &*self.repository.env.entropy);
+        let sealer = self.repository.keys.sealer(SealedKind::Index, &*self.repository.env.entropy)?;
         let footer = IndexFooter {
             rows: self.rows.len() as u64,
             filter_blocks: filter_blocks(self.rows.len() as u64),

@@ -1,0 +1,68 @@
+//! Moving chunks by whoever cannot open them: whole blocks, sealed as they are.
+
+use std::collections::HashSet;
+
+use crate::backend::Key;
+use crate::ids::{ChunkId, ObjectId};
+use crate::repo::index::Location;
+use crate::repo::pack_reader::PackCache;
+use crate::repo::packer::MovedBlock;
+use crate::repo::store::ChunkStore;
+use crate::repo::{RepoError, Repository};
+
+/// Moves the blocks that hold these chunks into new packs. A chunk whose place is damaged is looked for elsewhere.
+pub(super) fn move_blocks(
+    repository: &Repository,
+    store: &mut ChunkStore,
+    chunks: &[(ChunkId, Location)],
+) -> Result<(), RepoError> {
+    let mut moving = Moving { repository, packs: PackCache::default(), moved: HashSet::new() };
+    for (id, location) in chunks {
+        repository.check_cancel()?;
+        match moving.move_block(store, id, location) {
+            Err(error) if error.is_damage() => moving.move_from_elsewhere(store, id, error)?,
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+struct Moving<'a> {
+    repository: &'a Repository,
+    packs: PackCache,
+    /// Blocks that are moved: their packs and ordinals.
+    moved: HashSet<(ObjectId, usize)>,
+}
+
+impl Moving<'_> {
+    fn move_block(&mut self, store: &mut ChunkStore, id: &ChunkId, location: &Location) -> Result<(), RepoError> {
+        let key = Key::Pack(location.pack.id);
+        let damaged = |why: &str| RepoError::Damaged { object: key.to_string(), why: why.to_owned() };
+        let reader = self.packs.open(self.repository, location.pack)?;
+        let span = reader.block_of(location.ordinal, id)?;
+        if self.moved.contains(&(location.pack.id, span.ordinal)) {
+            return Ok(());
+        }
+        let (envelope, ordinal) = reader.sealed_in(&span).ok_or_else(|| damaged("a block names no key"))?;
+        let bytes = self.repository.backend.get(&key, Some(span.offset..span.offset + u64::from(span.row.stored_len)))?;
+        let chunks = reader.directory.chunks_of(&span).to_vec();
+        store.store_moved(MovedBlock { row: span.row, chunks, bytes, envelope, ordinal })?;
+        self.moved.insert((location.pack.id, span.ordinal));
+        Ok(())
+    }
+
+    fn move_from_elsewhere(
+        &mut self,
+        store: &mut ChunkStore,
+        id: &ChunkId,
+        mut failure: RepoError,
+    ) -> Result<(), RepoError> {
+        for location in store.index.find_to_read(self.repository, id)? {
+            match self.move_block(store, id, &location) {
+                Err(error) if error.is_damage() => failure = error,
+                other => return other,
+            }
+        }
+        Err(failure)
+    }
+}

@@ -1,0 +1,190 @@
+//! Keys of roles: giving them away, opening with them, and which writers' signatures count.
+
+use std::collections::BTreeMap;
+
+use super::objects::{check_name, format_error, open_record};
+use super::{RepoError, Repository};
+use crate::backend::{Key, Kind};
+use crate::crypto::CryptoError;
+use crate::crypto::aead::preferred_cipher;
+use crate::crypto::keys::{KeyRing, Secret};
+use crate::crypto::role::{Role, Secrets};
+use crate::crypto::signature::{Signer, Subject, is_signed};
+use crate::format::config::ConfigHead;
+use crate::format::record;
+use crate::format::rolekey::{RoleKey, WriterRecord};
+use crate::format::sealed::SealedKind;
+use crate::ids::ObjectId;
+
+/// A writer as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// The name of its registration.
+    pub id: ObjectId,
+    /// What it says.
+    pub record: WriterRecord,
+}
+
+/// The keys of a role. Fails if the key is of another repository, or not whole.
+pub(super) fn ring(key: &RoleKey, head: &ConfigHead) -> Result<KeyRing, RepoError> {
+    if key.repo != *head.repo.as_bytes() || !head.features.has_roles() {
+        return Err(RepoError::WrongKey);
+    }
+    let role = Role::LIMITED.get(usize::from(key.role)).copied().ok_or(RepoError::WrongKey)?;
+    let secrets: BTreeMap<String, Secret> =
+        key.secrets.iter().map(|(name, secret)| (name.clone(), Secret::new(*secret))).collect();
+    if !Secrets::are_complete(role, &secrets) {
+        return Err(RepoError::WrongKey);
+    }
+    Ok(KeyRing::with_roles(Secrets::Some(role, secrets), preferred_cipher()))
+}
+
+/// What the authority signs of a registration.
+fn signed_bytes(record: &WriterRecord) -> Vec<u8> {
+    record::encode(&WriterRecord { signature: [0; 64], ..record.clone() })
+}
+
+impl Repository {
+    /// Fails unless the credential is of somebody who may add snapshots.
+    pub fn require_snapshots(&self) -> Result<(), RepoError> {
+        match self.keys.role() {
+            Role::Reader | Role::Writer => Ok(()),
+            Role::Maintainer | Role::Auditor => Err(CryptoError::CannotDo("add snapshots").into()),
+        }
+    }
+
+    /// Fails unless the credential is of somebody who reads what is stored.
+    pub fn require_reader(&self) -> Result<(), RepoError> {
+        match self.keys.role() {
+            Role::Reader => Ok(()),
+            _ => Err(CryptoError::CannotDo("read what is stored").into()),
+        }
+    }
+
+    /// Makes the key of a role. A writer is registered, so that its signatures count. Fails in a repository without
+    /// roles, and for whoever is not a reader.
+    pub fn export_key(&self, role: Role, label: &str) -> Result<RoleKey, RepoError> {
+        self.require_reader()?;
+        self.require_write()?;
+        if !self.keys.has_roles() {
+            let why = "this repository has no roles: make one with `sfarc init --roles`, and bring the snapshots there \
+                       with `sfarc copy`";
+            return Err(RepoError::KeySlot(why.to_owned()));
+        }
+        let number = Role::LIMITED.iter().position(|known| *known == role).and_then(|number| u8::try_from(number).ok());
+        let own: Secret = Secret::new(self.env.random());
+        let (Some(number), Some(secrets)) = (number, self.keys.secrets().grant(role, own.clone())) else {
+            return Err(RepoError::KeySlot("a reader opens a key slot: see `sfarc key add`".to_owned()));
+        };
+        let created = self.env.clock.now();
+        if role == Role::Writer {
+            let public = Signer::new(&own).public();
+            self.register(WriterRecord { public, label: label.to_owned(), created, closed: None, signature: [0; 64] })?;
+        }
+        let secrets = secrets.into_iter().map(|(name, secret)| (name, *secret)).collect();
+        Ok(RoleKey { repo: *self.id.as_bytes(), role: number, label: label.to_owned(), created, secrets })
+    }
+
+    fn register(&self, mut record: WriterRecord) -> Result<ObjectId, RepoError> {
+        record.signature = self.keys.authority()?.sign(Subject::Writer, &self.id, &[&signed_bytes(&record)]);
+        let object = self.seal_record(SealedKind::Writer, &record)?;
+        let id = ObjectId::of(&object);
+        self.backend.put(&Key::Writer(id), &object)?;
+        Ok(id)
+    }
+
+    /// All registrations, oldest first. Those that the authority has not signed are left out and counted.
+    pub fn registrations(&self) -> Result<(Vec<Registration>, usize), RepoError> {
+        let authority = self.keys.authority_public()?;
+        let (mut found, mut forged) = (Vec::new(), 0);
+        for listed in self.list(Kind::Writers)? {
+            let Key::Writer(id) = listed.key else { continue };
+            match self.read_registration(id) {
+                Ok(record)
+                    if is_signed(&authority, &record.signature, Subject::Writer, &self.id, &[&signed_bytes(&record)]) =>
+                {
+                    found.push(Registration { id, record });
+                }
+                Err(RepoError::Backend(error)) if error.is_not_found() => {}
+                Err(error) if !error.is_damage() => return Err(error),
+                _ => forged += 1,
+            }
+        }
+        found.sort_by_key(|one| (one.record.created, one.id));
+        Ok((found, forged))
+    }
+
+    fn read_registration(&self, id: ObjectId) -> Result<WriterRecord, RepoError> {
+        let key = Key::Writer(id);
+        let object = self.backend.get(&key, None)?;
+        check_name(&key, &object)?;
+        open_record(&self.keys, SealedKind::Writer, &key, &object)
+    }
+
+    /// Which writers there are, as this opened repository has seen it first.
+    pub(super) fn writers(&self) -> Result<&[WriterRecord], RepoError> {
+        if let Some(known) = self.writers.get() {
+            return Ok(known);
+        }
+        let (found, _) = self.registrations()?;
+        Ok(self.writers.get_or_init(|| found.into_iter().map(|one| one.record).collect()))
+    }
+
+    /// Lets the signature of a writer count no more, but for the snapshots of its that are there now.
+    pub fn close_writer(&self, prefix: &str) -> Result<ObjectId, RepoError> {
+        self.require_reader()?;
+        let (found, _) = self.registrations()?;
+        let mut matching = found.into_iter().filter(|one| one.id.to_string().starts_with(prefix));
+        let (Some(one), None) = (matching.next(), matching.next()) else {
+            let why = format!("`{prefix}` is not the beginning of exactly one writer; see `sfarc key list`");
+            return Err(RepoError::KeySlot(why));
+        };
+        let mut closed = Vec::new();
+        for id in self.snapshot_ids()? {
+            if self.snapshot_signature(id)?.is_some_and(|signature| signature.signer == one.record.public) {
+                closed.push(*id.as_bytes());
+            }
+        }
+        if let Some(before) = &one.record.closed {
+            closed.retain(|id| before.contains(id));
+        }
+        self.register(WriterRecord { closed: Some(closed), ..one.record })?;
+        self.backend.delete(&Key::Writer(one.id))?;
+        Ok(one.id)
+    }
+}
+
+/// True if a snapshot with this signer counts: signed by a writer that is registered, and not closed before.
+pub(super) fn counts(writers: &[WriterRecord], signer: &[u8; 32], id: &ObjectId) -> bool {
+    let mut of = writers.iter().filter(|writer| writer.public == *signer).peekable();
+    of.peek().is_some() && of.all(|writer| writer.closed.as_ref().is_none_or(|ids| ids.contains(id.as_bytes())))
+}
+
+/// The text of a key file of a role.
+pub fn role_key_text(key: &RoleKey) -> String {
+    use std::fmt::Write;
+    let role = Role::LIMITED.get(usize::from(key.role)).map_or("unknown", |role| role.name());
+    let mut text = format!("sfarc-{role}-1 ");
+    record::encode(key).iter().for_each(|byte| {
+        let _ = write!(text, "{byte:02x}");
+    });
+    text.push('\n');
+    text
+}
+
+/// Reads the text of a key file of a role; nothing if it is none.
+pub fn parse_role_key(text: &str) -> Option<Result<RoleKey, RepoError>> {
+    let (magic, digits) = text.trim_end().split_once(' ')?;
+    let number = Role::LIMITED.iter().position(|role| magic == format!("sfarc-{role}-1"))?;
+    let bytes: Option<Vec<u8>> = digits
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()))
+        .collect();
+    let wrong = || RepoError::KeySlot("the key file is damaged".to_owned());
+    let decoded = bytes.ok_or_else(wrong).and_then(|bytes| {
+        let bytes = zeroize::Zeroizing::new(bytes);
+        record::decode::<RoleKey>(&bytes).map_err(format_error("the key file"))
+    });
+    Some(decoded.and_then(|key| if usize::from(key.role) == number { Ok(key) } else { Err(wrong()) }))
+}
