@@ -4,6 +4,7 @@ mod bucket;
 mod cluster;
 mod copy;
 mod global;
+mod keys;
 mod retention;
 mod service;
 
@@ -17,6 +18,7 @@ pub use bucket::Bucket;
 pub use cluster::{Cluster, Doctor, Drill, MinProof, Plan, RestoreCluster, ShowPlan};
 pub use copy::{Copy, Destination, Mirror, OpenedBy};
 pub use global::{Global, NamedCredential};
+pub use keys::{Audit, Init, Key, NewKey, Role};
 pub use retention::{Forget, Keep, Pin};
 pub use service::{Config, File, Log, Run, Status};
 
@@ -133,34 +135,6 @@ secret/zuul-ssh-key --overwrite\n  sfarc restore latest --to /srv/sf --layout sf
         /// The command.
         command: Option<String>,
     },
-}
-
-/// Options of `init`.
-#[derive(Debug, Clone, Args)]
-pub struct Init {
-    /// Make a repository for which keys of roles can be given away (`sfarc key export`): writers that cannot read,
-    /// maintainers that see ids and lengths only, auditors.
-    #[arg(long)]
-    pub roles: bool,
-}
-
-/// Options of `audit`.
-#[derive(Debug, Args)]
-pub struct Audit {
-    /// Compare with what the last audit saw, as this file remembers it, and remember what this one sees.
-    #[arg(long, value_name = "FILE")]
-    pub ledger: Option<PathBuf>,
-}
-
-/// Whose key is given away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Role {
-    /// Adds snapshots, reads nothing that is stored.
-    Writer,
-    /// Checks, collects garbage, merges the index; sees ids and lengths.
-    Maintainer,
-    /// Verifies signatures, and that no snapshot has vanished.
-    Auditor,
 }
 
 /// Options of `snapshot`.
@@ -361,60 +335,4 @@ pub struct Prune {
     /// Say what would be done, and do nothing.
     #[arg(long)]
     pub dry_run: bool,
-}
-
-/// What to do with key slots.
-#[derive(Debug, Subcommand)]
-pub enum Key {
-    /// Add a password or key file.
-    #[command(
-        after_help = "Examples:\n  sfarc key add --label laptop\n  sfarc key add --new-key-file /etc/sfarc.key\n  sfarc key add --recovery \
-age1... --label safe"
-    )]
-    Add {
-        /// The new password or key file.
-        #[command(flatten)]
-        new: NewKey,
-        /// What to call it.
-        #[arg(long, default_value = "")]
-        label: String,
-    },
-    /// List passwords, key files, recovery keys and writers.
-    List,
-    /// Print a key file for a role: whoever has it can do that and no more.
-    #[command(after_help = "Example:\n  sfarc key export --role writer --label pod-1 > pod.key")]
-    Export {
-        /// The role.
-        #[arg(long, value_enum)]
-        role: Role,
-        /// What to call it.
-        #[arg(long, default_value = "")]
-        label: String,
-    },
-    /// Remove one, but for the last that opens everything. Of a writer, the snapshots up to now go on counting.
-    Remove {
-        /// The beginning of its id.
-        #[arg(value_name = "KEY")]
-        id: String,
-    },
-    /// Replace the one that this command was opened with.
-    Change {
-        /// The new password or key file.
-        #[command(flatten)]
-        new: NewKey,
-    },
-}
-
-/// A new password or key file; a prompt asks where none is named.
-#[derive(Debug, Clone, Args)]
-pub struct NewKey {
-    /// Take the new password from the first line of this file.
-    #[arg(long, value_name = "FILE", conflicts_with = "new_key_file")]
-    pub new_password_file: Option<PathBuf>,
-    /// Use this key file; it is made if it is missing.
-    #[arg(long, value_name = "FILE", conflicts_with = "recovery")]
-    pub new_key_file: Option<PathBuf>,
-    /// Let the holder of the identity of this recipient of `age` open it, with --key-file IDENTITY.
-    #[arg(long, value_name = "AGE-RECIPIENT", conflicts_with = "new_password_file")]
-    pub recovery: Option<String>,
 }

@@ -81,12 +81,12 @@ fn a_vanished_snapshot_and_a_closed_writer_are_told() {
     std::fs::remove_file(repo.path().join("snapshots").join(&first)).expect("removed");
     by(&repo, "auditor", &["audit"]).ok().says("nothing to compare with");
     let told = by(&repo, "auditor", &["audit", "--ledger", "ledger.json", "--json"]).ends(13);
-    assert_documented("audit_finding", &told.json()[0]);
+    assert_documented("audit", &told.json()[0]);
     by(&repo, "auditor", &["audit", "--ledger", "ledger.json"]).ends(13).says(&first).says("has vanished");
     let listed = repo.run(["key", "list", "--json"]).ok().json();
     let writer = listed.iter().find(|key| key["kind"] == "writer").expect("it is listed");
     let exported = repo.run(["key", "export", "--role", "auditor", "--json"]).ok().object();
-    assert_documented("key_export", &exported);
+    assert_documented("key export", &exported);
     repo.run(["key", "remove", writer["id"].as_str().expect("an id")]).ok();
     repo.run(["key", "list"]).ok().says("closed writer");
     let third = taken("a=seq 30");

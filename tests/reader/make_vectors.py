@@ -179,6 +179,53 @@ dead = u16(1) + u64(1) + u64(0) * 3 + many([]) + many([seq(0x70, 16)])
 V["repo.config"] = b"SFARCREP" + u32(1) + u64(0)*3 + REPO + u32(0) + sealed(1, 1, V["record.config"])
 V["repo.slot"] = V["record.slot.passphrase"]; V["repo.pack"] = pack; V["repo.index"] = run; V["repo.snapshot"] = sealed(4, 2, man); V["repo.gc1"] = sealed(6, 1, dead); V["repo.fence"] = sealed(7, 2, V["record.fence"])
 
+# roles: the same keys and nonces for all compartments, as an entropy gives them that always begins anew
+import hmac
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+def pub25519(seed): return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+def pubx(secret): return X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
+def sign(seed, m): return Ed25519PrivateKey.from_private_bytes(seed).sign(m)
+LISTS, DATA, LOG, AUTHORITY = (derive(c, ROOT) for c in ("lists recipient", "data recipient", "log signature", "authority signature"))
+V["roles.lists.public"], V["roles.data.public"], V["roles.log.public"], V["roles.authority.public"] = pubx(LISTS), pubx(DATA), pub25519(LOG), pub25519(AUTHORITY)
+GEAR_ROLES = derive("gear table", derive("gear seed", ROOT), 2048); V["roles.gear.blake3"] = blake3(GEAR_ROLES).digest()
+def dprefix(kind, cipher): return b"SFARC\0" + bytes([kind, 1, 2, cipher]) + u16(0) + u32(364)
+def shared(kind, cipher, n):
+    name = {1: "names", 2: "lists", 3: "data"}[n]
+    return bytes([1, n]) + u16(0) + NONCE + bytes(20) + aead(cipher, derive(f"{name} {kind}", ROOT)).encrypt(NONCE, KEY, dprefix(kind, cipher) + bytes([n])) + derive("key commitment", KEY)
+def dheader(kind, cipher): return dprefix(kind, cipher) + b"".join(shared(kind, cipher, n) for n in (1, 2, 3))
+def dsection(kind, cipher, sec, ordinal, plain):
+    n = u32(sec) + u64(ordinal)
+    return aead(cipher, KEY).encrypt(n, plain, dprefix(kind, cipher) + n)
+def hpke_seal(public, ephemeral, info, aad, plain):
+    """RFC 9180, base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305."""
+    ex = lambda suite, salt, label, ikm: hmac.digest(salt or bytes(32), b"HPKE-v1" + suite + label + ikm, "sha256")
+    ep = lambda suite, prk, label, i, n: hmac.digest(prk, n.to_bytes(2, "big") + b"HPKE-v1" + suite + label + i + b"\1", "sha256")[:n]
+    enc, dh = pubx(ephemeral), X25519PrivateKey.from_private_bytes(ephemeral).exchange(X25519PublicKey.from_public_bytes(public))
+    kem, suite = b"KEM\0\x20", b"HPKE\0\x20\0\1\0\3"
+    ss = ep(kem, ex(kem, b"", b"eae_prk", dh), b"shared_secret", enc + public, 32)
+    sched = b"\0" + ex(suite, b"", b"psk_id_hash", b"") + ex(suite, b"", b"info_hash", info)
+    prk = ex(suite, ss, b"secret", b"")
+    return enc, ChaCha20Poly1305(ep(suite, prk, b"key", sched, 32)).encrypt(ep(suite, prk, b"base_nonce", sched, 12), plain, aad)
+V["roles.header.pack"] = dheader(2, 1)
+enc, ct = hpke_seal(pubx(DATA), seq(0x20, 32), b"sfarc 2026-11-28 envelope", dprefix(2, 1) + b"\3", KEY)
+V["roles.envelope.recipient"] = b"\2\3" + u16(0) + enc + ct + derive("key commitment", KEY)
+foreign = dprefix(2, 1) + V["roles.envelope.recipient"]
+V["roles.directory"] = V["directory"] + u32(1) + foreign + u16(1) + u32(77) + u16(0) + u32(0)
+def dsnapshot(rec, roots, seed, previous):
+    r, t = dsection(4, 2, 1, 0, rec), dsection(4, 2, 6, 0, roots)
+    o = dheader(4, 2) + u32(len(r)) + u32(len(t)) + r + t
+    m = b"sfarc 2026-11-28 snapshot\0" + REPO + pub25519(seed) + previous + H(o)
+    return o + dsection(4, 2, 7, 0, u16(1) + pub25519(seed) + previous + sign(seed, m))
+V["roles.roots"] = u16(1) + seq(0x60, 16) + many([u64(160) + opt(LROOT), u64(0) + opt(None)])
+V["roles.snapshot"] = dsnapshot(man, V["roles.roots"], AUTHORITY, bytes(32))
+g = sealed(6, 1, dead)
+V["roles.gc1"] = g + section(6, 1, 7, 0, u16(1) + sign(LOG, b"sfarc 2026-11-28 gc record\0" + REPO + H(g)))
+w = u16(1) + pub25519(seq(0x30, 32)) + text("pod") + i64(5) + opt(many([seq(0x10, 32)]))
+V["roles.record.writer"] = w + sign(AUTHORITY, b"sfarc 2026-11-28 writer\0" + REPO + w + bytes(64))
+V["roles.record.key"] = u16(1) + REPO + b"\2" + text("auditor") + i64(6) + many([text("names 4") + seq(1, 32), text("wrap 1") + seq(2, 32)])
+V["roles.config"] = b"SFARCREP" + u32(1) + u64(1) + u64(0) * 2 + REPO + u32(0) + sealed(1, 1, u16(1) + u64(1) + u64(0) * 2 + REPO + i64(1_800_000_000_000_000_000) + text("sfarc 0.1.0"))
+
 out = []
 for k, v in V.items():
     h = v.hex()

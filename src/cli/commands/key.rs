@@ -118,7 +118,9 @@ pub(in crate::cli) fn export(
         output.object(&json!({ "type": "key_export", "role": role.name(), "label": label, "key": text.trim_end() }))?;
     } else {
         output.line(text.trim_end())?;
-        output.summary(format_args!("This is the key of a {role}: keep it as secret as what it may do."))?;
+        // Not with the key, which mostly goes into a file.
+        let text = format!("this is the key of a {role}: keep it as secret as what it may do");
+        repository.env.tell(&Event::Doing(&text));
     }
     Ok(Exit::Done)
 }
