@@ -134,6 +134,7 @@ impl Error {
             Self::Repo(error) => repo_category(error),
             Self::There(error) => error.category(),
             Self::Usage(_) => Category::Usage,
+            Self::Plan(error) if error.is_usage() => Category::Usage,
             Self::Restore { damaged: true, .. } => Category::Damaged,
             Self::Refused(_)
             | Self::Restore { .. }

@@ -8,6 +8,7 @@ pub mod discovery;
 pub mod role;
 pub mod software_factory;
 
+use crate::k8s::ClusterError;
 use crate::pipeline::profile::Profile;
 use crate::source::cluster::Take;
 use crate::source::pod::Bounds;
@@ -77,7 +78,7 @@ pub enum PlanError {
     },
     /// The cluster did not answer.
     #[error(transparent)]
-    Cluster(#[from] crate::k8s::ClusterError),
+    Cluster(#[from] ClusterError),
     /// The namespace does not hold what the plan is for.
     #[error("{0}")]
     NotThere(String),
@@ -89,6 +90,18 @@ pub enum PlanError {
         /// What there is.
         known: String,
     },
+}
+
+impl PlanError {
+    /// True if whoever asked has to ask for something else.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Cluster(ClusterError::Config(_) | ClusterError::Name(_))
+            | Self::File { .. }
+            | Self::NoStream { .. } => true,
+            Self::Cluster(_) | Self::Read { .. } | Self::NotThere(_) => false,
+        }
+    }
 }
 
 impl Plan {

@@ -8,7 +8,7 @@ use crate::config::{Config, FilePlan, Target};
 use crate::engine::snapshot::{From, Input};
 use crate::error::Error;
 use crate::format::manifest::Proof;
-use crate::k8s::{ClusterError, Place, PodChoice, PodPlace, default_namespace};
+use crate::k8s::{Place, PodChoice, PodPlace, default_namespace};
 use crate::plan::software_factory::Wishes;
 use crate::plan::{Plan, PlanError};
 use crate::source::cluster::{ClusterStream, Take};
@@ -159,11 +159,6 @@ fn pods(args: &args::Snapshot) -> Result<Vec<Input>, CliError> {
 
 impl std::convert::From<PlanError> for CliError {
     fn from(error: PlanError) -> Self {
-        Self::Operation(match error {
-            PlanError::Cluster(ClusterError::Config(_) | ClusterError::Name(_))
-            | PlanError::File { .. }
-            | PlanError::NoStream { .. } => Error::Usage(crate::error::chain(&error)),
-            error => Error::Plan(error),
-        })
+        Self::Operation(Error::Plan(error))
     }
 }
