@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use sfarc::backend::{Backend, Kind};
+use sfarc::backend::{Backend, Key, Kind};
 use sfarc::engine::check;
 use sfarc::ids::ObjectId;
 use sfarc::repo::Repository;
+use sfarc::repo::index::Index;
+use sfarc::repo::index::build::GroupWriter;
+use sfarc::repo::index::merge::for_each_row;
 use sfarc::testing::faulty::{Fault, FaultyBackend};
 use sfarc::testing::recording::{Call, Operation};
 use sfarc::testing::world::{Streams, World, read_streams};
@@ -107,6 +110,36 @@ fn a_check_that_never_sees_an_index_stand_still_does_not_invent_damage() {
         let report = check::check(&watched, &check::ReadData::All);
         let report = report.unwrap_or_else(|error| panic!("{number}: {}", sfarc::error::chain(&error)));
         assert!(report.problems.is_empty() && report.hits.is_empty(), "{number}: {report:?}");
+    }
+}
+
+/// Writes every run anew under another name before a read of a run, so many times.
+fn keep_merging(world: &Arc<World>, backend: &Arc<FaultyBackend>, times: usize) {
+    let (world, next) = (Arc::clone(world), Arc::clone(backend));
+    backend.ambush(is(Operation::Get, Kind::Indexes), move || {
+        let repository = world.open().expect("opens");
+        let index = Index::open(&repository, &repository.gc_log().expect("read")).expect("opens");
+        for run in index.runs() {
+            let mut writer = GroupWriter::new(&repository, run.footer.level);
+            for_each_row(&repository, &[run], |row| writer.push(row)).expect("read");
+            writer.finish().expect("written");
+            repository.backend.delete(&Key::Index(run.id)).expect("removed");
+        }
+        if times > 1 {
+            keep_merging(&world, &next, times - 1);
+        }
+    });
+}
+
+/// Found by a hundred writers: each time that some run was gone, all were opened anew, and others were quicker.
+#[test]
+fn an_index_opens_although_its_runs_are_merged_again_and_again() {
+    for times in [1, 7, 30, 60] {
+        let Scene { world, backend, watched, id, streams } = scene(8);
+        keep_merging(&Arc::new(world), &backend, times);
+        Index::open(&watched, &watched.gc_log().expect("read")).expect("it opens");
+        let snapshot = watched.read_snapshot(id).expect("the snapshot");
+        assert!(read_streams(&watched, &snapshot).expect("it restores") == streams);
     }
 }
 

@@ -9,13 +9,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use self::run::{PackTable, PageCache, Run};
 use super::gc_log::GcLog;
 use super::{RepoError, Repository};
-use crate::backend::{Key, Kind, Listed};
+use crate::backend::{BackendError, Key, Kind, Listed};
 use crate::format::index::{PackEntry, id_prefix};
 use crate::ids::{ChunkId, ObjectId};
 use crate::limits;
 
 /// How often the index is opened anew while others merge its runs.
 const ATTEMPTS: usize = 8;
+
+/// How often runs are listed while others merge them. What is open stays open, so each time there is less to open, and
+/// less time for others to be quicker.
+const LISTINGS: usize = 64;
 
 /// Where a chunk lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +43,6 @@ pub struct Index {
     packs: PackTable,
     rows: u64,
     cache: PageCache,
-    filters: usize,
     condemned: HashSet<ObjectId>,
     /// True if the rows must keep their numbers, so that the index is never opened anew.
     pinned: bool,
@@ -74,37 +77,76 @@ fn list_runs(repository: &Repository) -> Result<Runs, RepoError> {
     Ok(runs_of(repository.list(Kind::Indexes)?))
 }
 
+/// Opens the listed runs that are not open yet, and closes those that are not listed any more. Says if one is gone.
+fn open_missing(
+    repository: &Repository,
+    listed: &Runs,
+    runs: &mut BTreeMap<ObjectId, Run>,
+    packs: &mut PackTable,
+) -> Result<Option<BackendError>, RepoError> {
+    runs.retain(|id, _| listed.contains_key(id));
+    packs.tidy();
+    let mut gone = None;
+    for (&id, &len) in listed {
+        if runs.contains_key(&id) {
+            continue;
+        }
+        match Run::open(&*repository.backend, &repository.keys, id, len, packs) {
+            Ok(run) => drop(runs.insert(id, run)),
+            Err(RepoError::Backend(error)) if error.is_not_found() => gone = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(load_filters(repository, runs)?.or(gone))
+}
+
+/// Reads filters into memory, smallest first, as far as the bound on their size allows. Says if a run is gone, and closes
+/// it.
+fn load_filters(repository: &Repository, runs: &mut BTreeMap<ObjectId, Run>) -> Result<Option<BackendError>, RepoError> {
+    let mut order: Vec<(usize, ObjectId)> = runs.values().map(|run| (run.filter_len(), run.id)).collect();
+    order.sort_unstable();
+    let (mut filters, mut gone) = (0usize, None);
+    for (len, id) in order.into_iter().filter(|(len, _)| *len > 0) {
+        let Some(run) = runs.get_mut(&id).filter(|_| filters.saturating_add(len) <= limits::FILTER_BYTES) else { break };
+        filters += len;
+        match run.load_filter(&*repository.backend) {
+            Ok(()) => {}
+            Err(RepoError::Backend(error)) if error.is_not_found() => {
+                runs.remove(&id);
+                gone = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(gone)
+}
+
 impl Index {
     /// Opens all runs. With `log`, chunks of condemned packs are known as such.
     pub fn open(repository: &Repository, log: &GcLog) -> Result<Self, RepoError> {
-        // A run that vanished between listing and opening was merged into another: look again.
-        for _ in 0..ATTEMPTS {
-            match Self::try_open(repository, log, list_runs(repository)?) {
-                Err(RepoError::Backend(error)) if error.is_not_found() => {}
-                other => return other,
-            }
-        }
-        Self::try_open(repository, log, list_runs(repository)?)
+        Self::open_listed(repository, log, list_runs(repository)?)
     }
 
     /// Opens the runs that were there when the store was opened, or later.
     pub fn open_lately(repository: &Repository, log: &GcLog) -> Result<Self, RepoError> {
-        match Self::try_open(repository, log, runs_of(repository.list_lately(Kind::Indexes)?)) {
-            Err(RepoError::Backend(error)) if error.is_not_found() => Self::open(repository, log),
-            other => other,
-        }
+        Self::open_listed(repository, log, runs_of(repository.list_lately(Kind::Indexes)?))
     }
 
-    fn try_open(repository: &Repository, log: &GcLog, runs: Runs) -> Result<Self, RepoError> {
-        let mut index = Self::default();
-        for (id, len) in runs {
-            let run = Run::open(&*repository.backend, &repository.keys, id, len, &mut index.packs)?;
-            index.listed.insert(id);
-            index.add(run);
+    fn open_listed(repository: &Repository, log: &GcLog, mut listed: Runs) -> Result<Self, RepoError> {
+        let (mut runs, mut packs) = (BTreeMap::new(), PackTable::default());
+        let mut listings = 1;
+        // A run that vanished since it was listed was merged into another: look again.
+        while let Some(gone) = open_missing(repository, &listed, &mut runs, &mut packs)? {
+            if listings == LISTINGS {
+                return Err(gone.into());
+            }
+            listings += 1;
+            listed = list_runs(repository)?;
         }
+        let mut index = Self { packs, listed: runs.keys().copied().collect(), ..Self::default() };
+        runs.into_values().for_each(|run| index.add(run));
         index.condemn(log);
         index.bound_ranges();
-        index.load_filters(repository)?;
         Ok(index)
     }
 
@@ -159,20 +201,6 @@ impl Index {
                 self.ranges[pair[0]].1 = self.ranges[pair[1]].0;
             }
         }
-    }
-
-    /// Reads filters into memory, smallest first, as far as the bound on their size allows.
-    fn load_filters(&mut self, repository: &Repository) -> Result<(), RepoError> {
-        let mut order: Vec<usize> = (0..self.runs.len()).collect();
-        order.sort_by_key(|&run| self.runs[run].filter_len());
-        for run in order {
-            let len = self.runs[run].filter_len();
-            if len > 0 && self.filters.saturating_add(len) <= limits::FILTER_BYTES {
-                self.filters += len;
-                self.runs[run].load_filter(&*repository.backend)?;
-            }
-        }
-        Ok(())
     }
 
     /// Adds a run that was written after the index was opened.

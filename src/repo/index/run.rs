@@ -32,6 +32,11 @@ impl PackTable {
         new
     }
 
+    /// Forgets packs that no opened run points to any more.
+    pub fn tidy(&mut self) {
+        self.0.retain(|pack| Arc::strong_count(pack) > 1);
+    }
+
     /// The packs, each once.
     pub fn iter(&self) -> impl Iterator<Item = &PackEntry> {
         self.0.iter().map(|pack| &**pack)
@@ -100,8 +105,11 @@ impl Run {
         usize::try_from(self.footer.filter_blocks).map_or(usize::MAX, |blocks| blocks.saturating_mul(FILTER_BLOCK))
     }
 
-    /// Reads the filter into memory.
+    /// Reads the filter into memory, unless it is there.
     pub fn load_filter(&mut self, backend: &dyn Backend) -> Result<(), RepoError> {
+        if self.filter.is_some() {
+            return Ok(());
+        }
         let key = Key::Index(self.id);
         let mut filter = Vec::with_capacity(self.filter_len());
         let mut page = 0;
