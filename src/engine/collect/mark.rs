@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 
+use super::fence::Dead;
 use crate::backend::{Key, Kind};
 use crate::format::manifest::{Content, Manifest};
 use crate::format::sealed::SealedKind;
-use crate::ids::ChunkId;
+use crate::ids::{ChunkId, ObjectId};
 use crate::repo::gc_log::GcLog;
 use crate::repo::index::{Index, Location};
 use crate::repo::list::ListWalker;
 use crate::repo::loader::{ChunkLoader, LoaderCache};
+use crate::repo::objects::open_record;
 use crate::repo::{RepoError, Repository};
 
 /// An index whose rows in use are marked.
@@ -29,9 +31,9 @@ fn will_not(what: String) -> impl FnOnce(RepoError) -> RepoError {
 
 impl Marked {
     /// Marks what snapshots, and those about to be committed, need.
-    pub(super) fn mark(repository: &Repository, log: &GcLog) -> Result<Self, RepoError> {
+    pub(super) fn mark(repository: &Repository, log: &GcLog, dead: &Dead) -> Result<Self, RepoError> {
         // Pending ones first: one that is committed meanwhile is then found among the snapshots.
-        let mut manifests = pending_manifests(repository)?;
+        let mut manifests = pending_manifests(repository, log, dead)?;
         for id in repository.snapshot_ids()? {
             match repository.read_snapshot(id) {
                 Ok(snapshot) => manifests.push((id.short(), snapshot.manifest)),
@@ -106,16 +108,24 @@ impl Marked {
     }
 }
 
-fn pending_manifests(repository: &Repository) -> Result<Vec<(String, Manifest)>, RepoError> {
+fn pending_manifests(repository: &Repository, log: &GcLog, dead: &Dead) -> Result<Vec<(String, Manifest)>, RepoError> {
     let mut manifests = Vec::new();
     for listed in repository.list(Kind::Sessions)? {
         let Key::Pending(id) = listed.key else { continue };
-        match repository.read_record::<Manifest>(SealedKind::Snapshot, &listed.key) {
+        let read = repository.backend.get(&listed.key, None).map_err(RepoError::from).and_then(|object| {
+            let manifest = open_record::<Manifest>(&repository.keys, SealedKind::Snapshot, &listed.key, &object)?;
+            Ok((ObjectId::of(&object), manifest))
+        });
+        match read {
             // Only what the session itself wrote: a copy of another snapshot's manifest protects nothing new.
-            Ok(manifest) if manifest.session != *id.as_bytes() => {}
-            Ok(manifest) => manifests.push((format!("of session {}", id.short()), manifest)),
+            Ok((_, manifest)) if manifest.session != *id.as_bytes() => {}
+            // It will never be a snapshot, and was not removed, or could not be.
+            Ok((snapshot, _)) if log.is_dead(&snapshot) => {}
+            Ok((_, manifest)) => manifests.push((format!("of session {}", id.short()), manifest)),
             // Committed or given up since it was listed.
             Err(RepoError::Backend(error)) if error.is_not_found() => {}
+            // Fenced as it is: where it could be removed it would be gone.
+            Err(error) if error.is_damage() && dead.contains(&id) => {}
             Err(error) => {
                 return Err(will_not(format!("the pending snapshot of session {}", id.short()))(error));
             }
