@@ -105,7 +105,7 @@ secret/zuul-ssh-key --overwrite\n  sfarc restore latest --to /srv/sf --layout sf
     /// Collect garbage, safely beside running snapshots.
     #[command(after_help = "Examples:\n  sfarc prune --dry-run\n  sfarc prune --max-unused 20%")]
     Prune(Prune),
-    /// Lock what the repository needs anew, in a bucket with Object Lock, if that is due. `prune` does it, too.
+    /// Lock anew what the repository needs, in a bucket with Object Lock.
     #[command(after_help = "Examples:\n  sfarc renew --lock-for 30d\n  sfarc renew --lock-for 30d --now --dry-run")]
     Renew(Renew),
     /// Copy snapshots into another repository, with other keys: only what is missing there.

@@ -5,6 +5,8 @@
 //! and upkeep may be late by a third before any ends. When the last pass was, a record in the repository says: it is
 //! sealed, so whoever can write to the bucket cannot make locks run out by writing one (docs/decisions/0016).
 
+use std::collections::HashSet;
+
 use super::record::{self, Record};
 use crate::backend::{Key, Kind, Listed};
 use crate::env::UnixNanos;
@@ -118,6 +120,7 @@ fn needed(
     garbage: &[ObjectId],
     stored_before: UnixNanos,
 ) -> Result<Vec<Key>, RepoError> {
+    let garbage: HashSet<&ObjectId> = garbage.iter().collect();
     let is_needed = |listed: &Listed| match listed.key {
         Key::Pack(id) => !log.is_condemned(&id) && !garbage.contains(&id),
         Key::Snapshot(id) => !log.is_dead(&id) && listed.len != FenceRecord::STORED_LEN,

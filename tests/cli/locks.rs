@@ -105,10 +105,15 @@ impl Moto {
     }
 
     /// What the server says to somebody that it takes for the owner.
-    fn get(&self, what: &str) -> String {
+    fn get(&self, what: &str) -> ureq::http::Response<ureq::Body> {
         let owner = "AWS4-HMAC-SHA256 Credential=test-only/20260101/us-east-1/s3/aws4_request";
-        let answer = ureq::get(format!("{}/{what}", self.1)).header("authorization", owner).call().expect("an answer");
-        answer.into_body().read_to_string().expect("text")
+        ureq::get(format!("{}/{what}", self.1)).header("authorization", owner).call().expect("an answer")
+    }
+
+    fn locked_until(&self, object: &str) -> String {
+        let answer = self.get(object);
+        let until = answer.headers().get("x-amz-object-lock-retain-until-date").expect("it is locked");
+        until.to_str().expect("a time").to_owned()
     }
 }
 
@@ -121,7 +126,8 @@ impl Drop for Moto {
 }
 
 fn between<'a>(text: &'a str, tag: &str) -> Vec<&'a str> {
-    let parts = text.split(&format!("<{tag}>")).skip(1).filter_map(|rest| rest.split_once("</"));
+    let begin = format!("<{tag}>");
+    let parts = text.split(&begin).skip(1).filter_map(|rest| rest.split_once("</"));
     parts.map(|(value, _)| value).collect()
 }
 
@@ -139,9 +145,9 @@ fn a_server_of_s3_locks_and_renews() {
     run("30d", &["init"]).ok();
     bucket.here.write("f", b"some bytes");
     run("30d", &["snapshot", "--file", "f"]).ok();
-    let versions = moto.get("locked?versions&prefix=sf/packs/");
+    let versions = moto.get("locked?versions&prefix=sf/packs/").into_body().read_to_string().expect("text");
     let (pack, version) = (between(&versions, "Key")[0], between(&versions, "VersionId")[0]);
-    let until = |pack: &str| between(&moto.get(&format!("locked/{pack}?retention")), "RetainUntilDate")[0].to_owned();
+    let until = |pack: &str| moto.locked_until(&format!("locked/{pack}"));
     let first = until(pack);
     let refused = ureq::delete(format!("{}/locked/{pack}?versionId={version}", moto.1)).call();
     assert!(matches!(refused, Err(ureq::Error::StatusCode(403))), "{refused:?}");

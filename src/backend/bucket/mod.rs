@@ -16,6 +16,7 @@ mod profile;
 mod remove;
 mod retry;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -312,9 +313,10 @@ impl Backend for BucketBackend {
         let failed = |error| failed("remove", what(), error);
         let refused = self.bucket.delete(&paths).map_err(failed)?;
         let mut retained = Vec::new();
+        let named: HashMap<Path, &Key> = keys.iter().map(|key| (self.bucket.path(key), key)).collect();
         for (path, error) in refused {
             // That somebody was alive is no object.
-            let Some(key) = keys.iter().find(|key| self.bucket.path(key) == path) else { continue };
+            let Some(&key) = named.get(&path) else { continue };
             if key.kind() == Kind::Keys {
                 return Err(failed(error));
             }
