@@ -55,6 +55,14 @@ pub const FOOTER_MAX_BYTES: usize = 40 << 20;
 /// Largest object of any kind, in bytes (format limit).
 pub const OBJECT_MAX_BYTES: u64 = RECORD_MAX_BYTES as u64 + 4096;
 
+/// Periods for which objects in a bucket may be locked: long enough to be renewed by upkeep that is late for days, and
+/// not so long that a slip costs years.
+pub const LOCK_PERIODS: std::ops::RangeInclusive<std::time::Duration> = days(3)..=days(400);
+
+const fn days(days: u64) -> std::time::Duration {
+    std::time::Duration::from_secs(days * 24 * 3600)
+}
+
 /// New rows kept in memory before they are written as an index run.
 pub const PENDING_ROWS: usize = 256 << 10;
 

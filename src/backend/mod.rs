@@ -12,6 +12,7 @@ pub mod traffic;
 
 use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::ids::{ObjectId, SessionId};
 
@@ -194,7 +195,9 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
     /// All objects of a kind, in no order. What is being written is not among them.
     fn list(&self, kind: Kind) -> Result<Vec<Listed>, BackendError>;
 
-    /// Removes an object. Removing what is not there succeeds.
+    /// Removes an object. Removing what is not there succeeds. A store that keeps objects for a time may refuse; then the
+    /// object stays and is counted (`retained`), and somebody asks again later. Of key slots, that is an error: one that
+    /// stays still opens the repository.
     fn delete(&self, key: &Key) -> Result<(), BackendError>;
 
     /// Stores an object like `put`, and gives the buffer back.
@@ -202,9 +205,25 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
         self.put(key, &bytes).map(|()| bytes)
     }
 
-    /// Removes objects. If it fails, some may be gone.
-    fn delete_all(&self, keys: &[Key]) -> Result<(), BackendError> {
-        keys.iter().try_for_each(|key| self.delete(key))
+    /// Removes objects, and says which of them the store has refused to remove. If it fails, some may be gone.
+    fn delete_all(&self, keys: &[Key]) -> Result<Vec<Key>, BackendError> {
+        keys.iter().try_for_each(|key| self.delete(key)).map(|()| Vec::new())
+    }
+
+    /// How often the store has refused to remove an object since it was opened.
+    fn retained(&self) -> u64 {
+        0
+    }
+
+    /// For how long what is put is locked, if it is: nobody can remove it sooner.
+    fn lock_period(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Locks these objects anew, for the whole period from now on, and says of how many that moved the end. No lock ever
+    /// ends sooner than before. What is not there any more is passed over.
+    fn extend_locks(&self, _keys: &[Key]) -> Result<u64, BackendError> {
+        Ok(0)
     }
 
     /// Like `list`, but what it says may be as old as this opened store: for whoever begins, and looks again before

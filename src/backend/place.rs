@@ -9,7 +9,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 
 use super::bucket::BucketBackend;
-use super::bucket::connect::{Cloud, Line, connect};
+use super::bucket::connect::{Cloud, Line, connect_and_lock};
 use super::folder::FolderBackend;
 use super::shelf::{Shelf, ShelfError};
 use super::{Backend, BackendError, Cause};
@@ -83,6 +83,7 @@ impl Place {
 
     /// The store, whether there is a repository in it or not. If copies cannot be kept, `warn` is told why.
     pub fn open(&self, access: &Access, warn: impl FnOnce(&str)) -> Result<Arc<dyn Backend>, BackendError> {
+        self.refuse_locks(&access.line)?;
         if let Self::Folder(path) = self {
             return Ok(Arc::new(FolderBackend::open(path)));
         }
@@ -103,6 +104,7 @@ impl Place {
 
     /// The store for a new repository. Fails if there is anything in it.
     pub fn create(&self, access: &Access) -> Result<Arc<dyn Backend>, BackendError> {
+        self.refuse_locks(&access.line)?;
         if let Self::Folder(path) = self {
             return Ok(Arc::new(FolderBackend::create(path)?));
         }
@@ -115,18 +117,30 @@ impl Place {
         Ok(Arc::new(bucket))
     }
 
+    /// Whoever asks for locks must not go without any.
+    fn refuse_locks(&self, line: &Line) -> Result<(), BackendError> {
+        if line.lock.is_none() || matches!(self, Self::Bucket { cloud: Cloud::S3, .. }) {
+            return Ok(());
+        }
+        let why = "only in S3 can a request lock an object: leave out `--lock-for`, and give this place a retention \
+                   policy of its own if it can have one";
+        Err(self.failed(Cause::Store(why.into())))
+    }
+
     fn failed(&self, cause: Cause) -> BackendError {
         BackendError::new("use the repository at", self, cause)
     }
 
     fn bucket(&self, line: &Line) -> Result<BucketBackend, BackendError> {
-        let (store, prefix) = match self {
-            Self::Bucket { cloud, bucket, prefix } => (connect(*cloud, bucket, line), prefix.as_str()),
-            _ => (Ok(memory()), ""),
+        let (connected, prefix) = match self {
+            Self::Bucket { cloud, bucket, prefix } => (connect_and_lock(*cloud, bucket, line), prefix.as_str()),
+            _ => (Ok((memory(), None)), ""),
         };
         let failed = |error| self.failed(Cause::Store(Box::new(error)));
         let prefix = Path::parse(prefix).map_err(|error| failed(error.into()))?;
-        BucketBackend::new(store.map_err(failed)?, prefix).map_err(|error| self.failed(Cause::Io(error)))
+        let (store, locks) = connected.map_err(failed)?;
+        let backend = BucketBackend::new(store, prefix).map_err(|error| self.failed(Cause::Io(error)))?;
+        Ok(backend.with_locks(locks))
     }
 }
 

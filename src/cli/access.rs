@@ -74,6 +74,7 @@ pub fn other_access(to: &Destination, global: &Global) -> Access {
     bucket.region = to.to_region.clone().or(bucket.region);
     bucket.addressing = to.to_addressing.or(bucket.addressing);
     bucket.profile.clone_from(&to.to_profile);
+    bucket.lock_for = to.to_lock_for;
     bucket.access()
 }
 

@@ -107,6 +107,9 @@ secret/zuul-ssh-key --overwrite\n  sfarc restore latest --to /srv/sf --layout sf
     /// Collect garbage, safely beside running snapshots.
     #[command(after_help = "Examples:\n  sfarc prune --dry-run\n  sfarc prune --max-unused 20%")]
     Prune(Prune),
+    /// Lock anew what the repository needs, in a bucket with Object Lock.
+    #[command(after_help = "Examples:\n  sfarc renew --lock-for 30d\n  sfarc renew --lock-for 30d --now --dry-run")]
+    Renew(Renew),
     /// Copy snapshots into another repository, with other keys: only what is missing there.
     #[command(
         after_help = "Examples:\n  sfarc copy --to s3://offsite/sf --to-password-file /etc/sfarc/offsite\n  sfarc copy latest --to /mnt/usb/sf --read-back"
@@ -332,6 +335,17 @@ pub struct Prune {
     /// Rewrite packs with garbage in them until at most this share of all is garbage.
     #[arg(long, value_name = "N%", default_value = "4%")]
     pub max_unused: String,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Options of `renew`.
+#[derive(Debug, Args)]
+pub struct Renew {
+    /// Whether it is due or not.
+    #[arg(long)]
+    pub now: bool,
     /// Say what would be done, and do nothing.
     #[arg(long)]
     pub dry_run: bool,

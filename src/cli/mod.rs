@@ -104,6 +104,7 @@ fn dispatch(cli: &Cli, env: &Env, output: &mut Output) -> Result<Exit, CliError>
         Command::Pin(args) => commands::pin::run(args, &open()?, output),
         Command::Forget(args) => commands::forget::run(args, &open()?, output),
         Command::Prune(args) => commands::prune::run(args, open, output),
+        Command::Renew(args) => commands::renew::run(args, &open()?, output),
         Command::Copy(args) => commands::copy::run(args, global, env, output),
         Command::Mirror(args) => commands::mirror::run(args, global, env, output),
         Command::Key(Key::Add { new, label }) => commands::key::add(new, label, &open()?, output),

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use comfy_table::{CellAlignment, Table};
 use jiff::tz::TimeZone;
 
+use super::output::{CliError, Output};
 use crate::env::UnixNanos;
 use crate::error::Error;
 use crate::format::manifest::Manifest;
@@ -24,6 +25,17 @@ pub(super) fn size(bytes: u64) -> String {
     }
     let digits = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
     format!("{value:.digits$} {}", UNITS[unit])
+}
+
+/// Says that a store keeps what it was asked to remove. It is harmless, and nothing to fail for.
+pub(super) fn tell_retained(objects: u64, output: &mut Output) -> Result<(), CliError> {
+    if objects == 0 || output.is_json() {
+        return Ok(());
+    }
+    let objects = count(objects, "object");
+    output.summary(format_args!(
+        "{objects} stay until their retention ends, or somebody prunes who may remove them; prune again later"
+    ))
 }
 
 /// `1 snapshot`, `2 snapshots`.

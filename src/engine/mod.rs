@@ -15,6 +15,7 @@ pub mod mirror;
 pub mod pin;
 pub mod record;
 pub mod recovery;
+pub mod renew;
 pub mod restore;
 pub mod retention;
 pub mod sf_operator;

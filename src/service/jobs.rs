@@ -201,13 +201,19 @@ pub fn prune(repository: &Repository, config: &Config) -> Result<Done, Error> {
         )),
         error => error,
     })?;
-    let did = format!(
+    let mut did = format!(
         "forgot {}; removed {} of {} bytes; {} waiting",
         counted(gone as u64, "snapshot"),
         counted(report.deleted, "pack"),
         report.deleted_bytes,
         report.waiting
     );
+    if report.retained > 0 {
+        did += &format!("; {} kept by the store for now", counted(report.retained, "object"));
+    }
+    if report.renewed > 0 {
+        did += &format!("; renewed {}", counted(report.renewed, "lock"));
+    }
     let kept: HashSet<ObjectId> = decisions.iter().filter(|one| one.is_kept()).map(|one| one.id).collect();
     let mut counts: BTreeMap<String, u64> = config.targets.iter().map(|target| (target.name.clone(), 0)).collect();
     for snapshot in listing.snapshots.iter().filter(|snapshot| kept.contains(&snapshot.id)) {

@@ -9,19 +9,19 @@ use crate::repo::{Ran, Repo, sfarc};
 const PASSWORD: &str = "only for tests";
 
 /// A bucket's servers, and a folder beside them.
-struct Bucket {
-    server: Server,
-    here: Repo,
+pub(crate) struct Bucket {
+    pub(crate) server: Server,
+    pub(crate) here: Repo,
 }
 
 impl Bucket {
-    fn new(options: Options) -> Self {
+    pub(crate) fn new(options: Options) -> Self {
         let bucket = Self { server: Server::start(options).expect("a server"), here: Repo::new() };
         bucket.run(&["init"]).ok();
         bucket
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = sfarc();
         command.current_dir(self.here.at("")).args(args);
         command.env("SFARC_REPO", format!("s3://{BUCKET}/some/prefix")).env("SFARC_ENDPOINT", self.server.endpoint());
@@ -30,7 +30,7 @@ impl Bucket {
         command
     }
 
-    fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         Ran::from(self.command(args).output().expect("it runs"))
     }
 }

@@ -30,6 +30,7 @@ const COMMANDS: &[&[&str]] = &[
     &["forget"],
     &["pin"],
     &["prune"],
+    &["renew"],
     &["copy"],
     &["mirror"],
     &["audit"],

@@ -16,6 +16,7 @@ mod help;
 mod hundred;
 mod json;
 mod keys;
+mod locks;
 mod loop_ends;
 mod loop_faults;
 mod looped;

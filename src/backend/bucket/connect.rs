@@ -3,11 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, Checksum};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::{ClientConfigKey, ObjectStore, RetryConfig};
 
+use super::amend::{Amending, Signer};
+use super::lock::{Lock, Locks};
 use super::profile;
 use crate::backend::traffic::{Counting, Traffic};
 
@@ -68,6 +70,8 @@ pub struct Line {
     pub profile: Option<String>,
     /// Sends requests to S3 without a signature: for a bucket that everybody may use.
     pub unsigned: bool,
+    /// How what is put is locked, if it is: in an S3 bucket with Object Lock.
+    pub lock: Option<Lock>,
     /// Counts requests and bytes.
     pub traffic: Traffic,
 }
@@ -76,12 +80,24 @@ pub struct Line {
 const BOUNDS: [(ClientConfigKey, &str); 2] =
     [(ClientConfigKey::Timeout, "5 minutes"), (ClientConfigKey::ConnectTimeout, "10 seconds")];
 
+/// The region that the crate takes if none is named.
+const USUAL_REGION: &str = "us-east-1";
+
 /// A client for a bucket. Whether there is one shows with the first request.
 pub fn connect(cloud: Cloud, bucket: &str, line: &Line) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
+    connect_and_lock(cloud, bucket, line).map(|(store, _)| store)
+}
+
+/// The same, with what locks are made with, if there are to be any; only S3 has them.
+pub fn connect_and_lock(
+    cloud: Cloud,
+    bucket: &str,
+    line: &Line,
+) -> Result<(Arc<dyn ObjectStore>, Option<Locks>), object_store::Error> {
     match cloud {
         Cloud::S3 => s3(bucket, line),
-        Cloud::Gs => gs(bucket, line),
-        Cloud::Az => az(bucket, line),
+        Cloud::Gs => Ok((gs(bucket, line)?, None)),
+        Cloud::Az => Ok((az(bucket, line)?, None)),
     }
 }
 
@@ -108,7 +124,7 @@ macro_rules! bounded {
     }};
 }
 
-fn s3(bucket: &str, line: &Line) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
+fn s3(bucket: &str, line: &Line) -> Result<(Arc<dyn ObjectStore>, Option<Locks>), object_store::Error> {
     use AmazonS3ConfigKey as Key;
     let builder = if line.profile.is_some() { AmazonS3Builder::new() } else { AmazonS3Builder::from_env() };
     let builder = profile::apply(builder, line.profile.as_deref())?;
@@ -129,8 +145,16 @@ fn s3(bucket: &str, line: &Line) -> Result<Arc<dyn ObjectStore>, object_store::E
     if endpoint.is_some_and(|endpoint| is_plain(&endpoint)) {
         builder = builder.with_allow_http(true);
     }
-    let builder = bounded!(builder, Key::Client).with_http_connector(Counting(line.traffic.clone()));
-    Ok(Arc::new(builder.build()?))
+    // A bucket that locks whatever is put takes no put without. It is the hash that is signed anyway.
+    if builder.get_config_value(&Key::Checksum).is_none() {
+        builder = builder.with_checksum_algorithm(Checksum::SHA256);
+    }
+    let is_unsigned = builder.get_config_value(&Key::SkipSignature).is_some_and(|value| value == "true");
+    let region = builder.get_config_value(&Key::Region).unwrap_or_else(|| USUAL_REGION.to_owned());
+    let store = bounded!(builder, Key::Client).with_http_connector(Amending(line.traffic.clone())).build()?;
+    let signer = (!is_unsigned).then(|| Signer { credentials: Arc::clone(store.credentials()), region });
+    let locks = line.lock.clone().map(|lock| Locks { lock, signer });
+    Ok((Arc::new(store), locks))
 }
 
 fn gs(bucket: &str, line: &Line) -> Result<Arc<dyn ObjectStore>, object_store::Error> {

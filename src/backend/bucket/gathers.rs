@@ -50,7 +50,7 @@ impl BucketBackend {
     /// Stores a gather under the name of its bytes.
     pub(in crate::backend) fn put_gather(&self, bytes: Vec<u8>) -> Result<(), BackendError> {
         let path = self.gather(&ObjectId::of(&bytes));
-        match self.bucket.handle.block_on(self.bucket.create_surely(&path, &Bytes::from(bytes))) {
+        match self.bucket.handle.block_on(self.bucket.create_surely(&path, &Bytes::from(bytes), None)) {
             // The very same, by another collector.
             Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
             put => put.map_err(|error| failed("write", &path, error)),
@@ -59,7 +59,8 @@ impl BucketBackend {
 
     /// Removes gathers.
     pub(in crate::backend) fn delete_gathers(&self, ids: &[ObjectId]) -> Result<(), BackendError> {
-        let paths = ids.iter().map(|id| self.gather(id)).collect();
-        self.bucket.delete(paths).map_err(|error| failed("remove", FOLDER, error))
+        let paths: Vec<Path> = ids.iter().map(|id| self.gather(id)).collect();
+        // Those that must stay are found and tried again by the next collector.
+        self.bucket.delete(&paths).map(drop).map_err(|error| failed("remove", FOLDER, error))
     }
 }

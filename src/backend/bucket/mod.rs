@@ -7,24 +7,31 @@
 
 mod ahead;
 mod alive;
+mod amend;
 pub mod connect;
+mod fresh;
 mod gathers;
+pub mod lock;
 mod profile;
+mod remove;
 mod retry;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::TryStreamExt;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use tokio::runtime::{Handle, Runtime};
 
 use self::ahead::Ahead;
-use self::alive::{Alive, SESSION_LIMIT};
+use self::alive::{Alive, Moment, SESSION_LIMIT};
+use self::lock::{Locks, is_locked};
 use self::retry::{Retry, is_final};
 use super::{Backend, BackendError, Cause, Hold, Key, Kind, Listed, layout};
 use crate::ids::{ObjectId, SessionId};
@@ -48,6 +55,11 @@ struct Bucket {
     prefix: Path,
     retry: Retry,
     handle: Handle,
+    /// How objects are locked, if they are.
+    locks: Option<Locks>,
+    /// How often the store has refused to remove an object.
+    retained: Arc<AtomicU64>,
+    moment: Arc<Moment>,
 }
 
 impl fmt::Debug for BucketBackend {
@@ -103,17 +115,18 @@ impl Bucket {
         found.bytes().await.map(Some)
     }
 
-    async fn create(&self, path: &Path, bytes: &Bytes) -> Outcome<()> {
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+    async fn create(&self, path: &Path, bytes: &Bytes, locks: Option<&Locks>) -> Outcome<()> {
+        let extensions = locks.map(|locks| locks.on_put(bytes)).unwrap_or_default();
+        let options = PutOptions { mode: PutMode::Create, extensions, ..PutOptions::default() };
         self.store.put_opts(path, PutPayload::from_bytes(bytes.clone()), options).await.map(drop)
     }
 
     /// Creates an object; if an answer was lost, by looking at what is there.
-    async fn create_surely(&self, path: &Path, bytes: &Bytes) -> Outcome<()> {
+    async fn create_surely(&self, path: &Path, bytes: &Bytes, locks: Option<&Locks>) -> Outcome<()> {
         let mut waits = self.retry.waits();
         let mut is_unsure = false;
         loop {
-            let error = match self.create(path, bytes).await {
+            let error = match self.create(path, bytes, locks).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -128,32 +141,14 @@ impl Bucket {
     }
 
     fn put(&self, key: &Key, bytes: &Bytes) -> Result<(), BackendError> {
-        let put = self.handle.block_on(self.create_surely(&self.path(key), bytes));
+        let locks = self.locks.as_ref().filter(|_| is_locked(key.kind()));
+        let put = self.handle.block_on(self.create_surely(&self.path(key), bytes, locks));
         put.map_err(|error| failed("write", key, error))
     }
 
     fn head(&self, key: &Key) -> Result<ObjectMeta, BackendError> {
         let path = self.path(key);
         self.run(|| self.store.head(&path)).map_err(|error| failed("look at", key, error))
-    }
-
-    /// Removes objects in as few requests as the store allows.
-    fn delete(&self, paths: Vec<Path>) -> Outcome<()> {
-        let is_gone = |error: &object_store::Error| matches!(error, object_store::Error::NotFound { .. });
-        self.run(|| async {
-            if let [path] = &paths[..] {
-                return self
-                    .store
-                    .delete(path)
-                    .await
-                    .or_else(|error| if is_gone(&error) { Ok(()) } else { Err(error) });
-            }
-            let mut answers = self.store.delete_stream(stream::iter(paths.clone()).map(Ok).boxed());
-            while let Some(answer) = answers.next().await {
-                answer.map(drop).or_else(|error| if is_gone(&error) { Ok(()) } else { Err(error) })?;
-            }
-            Ok(())
-        })
     }
 
     /// Objects from behind a path on, in the order of their paths, while they are wanted.
@@ -182,7 +177,9 @@ impl BucketBackend {
     pub fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> std::io::Result<Self> {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = Arc::new(runtime.worker_threads(1).thread_name("bucket").enable_all().build()?);
-        let bucket = Bucket { store, prefix, retry: Retry::default(), handle: runtime.handle().clone() };
+        let handle = runtime.handle().clone();
+        let (retry, retained, moment) = (Retry::default(), Arc::default(), Arc::default());
+        let bucket = Bucket { store, prefix, retry, handle, locks: None, retained, moment };
         Ok(Self { ahead: Ahead::new(bucket.clone()), bucket, session_limit: SESSION_LIMIT, runtime })
     }
 
@@ -192,33 +189,11 @@ impl BucketBackend {
         Self { session_limit, ..self }
     }
 
-    /// True if nothing is there, of sfarc or of others.
-    pub fn is_empty(&self) -> Result<bool, BackendError> {
-        let bucket = &self.bucket;
-        let first = || async { bucket.store.list(Some(&bucket.prefix)).try_next().await };
-        let found = bucket.run(first).map_err(|error| failed("list", &bucket.prefix, error))?;
-        Ok(found.is_none())
-    }
-
-    /// Fails unless the store keeps a put that may not replace from replacing: two collectors, or a writer and a
-    /// collector, could not be told apart.
-    pub fn try_conditions(&self) -> Result<(), BackendError> {
-        let path = self.bucket.below(&format!("{}/condition", layout::folder(Kind::Sessions)));
-        let failed = |error| failed("try puts that may not replace with", &path, error);
-        self.bucket.delete(vec![path.clone()]).map_err(failed)?;
-        let bytes = Bytes::from_static(b"sfarc");
-        self.bucket.handle.block_on(self.bucket.create_surely(&path, &bytes)).map_err(failed)?;
-        let again = self.bucket.run(|| self.bucket.create(&path, &bytes));
-        self.bucket.delete(vec![path.clone()]).map_err(failed)?;
-        match again {
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
-            Err(error) => Err(failed(error)),
-            Ok(()) => {
-                let why = "this store replaces an object when it is told not to (`If-None-Match: *`), so that what one \
-                           writer has stored another could overwrite; use a store that has conditional writes";
-                Err(BackendError::new("use", &self.bucket.prefix, Cause::Store(why.into())))
-            }
-        }
+    /// The same, locking what it puts.
+    #[must_use]
+    pub fn with_locks(mut self, locks: Option<Locks>) -> Self {
+        self.bucket.locks = locks;
+        self
     }
 
     /// The configuration, the gc log behind `after`, index runs and key slots: one request, where there are not too
@@ -306,6 +281,10 @@ impl Backend for BucketBackend {
     }
 
     fn list(&self, kind: Kind) -> Result<Vec<Listed>, BackendError> {
+        if kind == Kind::Sessions {
+            // Whoever asks which of them are alive asks about now.
+            self.bucket.moment.forget();
+        }
         if kind != Kind::Config {
             return self.list_folder(kind, None);
         }
@@ -317,20 +296,50 @@ impl Backend for BucketBackend {
     }
 
     fn delete(&self, key: &Key) -> Result<(), BackendError> {
-        self.delete_all(&[*key])
+        self.delete_all(&[*key]).map(drop)
     }
 
-    fn delete_all(&self, keys: &[Key]) -> Result<(), BackendError> {
+    fn delete_all(&self, keys: &[Key]) -> Result<Vec<Key>, BackendError> {
         let signal = |key: &Key| match key {
             Key::Session(session) => Some(alive::signal(&self.bucket, session)),
             _ => None,
         };
-        let paths = keys.iter().flat_map(|key| [Some(self.bucket.path(key)), signal(key)]).flatten().collect();
+        let paths: Vec<Path> =
+            keys.iter().flat_map(|key| [Some(self.bucket.path(key)), signal(key)]).flatten().collect();
         let what = || match keys {
             [key] => key.to_string(),
             _ => format!("{} objects, {} and others", keys.len(), keys.first().map(Key::to_string).unwrap_or_default()),
         };
-        self.bucket.delete(paths).map_err(|error| failed("remove", what(), error))
+        let failed = |error| failed("remove", what(), error);
+        let refused = self.bucket.delete(&paths).map_err(failed)?;
+        let mut retained = Vec::new();
+        let named: HashMap<Path, &Key> = keys.iter().map(|key| (self.bucket.path(key), key)).collect();
+        for (path, error) in refused {
+            // That somebody was alive is no object.
+            let Some(&key) = named.get(&path) else { continue };
+            if key.kind() == Kind::Keys {
+                return Err(failed(error));
+            }
+            retained.push(*key);
+        }
+        self.bucket.retained.fetch_add(retained.len() as u64, Ordering::Relaxed);
+        Ok(retained)
+    }
+
+    fn retained(&self) -> u64 {
+        self.bucket.retained.load(Ordering::Relaxed)
+    }
+
+    fn lock_period(&self) -> Option<Duration> {
+        Some(self.bucket.locks.as_ref()?.period())
+    }
+
+    fn extend_locks(&self, keys: &[Key]) -> Result<u64, BackendError> {
+        let Some(locks) = &self.bucket.locks else { return Ok(0) };
+        let paths: Vec<Path> = keys.iter().map(|key| self.bucket.path(key)).collect();
+        let what =
+            || format!("{} objects, {} and others", keys.len(), keys.first().map_or(String::new(), Key::to_string));
+        self.bucket.extend(locks, &paths).map_err(|error| failed("lock anew", what(), error))
     }
 
     fn is_remote(&self) -> bool {
@@ -357,6 +366,6 @@ impl Backend for BucketBackend {
 
     fn sweep(&self) -> Result<usize, BackendError> {
         // A put is whole or not there.
-        Ok(0)
+        alive::sweep(&self.bucket).map_err(|error| failed("clear", layout::folder(Kind::Sessions), error))
     }
 }

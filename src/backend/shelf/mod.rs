@@ -15,6 +15,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use self::files::Files;
 use super::bucket::BucketBackend;
@@ -211,14 +212,27 @@ impl Backend for Shelf {
     }
 
     fn delete(&self, key: &Key) -> Result<(), BackendError> {
-        self.delete_all(&[*key])
+        self.delete_all(&[*key]).map(drop)
     }
 
-    fn delete_all(&self, keys: &[Key]) -> Result<(), BackendError> {
-        self.bucket.delete_all(keys)?;
-        keys.iter().for_each(|key| self.files.remove(key));
-        self.state().lately.retain(|known| !keys.contains(&known.key));
-        Ok(())
+    fn delete_all(&self, keys: &[Key]) -> Result<Vec<Key>, BackendError> {
+        let retained = self.bucket.delete_all(keys)?;
+        let gone: HashSet<Key> = keys.iter().filter(|key| !retained.contains(key)).copied().collect();
+        gone.iter().for_each(|key| self.files.remove(key));
+        self.state().lately.retain(|known| !gone.contains(&known.key));
+        Ok(retained)
+    }
+
+    fn retained(&self) -> u64 {
+        self.bucket.retained()
+    }
+
+    fn lock_period(&self) -> Option<Duration> {
+        self.bucket.lock_period()
+    }
+
+    fn extend_locks(&self, keys: &[Key]) -> Result<u64, BackendError> {
+        self.bucket.extend_locks(keys)
     }
 
     fn is_remote(&self) -> bool {

@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
-use super::bucket::styles;
+use super::bucket::{lock_period, styles};
 use crate::backend::bucket::connect::Addressing;
 
 const HEADING: &str = "To";
@@ -68,6 +69,9 @@ pub struct Destination {
     /// Where the name of an S3 bucket goes there [default: that of --addressing].
     #[arg(long, env = "SFARC_TO_ADDRESSING", hide_env_values = true, value_parser = styles(), help_heading = HEADING)]
     pub to_addressing: Option<Addressing>,
+    /// Lock what is put there, if it is an S3 bucket with Object Lock.
+    #[arg(long, env = "SFARC_TO_LOCK_FOR", hide_env_values = true, value_parser = lock_period, value_name = "TIME", help_heading = HEADING)]
+    pub to_lock_for: Option<Duration>,
     /// The profile of AWS' own files whose keys an S3 bucket there is used with.
     #[arg(long, env = "SFARC_TO_PROFILE", hide_env_values = true, value_name = "NAME", help_heading = HEADING)]
     pub to_profile: Option<String>,

@@ -31,14 +31,15 @@ pub(in crate::cli) fn run(args: &args::Forget, repository: &Repository, output: 
             output.line(format_args!("{word} snapshot {}", id.short()))?;
         }
     }
-    end(ids.len(), args.dry_run, output)
+    end(ids.len(), args.dry_run, repository, output)
 }
 
-fn end(count: usize, dry_run: bool, output: &mut Output) -> Result<Exit, CliError> {
+fn end(count: usize, dry_run: bool, repository: &Repository, output: &mut Output) -> Result<Exit, CliError> {
     if !output.is_json() && !dry_run {
         let count = text::count(count as u64, "snapshot");
         output.summary(format_args!("{count} forgotten; `sfarc prune` frees their space"))?;
     }
+    text::tell_retained(repository.backend.retained(), output)?;
     Ok(Exit::Done)
 }
 
@@ -67,7 +68,7 @@ fn by_rules(args: &args::Forget, repository: &Repository, output: &mut Output) -
     let decisions = decide(&listing, own, |manifest| is_meant(manifest).then_some(rules));
     print(&decisions, args.dry_run, output)?;
     let gone = if args.dry_run { 0 } else { pin::forget_unkept(repository, &listing, &decisions)? };
-    end(gone, args.dry_run, output)
+    end(gone, args.dry_run, repository, output)
 }
 
 fn policy(keep: &Keep) -> Result<Policy, Error> {

@@ -21,6 +21,7 @@ pub(super) mod pin;
 pub(super) mod plan;
 pub(super) mod prune;
 mod recover;
+pub(super) mod renew;
 pub(super) mod restore;
 pub(super) mod run;
 pub(super) mod show;

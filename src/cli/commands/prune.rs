@@ -30,6 +30,8 @@ pub(in crate::cli) fn run(
             "waiting_packs": report.waiting,
             "fenced_sessions": report.fenced,
             "swept_files": report.swept,
+            "retained_objects": report.retained,
+            "renewed_locks": report.renewed,
         }))?;
     } else {
         print(&report, args.dry_run, output)?;
@@ -43,7 +45,12 @@ fn print(report: &Report, dry_run: bool, output: &mut Output) -> Result<(), CliE
         let packs = text::count(report.condemned, "pack");
         let rewritten = report.repacked;
         return output.line(format_args!(
-            "would remove {packs}, {bytes}; {rewritten} of them are partly in use and would be rewritten"
+            "would remove {packs}, {bytes}; {rewritten} of them are partly in use and would be rewritten{}",
+            if report.renewed > 0 {
+                format!("; would renew {}", text::count(report.renewed, "lock"))
+            } else {
+                String::new()
+            }
         ));
     }
     let packs = text::count(report.deleted, "pack");
@@ -55,5 +62,8 @@ fn print(report: &Report, dry_run: bool, output: &mut Output) -> Result<(), CliE
     if report.fenced > 0 {
         output.summary(format_args!("cleaned up after {}", text::count(report.fenced, "dead session")))?;
     }
-    Ok(())
+    if report.renewed > 0 {
+        output.summary(format_args!("renewed {}", text::count(report.renewed, "lock")))?;
+    }
+    text::tell_retained(report.retained, output)
 }

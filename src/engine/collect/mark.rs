@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::fence::Dead;
 use crate::backend::{Key, Kind};
 use crate::format::signature::{Root, Roots};
-use crate::ids::ChunkId;
+use crate::ids::{ChunkId, ObjectId};
 use crate::repo::gc_log::GcLog;
 use crate::repo::index::{Index, Location};
 use crate::repo::list::ListWalker;
@@ -28,9 +29,9 @@ fn will_not(what: String) -> impl FnOnce(RepoError) -> RepoError {
 
 impl Marked {
     /// Marks what snapshots, and those about to be committed, need.
-    pub(super) fn mark(repository: &Repository, log: &GcLog) -> Result<Self, RepoError> {
+    pub(super) fn mark(repository: &Repository, log: &GcLog, dead: &Dead) -> Result<Self, RepoError> {
         // Pending ones first: one that is committed meanwhile is then found among the snapshots.
-        let mut needed = pending_roots(repository)?;
+        let mut needed = pending_roots(repository, log, dead)?;
         for id in repository.snapshot_ids()? {
             match repository.read_roots(&Key::Snapshot(id)) {
                 Ok(roots) => needed.push((id.short(), roots)),
@@ -103,16 +104,24 @@ impl Marked {
     }
 }
 
-fn pending_roots(repository: &Repository) -> Result<Vec<(String, Roots)>, RepoError> {
+fn pending_roots(repository: &Repository, log: &GcLog, dead: &Dead) -> Result<Vec<(String, Roots)>, RepoError> {
     let mut pending = Vec::new();
     for listed in repository.list(Kind::Sessions)? {
         let Key::Pending(id) = listed.key else { continue };
-        match repository.read_roots(&listed.key) {
+        let read = repository.backend.get(&listed.key, None).map_err(RepoError::from).and_then(|object| {
+            let roots = repository.open_roots(&listed.key, &object)?;
+            Ok((ObjectId::of(&object), roots))
+        });
+        match read {
             // Only what the session itself wrote: a copy of another snapshot's manifest protects nothing new.
-            Ok(roots) if roots.session != *id.as_bytes() => {}
-            Ok(roots) => pending.push((format!("of session {}", id.short()), roots)),
+            Ok((_, roots)) if roots.session != *id.as_bytes() => {}
+            // It will never be a snapshot, and was not removed, or could not be.
+            Ok((snapshot, _)) if log.is_dead(&snapshot) => {}
+            Ok((_, roots)) => pending.push((format!("of session {}", id.short()), roots)),
             // Committed or given up since it was listed.
             Err(RepoError::Backend(error)) if error.is_not_found() => {}
+            // Fenced as it is: where it could be removed it would be gone.
+            Err(error) if error.is_damage() && dead.contains(&id) => {}
             Err(error) => {
                 return Err(will_not(format!("the pending snapshot of session {}", id.short()))(error));
             }

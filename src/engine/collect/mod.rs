@@ -15,13 +15,15 @@ pub use rescue::rescue;
 
 use std::sync::Arc;
 
+use self::fence::Dead;
 use self::mark::Marked;
 use self::settle::settle;
+use super::renew::{self, Renewal, renew};
 use crate::backend::{Key, Kind};
 use crate::crypto::role::Role;
 use crate::error::Error;
 use crate::event::{Event, Task, Unit};
-use crate::ids::ChunkId;
+use crate::ids::{ChunkId, ObjectId};
 use crate::repo::gc_log::{GcLog, tombstone};
 use crate::repo::index::Location;
 use crate::repo::loader::{ChunkLoader, LoaderCache};
@@ -51,6 +53,10 @@ pub struct Report {
     pub fenced: u64,
     /// Half-written files that were removed.
     pub swept: u64,
+    /// Objects that the store refuses to remove, for now or to this credential.
+    pub retained: u64,
+    /// Objects whose lock was extended.
+    pub renewed: u64,
 }
 
 /// How to collect.
@@ -76,10 +82,12 @@ pub fn collect(repository: &Repository, options: Options) -> Result<Report, Erro
     repository.require_collect()?;
     repository.require_decision()?;
     let mut report = Report::default();
+    let retained = repository.backend.retained();
     let mut log = repository.gc_log()?;
     log.features().require_collect()?;
+    let mut dead = Dead::new();
     if !options.dry_run {
-        report.fenced = fence::fence_dead_sessions(repository, &mut log)?;
+        (dead, report.fenced) = fence::fence_dead_sessions(repository, &mut log)?;
         report.swept = repository.backend.sweep().map_err(RepoError::from)? as u64;
     }
     repository.env.tell(&Event::Begin {
@@ -90,9 +98,9 @@ pub fn collect(repository: &Repository, options: Options) -> Result<Report, Erro
     });
     // Packs are listed before sessions: a pack that is older than every live session is nobody's work in progress.
     let packs = repository.list(Kind::Packs)?;
-    let oldest = fence::oldest_session(repository)?;
+    let oldest = fence::oldest_session(repository, &dead)?;
     let plan = settle(repository, || {
-        let marked = Marked::mark(repository, &log)?;
+        let marked = Marked::mark(repository, &log, &dead)?;
         plan::plan(repository, &marked, &packs, oldest, &log, &options)
     })?;
     repository.env.tell(&Event::End(Task::ONLY));
@@ -100,6 +108,7 @@ pub fn collect(repository: &Repository, options: Options) -> Result<Report, Erro
     report.repacked = plan.repack;
     if options.dry_run {
         report.deleted_bytes = plan.condemned_bytes;
+        report.renewed = renew_locks(repository, &log, &plan.condemn, true)?;
         return Ok(report);
     }
     if plan.condemn.is_empty() {
@@ -109,14 +118,28 @@ pub fn collect(repository: &Repository, options: Options) -> Result<Report, Erro
         repository.append_to_gc_log(&mut log, &condemned, &[])?;
     }
     fence::remove_dead_snapshots(repository, &log)?;
-    remove_condemned(repository, &log, &mut report)?;
+    remove_condemned(repository, &log, &dead, &mut report)?;
     crate::repo::index::merge::merge_full_levels(repository)?;
     if let Err(error) = gather(repository, &log) {
         // They spare others some requests: that there are fewer harms nobody.
         let text = format!("manifests were not gathered: {}", crate::error::chain(&error));
         repository.env.tell(&Event::Warning(&text));
     }
+    report.retained = repository.backend.retained() - retained;
+    // What was condemned by now is garbage, and not worth another lock.
+    report.renewed = renew_locks(repository, &log, &plan.condemn, false)?;
     Ok(report)
+}
+
+/// Renews locks, if that is due, and says of how many objects. When that was last, only a reader can know.
+fn renew_locks(repository: &Repository, log: &GcLog, garbage: &[ObjectId], dry_run: bool) -> Result<u64, Error> {
+    if repository.keys.role() != Role::Reader {
+        return Ok(0);
+    }
+    match renew(repository, log, renew::Options { garbage, dry_run, now: false })? {
+        Renewal::Done(renewed) => Ok(renewed),
+        Renewal::NotBefore(_) => Ok(0),
+    }
 }
 
 /// Lets what everybody reads be read in few requests.
@@ -130,8 +153,8 @@ fn gather(repository: &Repository, log: &GcLog) -> Result<(), RepoError> {
 }
 
 /// Removes the condemned packs that nobody can need any more (steps 3 to 8 of the collector).
-fn remove_condemned(repository: &Repository, log: &GcLog, report: &mut Report) -> Result<(), RepoError> {
-    let horizon = fence::lowest_epoch(repository)?.min(log.epoch());
+fn remove_condemned(repository: &Repository, log: &GcLog, dead: &Dead, report: &mut Report) -> Result<(), RepoError> {
+    let horizon = fence::lowest_epoch(repository, dead)?.min(log.epoch());
     let mut doomed = Vec::new();
     for listed in repository.list(Kind::Packs)? {
         let Key::Pack(id) = listed.key else { continue };
@@ -144,15 +167,18 @@ fn remove_condemned(repository: &Repository, log: &GcLog, report: &mut Report) -
     if !doomed.is_empty() {
         // A fresh look, after the condemnation is public: whoever did not see it shows in this listing.
         report.written_bytes = settle(repository, || {
-            let marked = Marked::mark(repository, log)?;
+            let marked = Marked::mark(repository, log, dead)?;
             let rescued = marked.condemned();
             move_chunks(repository, marked, &rescued)
         })?;
         for some in doomed.chunks(DELETED_AT_ONCE) {
             let keys: Vec<Key> = some.iter().map(|(id, _)| Key::Pack(*id)).collect();
-            repository.backend.delete_all(&keys)?;
-            report.deleted += some.len() as u64;
-            report.deleted_bytes += some.iter().map(|(_, len)| len).sum::<u64>();
+            let retained = repository.backend.delete_all(&keys)?;
+            let gone = some.iter().filter(|(id, _)| !retained.contains(&Key::Pack(*id)));
+            gone.for_each(|(_, len)| {
+                report.deleted += 1;
+                report.deleted_bytes += len;
+            });
         }
     }
     settle(repository, || sweep::drop_rows(repository, log))

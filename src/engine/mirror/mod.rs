@@ -219,13 +219,14 @@ fn delete_objects(
     let here = order.iter().map(|&kind| list(from, kind)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
     for (&kind, here) in order.iter().zip(here).rev() {
         let gone: Vec<Key> = to.list(kind)?.into_keys().filter(|key| !here.contains_key(key)).collect();
-        report.deleted += gone.len() as u64;
         if env.cancel.is_cancelled() {
             return Err(Error::Repo(RepoError::Cancelled));
         }
+        let mut count = gone.len();
         if !options.dry_run && !gone.is_empty() {
-            to.store.delete_all(&gone).map_err(there)?;
+            count -= to.store.delete_all(&gone).map_err(there)?.len();
         }
+        report.deleted += count as u64;
     }
     Ok(())
 }

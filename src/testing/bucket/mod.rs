@@ -4,6 +4,7 @@
 //! the contract that both must keep (`tests/it/buckets.rs`). Signatures are not looked at.
 
 mod faults;
+mod locks;
 mod objects;
 mod proxy;
 mod server;
@@ -16,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 pub use faults::{Fault, Faults};
+pub use objects::Locked;
 use objects::Objects;
 pub use proxy::Proxy;
 
@@ -35,6 +37,12 @@ pub struct Options {
     pub append_only: bool,
     /// Puts replace objects, whatever they say.
     pub ignores_conditions: bool,
+    /// The bucket has Object Lock: every object has versions, and each may be locked.
+    pub object_lock: bool,
+    /// What is put is locked for so long by the bucket itself.
+    pub default_lock: Duration,
+    /// Objects can be neither replaced nor removed for so long, as with immutable blobs.
+    pub worm: Duration,
     /// The port, or any that is free.
     pub port: u16,
 }
@@ -60,7 +68,8 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", options.port)))?;
         let address = listener.local_addr()?;
-        let state = Arc::new(State { options, objects: Objects::default(), faults: Faults::default() });
+        let objects = Objects::new(options.object_lock, options.worm);
+        let state = Arc::new(State { options, objects, faults: Faults::default() });
         runtime.spawn(server::serve(listener, Arc::clone(&state)));
         Ok(Self { address, state, runtime })
     }
@@ -92,11 +101,21 @@ impl Server {
         if let Some(byte) = bytes.last_mut() {
             *byte ^= 1;
         }
-        self.state.objects.put(name, bytes.into(), true);
+        self.state.objects.put(name, bytes.into(), object.lock, true);
+    }
+
+    /// When it is by the servers' clock, in nanoseconds since 1970.
+    pub fn now(&self) -> i64 {
+        self.state.objects.now()
+    }
+
+    /// The versions of an object, oldest first: number, lock, and whether it is the current one.
+    pub fn versions(&self, name: &str) -> Vec<(u64, Option<Locked>, bool)> {
+        self.state.objects.versions(name)
     }
 
     /// Takes an object away, as a store does that loses what it has acknowledged.
     pub fn lose(&self, name: &str) {
-        self.state.objects.remove(name);
+        self.state.objects.lose(name);
     }
 }

@@ -15,12 +15,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::objects::Object;
-use super::{BUCKET, Fault, State};
+use super::objects::{Change, Object};
+use super::{BUCKET, Fault, State, locks};
 use crate::env::UnixNanos;
 use crate::testing::percent::decode;
 
-type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
+pub(super) type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
 /// Serves until it is dropped.
 pub(super) async fn serve(listener: TcpListener, state: Arc<State>) {
@@ -63,15 +63,20 @@ async fn answer(state: &State, request: Request<Incoming>) -> io::Result<Reply> 
         _ => {}
     }
     let Some(name) = name else { return Ok(error(404, "NoSuchBucket")) };
+    if let Some(header) = locks::unsigned(&parts.headers) {
+        return Ok(error(403, &format!("AccessDenied: {header} is not signed")));
+    }
     let reply = match (&parts.method, name) {
         (&Method::GET, "") => list(state, &query),
         (&Method::POST, "") if query.has("delete") => delete_several(state, &body),
+        (&Method::PUT, _) if query.has("retention") => locks::put_retention(state, name, &parts.headers, &body),
+        (&Method::GET, _) if query.has("retention") => locks::get_retention(state, name),
         (&Method::PUT, _) => put(state, name, &parts.headers, body),
         (&Method::GET | &Method::HEAD, _) => get(state, name, &parts.headers),
         (&Method::DELETE, _) if state.options.append_only => error(403, "AccessDenied"),
         (&Method::DELETE, _) => {
-            state.objects.remove(name);
-            empty(StatusCode::NO_CONTENT)
+            let version = query.get("versionId").parse().ok();
+            removed(version.map_or_else(|| state.objects.remove(name), |id| state.objects.remove_version(name, id)))
         }
         _ => error(501, "NotImplemented"),
     };
@@ -97,15 +102,19 @@ fn reply(code: StatusCode, bytes: Bytes) -> http::Result<Reply> {
     Response::builder().status(code).body(Full::new(bytes).map_err(never).boxed_unsync())
 }
 
-fn with_body(code: StatusCode, bytes: impl Into<Bytes>) -> Reply {
+pub(super) fn with_body(code: StatusCode, bytes: impl Into<Bytes>) -> Reply {
     reply(code, bytes.into()).expect("a status and a body make an answer")
 }
 
-fn empty(code: StatusCode) -> Reply {
+fn removed(change: Change) -> Reply {
+    if change == Change::Refused { error(403, "AccessDenied") } else { empty(StatusCode::NO_CONTENT) }
+}
+
+pub(super) fn empty(code: StatusCode) -> Reply {
     with_body(code, Bytes::new())
 }
 
-fn error(code: u16, name: &str) -> Reply {
+pub(super) fn error(code: u16, name: &str) -> Reply {
     let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     with_body(code, format!("<Error><Code>{name}</Code><Message>{name}</Message></Error>"))
 }
@@ -119,15 +128,19 @@ fn stored() -> Reply {
 
 fn put(state: &State, name: &str, headers: &HeaderMap, bytes: Bytes) -> Reply {
     let may_replace = !headers.contains_key(header::IF_NONE_MATCH) && !state.options.append_only;
-    if state.objects.put(name, bytes, may_replace || state.options.ignores_conditions) {
-        stored()
-    } else {
-        error(412, "PreconditionFailed")
+    let lock = match locks::of_put(state, headers, &bytes) {
+        Ok(lock) => lock,
+        Err(why) => return error(400, why),
+    };
+    match state.objects.put(name, bytes, lock, may_replace || state.options.ignores_conditions) {
+        Change::Exists => error(412, "PreconditionFailed"),
+        Change::Refused => error(403, "AccessDenied"),
+        Change::Done | Change::Missing => stored(),
     }
 }
 
 fn get(state: &State, name: &str, headers: &HeaderMap) -> Reply {
-    let Some(Object { bytes, modified }) = state.objects.get(name) else { return error(404, "NoSuchKey") };
+    let Some(Object { bytes, modified, lock }) = state.objects.get(name) else { return error(404, "NoSuchKey") };
     let all = bytes.len();
     let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok()?.strip_prefix("bytes="));
     let mut reply = match range.and_then(|range| range.split_once('-')) {
@@ -145,6 +158,9 @@ fn get(state: &State, name: &str, headers: &HeaderMap) -> Reply {
         }
     };
     let modified = httpdate(modified, "%a, %d %b %Y %H:%M:%S GMT");
+    if let Some(lock) = lock {
+        locks::tell(&lock, reply.headers_mut());
+    }
     reply.headers_mut().insert(header::LAST_MODIFIED, modified.parse().expect("a date"));
     reply.headers_mut().insert(header::ETAG, HeaderValue::from_static("\"stored\""));
     if all == 0 {
@@ -183,11 +199,10 @@ fn delete_several(state: &State, body: &Bytes) -> Reply {
     let names = text.split("<Key>").skip(1).filter_map(|rest| rest.split_once("</Key>")).map(|(name, _)| name);
     let mut xml = String::from("<DeleteResult>");
     for name in names {
-        if state.options.append_only {
+        if state.options.append_only || state.objects.remove(name) == Change::Refused {
             let code = "<Code>AccessDenied</Code><Message>Access Denied</Message>";
             xml += &format!("<Error><Key>{name}</Key>{code}</Error>");
         } else {
-            state.objects.remove(name);
             xml += &format!("<Deleted><Key>{name}</Key></Deleted>");
         }
     }

@@ -3,6 +3,7 @@
 //! Azure's emulator).
 
 mod faults;
+mod locks;
 mod requests;
 mod servers;
 
