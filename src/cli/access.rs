@@ -15,6 +15,7 @@ use crate::backend::place::{Access, Place};
 use crate::env::Env;
 use crate::error::Error;
 use crate::event::Event;
+use crate::format::config::Features;
 use crate::repo::{Credential, RepoError, Repository};
 
 const KEY_FILE_MAGIC: &str = "sfarc-key-1 ";
@@ -107,12 +108,13 @@ pub fn or_configured(global: &Global, configured: &crate::config::Repository) ->
     global
 }
 
-/// Makes the repository that the options name.
-pub fn init(global: &Global, env: &Env) -> Result<Repository, Error> {
+/// Makes the repository that the options name, one whose sizes say little if that is asked for.
+pub fn init(global: &Global, hide_sizes: bool, env: &Env) -> Result<Repository, Error> {
     let place = place(global)?;
     let credential = credential(global, Purpose::Make, env)?;
     let backend = place.create(&global.bucket.access()).map_err(RepoError::from)?;
-    Ok(Repository::init(backend, &credential, env.clone())?)
+    let features = if hide_sizes { Features::HIDDEN_SIZES } else { Features::default() };
+    Ok(Repository::init_with(backend, &credential, features, env.clone())?)
 }
 
 /// Where the options say that the repository is.

@@ -36,8 +36,10 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a repository in a new or empty folder.
-    #[command(after_help = "Example:\n  sfarc init --repo /srv/backup")]
-    Init,
+    #[command(
+        after_help = "Examples:\n  sfarc init --repo /srv/backup\n  sfarc init --repo s3://bucket/sf --hide-sizes"
+    )]
+    Init(Init),
     /// Take a snapshot of streams: all of them to their last byte, or none.
     #[command(
         after_help = "Examples:\n  mariadb-dump --all-databases | sfarc snapshot --stdin all.sql\n  sfarc snapshot -n sf \
@@ -130,6 +132,15 @@ secret/zuul-ssh-key --overwrite\n  sfarc restore latest --to /srv/sf --layout sf
         /// The command.
         command: Option<String>,
     },
+}
+
+/// Options of `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Let sizes say little of what is stored: secret cut points, padding, and blocks in an order that is drawn. For
+    /// good: it is decided when a repository is made.
+    #[arg(long)]
+    pub hide_sizes: bool,
 }
 
 /// Options of `snapshot`.

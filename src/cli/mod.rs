@@ -79,7 +79,7 @@ fn dispatch(cli: &Cli, env: &Env, output: &mut Output) -> Result<Exit, CliError>
     let global = &cli.global;
     let open = || access::open(global, env);
     match &cli.command {
-        Command::Init => commands::init::run(global, env, output),
+        Command::Init(args) => commands::init::run(args, global, env, output),
         Command::Snapshot(args) => commands::snapshot::run(args, global, env, output),
         Command::Import(args) => commands::import::run(args, global, env, output),
         Command::Plan(args) => commands::plan::run(args, output),

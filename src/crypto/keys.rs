@@ -57,6 +57,8 @@ pub struct KeyRing {
     pub list_hasher: KeyedHasher,
     /// Gear table of the chunker.
     pub gear: Box<[u64; 256]>,
+    /// Key of the pseudo-random function of the chunker that hides sizes.
+    pub prf: Zeroizing<[u8; 16]>,
 }
 
 impl std::fmt::Debug for KeyRing {
@@ -77,6 +79,7 @@ impl KeyRing {
             chunk_hasher: KeyedHasher::new(&derive("chunk id", &root[..])),
             list_hasher: KeyedHasher::new(&derive("list id", &root[..])),
             gear: gear_table(&root),
+            prf: Zeroizing::new(*derive("chunker prf", &root[..]).first_chunk().expect("16 of 32 bytes")),
             root,
         }
     }

@@ -10,9 +10,10 @@ use crate::ids::RepoId;
 const WHAT: &str = "repository config";
 const MAGIC: [u8; 8] = *b"SFARCREP";
 
-/// Features that a repository uses, one bit each, in three classes. Format 1 defines none.
+/// Features that a repository uses, one bit each, in three classes.
 ///
-/// An unknown bit forbids just what its class names.
+/// An unknown bit forbids just what its class names. All that are known are chosen when a repository is made: the
+/// configuration has them, and no gc record ever switches them on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, SchemaRead, SchemaWrite)]
 pub struct Features {
     /// Needed to read.
@@ -24,24 +25,48 @@ pub struct Features {
 }
 
 impl Features {
-    /// True if this program knows every feature of the class that `of` chooses.
-    const fn knows(of: u64) -> bool {
-        of == 0
+    /// Needed to read: what is sealed has zeros behind it.
+    pub const READ_PADDING: u64 = 1 << 1;
+
+    /// Needed to add snapshots: a pseudo-random function decides where chunks end.
+    pub const WRITE_PRF_CHUNKER: u64 = 1;
+
+    /// Features of a repository whose objects say little by their sizes.
+    pub const HIDDEN_SIZES: Self = Self { read: Self::READ_PADDING, write: Self::WRITE_PRF_CHUNKER, collect: 0 };
+
+    /// True if what is stored is padded, and its order in packs drawn.
+    pub const fn has_padding(&self) -> bool {
+        self.read & Self::READ_PADDING != 0
     }
 
-    /// True if a program that knows format 1 may read.
+    /// True if a pseudo-random function decides where chunks end.
+    pub const fn has_prf_chunker(&self) -> bool {
+        self.write & Self::WRITE_PRF_CHUNKER != 0
+    }
+
+    /// Those of a configuration that this program does not know.
+    #[must_use]
+    pub const fn unknown(&self) -> Self {
+        Self {
+            read: self.read & !Self::READ_PADDING,
+            write: self.write & !Self::WRITE_PRF_CHUNKER,
+            collect: self.collect,
+        }
+    }
+
+    /// True if a program that knows none of these may read.
     pub const fn can_read(&self) -> bool {
-        Self::knows(self.read)
+        self.read == 0
     }
 
-    /// True if a program that knows format 1 may add snapshots.
+    /// True if a program that knows none of these may add snapshots.
     pub const fn can_write(&self) -> bool {
-        self.can_read() && Self::knows(self.write)
+        self.can_read() && self.write == 0
     }
 
-    /// True if a program that knows format 1 may collect garbage.
+    /// True if a program that knows none of these may collect garbage.
     pub const fn can_collect(&self) -> bool {
-        self.can_write() && Self::knows(self.collect)
+        self.can_write() && self.collect == 0
     }
 }
 

@@ -10,6 +10,7 @@ pub mod keyslot;
 pub mod list;
 pub mod manifest;
 pub mod pack;
+pub mod padding;
 pub mod record;
 pub mod sealed;
 

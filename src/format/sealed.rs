@@ -62,6 +62,8 @@ pub enum Section {
     Page = 4,
     /// A page of an index filter.
     Filter = 5,
+    /// Zeros between the pages and the footer of a padded index run.
+    Filler = 6,
 }
 
 /// The header of a sealed object.

@@ -1,6 +1,7 @@
 //! An opened repository: objects with meaning.
 
 pub mod gc_log;
+pub mod hiding;
 pub mod index;
 pub mod keyslots;
 pub mod list;
@@ -193,9 +194,19 @@ impl std::fmt::Debug for Repository {
 impl Repository {
     /// Makes a repository in an empty store: one key slot, then the configuration, which makes it one.
     pub fn init(backend: Arc<dyn Backend>, credential: &Credential, env: Env) -> Result<Self, RepoError> {
+        Self::init_with(backend, credential, Features::default(), env)
+    }
+
+    /// The same with these features.
+    pub fn init_with(
+        backend: Arc<dyn Backend>,
+        credential: &Credential,
+        features: Features,
+        env: Env,
+    ) -> Result<Self, RepoError> {
         let root: Secret = Zeroizing::new(env.random());
         let keys = Arc::new(KeyRing::new(root, preferred_cipher()));
-        let head = ConfigHead { features: Features::default(), repo: RepoId::new(env.random()) };
+        let head = ConfigHead { features, repo: RepoId::new(env.random()) };
         let record = ConfigRecord {
             features: head.features,
             repo: *head.repo.as_bytes(),
@@ -229,7 +240,7 @@ impl Repository {
             if error.is_not_found() { RepoError::NoRepository { place: place.to_owned() } } else { error.into() }
         })?;
         let head = ConfigHead::decode(&object).map_err(objects::format_error(Key::Config))?;
-        head.features.require_read()?;
+        head.features.unknown().require_read()?;
         let sealed = &object[ConfigHead::LEN..];
         let open_config = |keys: &KeyRing| objects::open_record(keys, SealedKind::Config, &Key::Config, sealed);
         let is_right = |keys: &KeyRing| open_config(keys).is_ok();
@@ -253,12 +264,12 @@ impl Repository {
 
     /// Fails if this program may not add to the repository.
     pub fn require_write(&self) -> Result<(), RepoError> {
-        self.features.require_write()
+        self.features.unknown().require_write()
     }
 
     /// Fails if this program may not collect garbage in the repository.
     pub fn require_collect(&self) -> Result<(), RepoError> {
-        self.features.require_collect()
+        self.features.unknown().require_collect()
     }
 
     /// Fails once a stop was asked for.

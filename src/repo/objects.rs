@@ -59,7 +59,8 @@ impl Repository {
     where
         T: Record + SchemaWrite<Writing, Src = T>,
     {
-        self.keys.sealer(kind, &*self.env.entropy).seal_record(&record::encode(record))
+        let bytes = if self.pads_records(kind) { record::encode_padded(record) } else { record::encode(record) };
+        self.keys.sealer(kind, &*self.env.entropy).seal_record(&bytes)
     }
 
     /// Reads an object whose only section is a record, and checks that it is what its name says.

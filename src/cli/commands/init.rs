@@ -6,14 +6,14 @@ use serde_json::json;
 
 use crate::backend::place::Place;
 use crate::cli::access;
-use crate::cli::args::Global;
+use crate::cli::args::{Global, Init};
 use crate::cli::exit::Exit;
 use crate::cli::output::{CliError, Output};
 use crate::cli::{json, text};
 use crate::env::Env;
 
-pub(in crate::cli) fn run(global: &Global, env: &Env, output: &mut Output) -> Result<Exit, CliError> {
-    let repository = access::init(global, env)?;
+pub(in crate::cli) fn run(args: &Init, global: &Global, env: &Env, output: &mut Output) -> Result<Exit, CliError> {
+    let repository = access::init(global, args.hide_sizes, env)?;
     let place = access::place(global)?;
     let place = match &place {
         Place::Folder(path) => path.as_os_str().as_bytes().to_vec(),
