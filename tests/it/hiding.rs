@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use sfarc::backend::folder::FolderBackend;
-use sfarc::backend::{Backend, Key, Kind};
+use sfarc::backend::{Key, Kind};
 use sfarc::engine::copy::{self, copy};
 use sfarc::format::config::{ConfigHead, ConfigRecord, Features};
 use sfarc::format::manifest::GcRecord;
@@ -93,8 +93,7 @@ fn blocks_that_are_read_have_few_lengths_too() {
     let repository = world.init_hiding().expect("init");
     taken(&world, &repository);
     let mut blocks = 0;
-    for (id, len) in Index::open(&repository, &GcLog::default()).expect("the index opens").packs() {
-        let entry = sfarc::format::index::PackEntry { id, len };
+    for entry in Index::open(&repository, &GcLog::default()).expect("the index opens").packs().into_values() {
         let pack = PackReader::open(&*repository.backend, &repository.keys, entry).expect("it opens");
         assert!(pack.directory.is_padded());
         let (last, others) = pack.spans().split_last().expect("it has blocks");
