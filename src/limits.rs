@@ -120,7 +120,10 @@ pub const BLOCKS_AHEAD: usize = 12;
 const _: () = assert!(SEGMENT_BYTES.is_power_of_two());
 const _: () = assert!(CHUNK_MAX_BYTES <= SEGMENT_BYTES);
 const _: () = assert!(CHUNK_MAX_BYTES < 1 << 24, "chunk lengths are stored in three bytes");
-const _: () = assert!(PACK_TARGET_BYTES + BLOCK_MAX_BYTES + PACK_MAX_CHUNKS * 38 + FOREIGN_ENVELOPES * 132 <= PACK_MAX_BYTES);
+/// Bytes of a directory, at most.
+const DIRECTORY_BYTES: usize = PACK_MAX_CHUNKS * 38 + FOREIGN_ENVELOPES * 132;
+// An eighth more than a pack holds at most: that is what padding adds to it at most.
+const _: () = assert!((PACK_TARGET_BYTES + BLOCK_MAX_BYTES + DIRECTORY_BYTES) / 8 * 9 <= PACK_MAX_BYTES);
 
 /// What the buffers of a running snapshot may hold at most, in bytes: the sum behind the memory promise.
 pub const SNAPSHOT_BUFFER_BYTES: usize = (2 * SEGMENTS_AHEAD + 4) * SEGMENT_BYTES

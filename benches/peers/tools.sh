@@ -27,6 +27,10 @@ init_sfarc_file() { init_sfarc "$@"; }
 put_sfarc_file() { SFARC_REPO=$1 timed "$SFARC" snapshot --file "dump.sql=$3"; }
 get_sfarc_file() { get_sfarc "$@"; }
 
+init_sfarc_hiding() { SFARC_REPO=$1 "$SFARC" init --hide-sizes; }
+put_sfarc_hiding() { put_sfarc "$@"; }
+get_sfarc_hiding() { get_sfarc "$@"; }
+
 init_borg() { borg init --encryption repokey-blake2 "$1"; }
 put_borg() { timed borg create "$1::$2" - <"$3"; }
 get_borg() { timed borg extract --stdout "$1::$2"; }
@@ -59,7 +63,7 @@ get_rustic() { timed rustic -r "$1" dump latest:dump.sql; }
 # version TOOL: its name and version on one line; fails if the tool is not installed.
 version() {
     case $1 in
-        sfarc | sfarc_file) [[ -x $SFARC ]] && "$SFARC" --version ;;
+        sfarc | sfarc_file | sfarc_hiding) [[ -x $SFARC ]] && "$SFARC" --version ;;
         borg | borg_zstd) borg --version ;;
         bup) echo "bup $(bup --version)" ;;
         restic) restic version | cut -d' ' -f1,2 ;;
@@ -71,6 +75,7 @@ version() {
 label() {
     case $1 in
         sfarc_file) echo "sfarc \`--file\`" ;;
+        sfarc_hiding) echo "sfarc \`--hide-sizes\`" ;;
         borg_zstd) echo "borg \`-C zstd,3\`" ;;
         *) echo "$1" ;;
     esac

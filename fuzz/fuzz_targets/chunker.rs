@@ -1,11 +1,12 @@
-//! The chunker: its chunks are the stream, keep their bounds, are those of the crate `fastcdc`, and are the same when
-//! the stream is scanned in segments and joined.
+//! Both chunkers: their chunks are the stream, keep their bounds, are those of the crate `fastcdc`, or of the rule of
+//! format-spec.md, and are the same when the stream is scanned in segments and joined.
 #![no_main]
 
+use aes::Aes128;
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use fastcdc::v2020::{Normalization, cut_gear, select_masks};
 use libfuzzer_sys::fuzz_target;
-use sfarc::chunk::Chunker;
-use sfarc::chunk::fastcdc::Cut;
+use sfarc::chunk::{Chunker, Cut};
 use sfarc::chunk::segment::{ChunkSink, Joiner, Segment, scan};
 use sfarc::crypto::lanes::KeyedHasher;
 use sfarc::format::manifest::ChunkSizes;
@@ -38,22 +39,30 @@ fuzz_target!(
         let mut choices = Choices(input);
         let sizes = sizes(&mut choices);
         let gear = gear(&mut choices);
-        let Ok(chunker) = Chunker::new(sizes, &gear) else { return };
+        let key = [choices.byte(); 16];
+        let Ok(by_gear) = Chunker::by_gear(sizes, &gear) else { return };
+        let by_prf = Chunker::by_prf(sizes, &gear, &key).expect("the sizes are legal");
         let splits = [choices.short() + 1, choices.short() + 1];
         let stream = expand(choices.0, MAX_STREAM.min(MAX_SEGMENTS * splits[0].min(splits[1])));
         let hasher = KeyedHasher::new(&[9; 32]);
 
-        let whole = whole(&stream, &chunker, &hasher);
-        let bytes: Vec<u8> = whole.iter().flat_map(|(_, chunk)| chunk).copied().collect();
-        assert_eq!(bytes, stream, "the chunks are not the stream");
-        let (last, others) = whole.split_last().map_or((None, &[][..]), |(last, others)| (Some(last), others));
-        assert!(others.iter().all(|(_, chunk)| (sizes.min..=sizes.max).contains(&(chunk.len() as u32))));
-        assert!(last.is_none_or(|(_, chunk)| !chunk.is_empty() && chunk.len() <= sizes.max as usize));
-        let lens: Vec<usize> = whole.iter().map(|(_, chunk)| chunk.len()).collect();
-        assert_eq!(lens, of_crate(&stream, sizes, &gear), "the crate cuts elsewhere");
-        assert!(joined(&stream, splits, &chunker, &hasher) == whole, "segments of {splits:?} are joined differently");
+        check(&stream, sizes, splits, &by_gear, &of_crate(&stream, sizes, &gear));
+        check(&stream, sizes, splits, &by_prf, &of_rule(&stream, sizes, &gear, &key));
     }
 );
+
+fn check(stream: &[u8], sizes: ChunkSizes, splits: [usize; 2], chunker: &Chunker, expected: &[usize]) {
+    let hasher = KeyedHasher::new(&[9; 32]);
+    let whole = whole(stream, chunker, &hasher);
+    let bytes: Vec<u8> = whole.iter().flat_map(|(_, chunk)| chunk).copied().collect();
+    assert_eq!(bytes, stream, "the chunks are not the stream");
+    let (last, others) = whole.split_last().map_or((None, &[][..]), |(last, others)| (Some(last), others));
+    assert!(others.iter().all(|(_, chunk)| (sizes.min..=sizes.max).contains(&(chunk.len() as u32))));
+    assert!(last.is_none_or(|(_, chunk)| !chunk.is_empty() && chunk.len() <= sizes.max as usize));
+    let lens: Vec<usize> = whole.iter().map(|(_, chunk)| chunk.len()).collect();
+    assert_eq!(lens, expected, "it is to be cut elsewhere");
+    assert!(joined(stream, splits, chunker, &hasher) == whole, "segments of {splits:?} are joined differently");
+}
 
 fn sizes(choices: &mut Choices<'_>) -> ChunkSizes {
     let min = 64 + 2 * choices.below(256) as u32;
@@ -98,6 +107,29 @@ fn of_crate(stream: &[u8], sizes: ChunkSizes, gear: &[u64; 256]) -> Vec<usize> {
         let (_, len) = cut_gear(rest, min, avg, max, strict, loose, strict << 1, loose << 1, gear, &shifted);
         lens.push(len);
         rest = &rest[len..];
+    }
+    lens
+}
+
+/// The rule of format-spec.md, place by place.
+fn of_rule(stream: &[u8], sizes: ChunkSizes, gear: &[u64; 256], key: &[u8; 16]) -> Vec<usize> {
+    let cipher = Aes128::new(&(*key).into());
+    let (min, avg, max) = (sizes.min as usize, sizes.avg as usize, sizes.max as usize);
+    let (mut hash, mut places) = (0u64, vec![0]);
+    for &byte in stream {
+        hash = (hash << 1).wrapping_add(gear[usize::from(byte)]);
+        let mut block = aes::Block::default();
+        block[..8].copy_from_slice(&hash.to_le_bytes());
+        cipher.encrypt_block(&mut block);
+        places.push(u64::from_le_bytes(std::array::from_fn(|at| block[at])).trailing_zeros());
+    }
+    let (mut lens, mut start) = (Vec::new(), 0);
+    while start < stream.len() {
+        let most = max.min(stream.len() - start);
+        let bits = |len| if len < avg { avg.ilog2() + 1 } else { avg.ilog2() - 1 };
+        let len = (min..most).find(|&len| places[start + len] >= bits(len)).unwrap_or(most);
+        lens.push(len);
+        start += len;
     }
     lens
 }

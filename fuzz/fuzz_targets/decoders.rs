@@ -17,6 +17,7 @@ use sfarc::format::manifest::{
     ChunkSizes, Content, FenceRecord, GcRecord, ListRoot, Manifest, Origin, Proof, SessionRecord, StreamEntry,
 };
 use sfarc::format::pack::{BlockKind, BlockRow, ChunkRow, Codec, Directory};
+use sfarc::format::padding;
 use sfarc::format::record::{self, Reading, Record, Writing};
 use sfarc::format::rolekey::{RoleKey, WriterRecord};
 use sfarc::format::sealed::{Cipher, Header, SealedKind, Trailer, Wrapping};
@@ -101,14 +102,24 @@ fn trailer(input: &[u8]) {
     }
 }
 
+/// What was read is what is written, with zeros behind it where padding is allowed.
+fn assert_padded(written: &[u8], read: &[u8], padded: bool) {
+    let (front, zeros) = read.split_at(written.len());
+    assert_eq!(front, written);
+    assert!(zeros.iter().all(|&byte| byte == 0) && (padded || zeros.is_empty()));
+}
+
 fn directory(input: &[u8]) {
     for wrapping in [Wrapping::Whole, Wrapping::Divided] {
         let Ok(directory) = Directory::decode(input, wrapping) else { continue };
-        assert_eq!(directory.encode(), input);
+        assert_padded(&directory.encode(), input, directory.is_padded());
         let mut chunks = 0;
         for span in directory.spans(wrapping) {
             assert_eq!(span.first_chunk, chunks);
             chunks += directory.chunks_of(&span).len();
+            if let Ok(payload) = span.row.codec.payload(input) {
+                assert!(payload.len() <= input.len());
+            }
             if let Some(moved) = span.moved {
                 let foreign = &directory.foreign()[usize::from(moved.envelope)];
                 assert_eq!(foreign.envelope.compartment, span.row.kind.compartment());
@@ -142,7 +153,7 @@ fn role_key(input: &[u8]) {
 
 fn footer(input: &[u8]) {
     let Ok(footer) = IndexFooter::decode(input) else { return };
-    assert_eq!(footer.encode(), input);
+    assert_padded(&footer.encode(), input, footer.padded);
     for page in [0, 1, 2, footer.pages().wrapping_sub(1), footer.pages(), footer.filter_blocks / 63, u64::MAX] {
         let row_page = footer.page_span(page);
         assert_eq!(row_page.is_some(), page < footer.pages());
@@ -191,6 +202,10 @@ where
         let encoded = record::encode(&record);
         if input[..2] == T::VERSION.to_le_bytes() {
             assert_eq!(encoded, input, "{record:?}");
+        } else if input[..2] == (T::VERSION | record::PADDED).to_le_bytes() {
+            let padded = [&input[..2], &padding::wrap(&encoded[2..], input.len() - 2)].concat();
+            assert_eq!(padded, input, "{record:?}");
+            assert_eq!(record::decode::<T>(&record::encode_padded(&record)).ok(), Some(record));
         } else {
             // What an older version said is written as today's.
             assert_eq!(record::decode::<T>(&encoded).ok(), Some(record));
@@ -262,7 +277,12 @@ fn seeds() -> Vec<Vec<u8>> {
         page_starts: vec![1, 2, 3],
         group: [5; 16],
         level: 1,
+        padded: false,
     };
+    let mut padded = Directory::default();
+    padded.push(block(BlockKind::Data, Codec::PaddedZstd, 1, 1000), [chunk(1, 1000)]);
+    padded.push(block(BlockKind::List, Codec::PaddedRaw, 1, 44), [chunk(3, 44)]);
+    let and_zeros = |bytes: Vec<u8>| [bytes, vec![0; 7]].concat();
     let mut page = vec![2; 16];
     for byte in 0..5 {
         page.extend(IndexRow { id: ChunkId::new([byte; 16]), pack: 0, ordinal: byte.into() }.encode());
@@ -345,13 +365,16 @@ fn seeds() -> Vec<Vec<u8>> {
         (0, header.encode().to_vec()),
         (1, trailer),
         (2, directory.encode()),
+        (2, and_zeros(padded.encode())),
         (3, footer.encode()),
+        (3, and_zeros(IndexFooter { padded: true, ..footer }.encode())),
         (4, page),
         (5, list_node(1)),
         (5, list_node(2)),
         (6, ConfigHead { features, repo: RepoId::new(repo) }.encode().to_vec()),
         (7, record::encode(&config)),
         (8, record::encode(&manifest)),
+        (8, record::encode_padded(&manifest)),
         (9, record::encode(&session)),
         (
             10,

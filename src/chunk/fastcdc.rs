@@ -3,9 +3,9 @@
 //! Cut points are part of the format. They are those of the crate `fastcdc` (v2020) given the same table, which
 //! tests hold this file to; golden vectors pin them.
 
+use super::chunker::{Cut, check_sizes};
 use crate::format::FormatError;
 use crate::format::manifest::ChunkSizes;
-use crate::limits;
 
 /// Masks for powers of two, of the reference implementations (index: bits of the size that they aim at).
 const MASKS: [u64; 21] = [
@@ -32,9 +32,9 @@ const MASKS: [u64; 21] = [
     0x0000_d917_4753_7000,
 ];
 
-/// Finds where chunks end.
+/// Finds where chunks end by the gear hash alone.
 #[derive(Debug, Clone)]
-pub struct Chunker {
+pub struct FastCdc {
     pub(super) min: usize,
     pub(super) avg: usize,
     pub(super) max: usize,
@@ -46,26 +46,12 @@ pub struct Chunker {
     pub(super) gear: Box<[[u64; 256]; 2]>,
 }
 
-/// Where a chunk ends in a piece of a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
-    /// After this many bytes, whatever follows.
-    At(usize),
-    /// Nowhere in this piece: more bytes decide.
-    Open,
-}
-
-impl Chunker {
+impl FastCdc {
     /// A chunker of the given sizes.
     ///
     /// Fails if the sizes are not even, not ordered, or outside the limits of the format.
     pub fn new(sizes: ChunkSizes, gear: &[u64; 256]) -> Result<Self, FormatError> {
-        let (min, avg, max) = (sizes.min as usize, sizes.avg as usize, sizes.max as usize);
-        let even = [min, avg, max].iter().all(|size| size % 2 == 0);
-        let ordered = 64 <= min && min < avg && avg < max && max <= limits::CHUNK_MAX_BYTES;
-        if !even || !ordered || !avg.is_power_of_two() || !(256..=1 << 19).contains(&avg) {
-            return Err(FormatError::malformed("chunk sizes", "they are odd, unordered or out of range"));
-        }
+        let [min, avg, max] = check_sizes(sizes)?;
         let bits = avg.ilog2() as usize;
         Ok(Self {
             min,
@@ -75,11 +61,6 @@ impl Chunker {
             loose: MASKS[bits - 1],
             gear: Box::new([*gear, gear.map(|value| value << 1)]),
         })
-    }
-
-    /// Largest chunk in bytes.
-    pub fn max(&self) -> usize {
-        self.max
     }
 
     /// Where the chunk that begins at the start of `bytes` ends.
@@ -158,7 +139,7 @@ mod tests {
     }
 
     fn cuts_of_ours(bytes: &[u8], sizes: ChunkSizes, gear: &[u64; 256]) -> Vec<usize> {
-        let chunker = Chunker::new(sizes, gear).expect("sizes are legal");
+        let chunker = FastCdc::new(sizes, gear).expect("sizes are legal");
         let mut cuts = Vec::new();
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -190,7 +171,7 @@ mod tests {
     fn impossible_sizes_are_refused() {
         let gear = [0; 256];
         for (min, avg, max) in [(0, 4096, 8192), (4096, 4096, 8192), (1024, 4095, 8192), (64, 256, 1 << 21)] {
-            assert!(Chunker::new(ChunkSizes { min, avg, max }, &gear).is_err(), "{min} {avg} {max}");
+            assert!(FastCdc::new(ChunkSizes { min, avg, max }, &gear).is_err(), "{min} {avg} {max}");
         }
     }
 }

@@ -4,13 +4,14 @@
 //! side by side keep the processor busy in that time. The second begins in the middle as if a chunk began there;
 //! the first goes on past the middle until it meets a boundary of the second, and takes the rest from it.
 
-use super::fastcdc::{Chunker, Cut};
+use super::chunker::Cut;
+use super::fastcdc::FastCdc;
 
 /// Average chunks in a piece from which on two scans gain more than their meeting costs.
 const WORTH_IT: usize = 128;
 
 /// Where chunks end if one begins at the first of these bytes, ascending. What follows the last is open.
-pub fn ends(chunker: &Chunker, bytes: &[u8]) -> Vec<usize> {
+pub fn ends(chunker: &FastCdc, bytes: &[u8]) -> Vec<usize> {
     let worth_it = bytes.len() >= chunker.avg * WORTH_IT;
     let (mut ends, beyond) = if worth_it { ends_of_two(chunker, bytes) } else { (Vec::new(), Vec::new()) };
     let mut start = ends.last().copied().unwrap_or(0);
@@ -29,7 +30,7 @@ pub fn ends(chunker: &Chunker, bytes: &[u8]) -> Vec<usize> {
 
 /// Where chunks end that begin before the middle, and where those do that begin in the middle as if one began there:
 /// boundaries from the middle itself on.
-fn ends_of_two(chunker: &Chunker, bytes: &[u8]) -> (Vec<usize>, Vec<usize>) {
+fn ends_of_two(chunker: &FastCdc, bytes: &[u8]) -> (Vec<usize>, Vec<usize>) {
     let middle = bytes.len() / 2;
     let (mut ends, mut beyond) = (Vec::with_capacity(2 * bytes.len() / chunker.avg), vec![middle]);
     let (mut first, mut second) = (Walk::from(0, chunker), Walk::from(middle, chunker));
@@ -65,24 +66,24 @@ enum Step {
 }
 
 impl Walk {
-    fn from(start: usize, chunker: &Chunker) -> Self {
+    fn from(start: usize, chunker: &FastCdc) -> Self {
         Self { start, at: start + chunker.min, hash: 0 }
     }
 
     /// The end of what it may look at with one mask, and that mask.
-    fn limit(&self, chunker: &Chunker, bytes: &[u8]) -> (usize, u64) {
+    fn limit(&self, chunker: &FastCdc, bytes: &[u8]) -> (usize, u64) {
         let end = bytes.len().min(self.start + chunker.max);
         let centre = end.min(self.start + chunker.avg);
         if self.at + 2 <= centre { (centre, chunker.strict) } else { (end, chunker.loose) }
     }
 
     /// Bytes that it may look at with one mask.
-    fn room(&self, chunker: &Chunker, bytes: &[u8]) -> usize {
+    fn room(&self, chunker: &FastCdc, bytes: &[u8]) -> usize {
         self.limit(chunker, bytes).0 - self.at
     }
 
-    /// Looks at up to four bytes, as [`Chunker::cut`] does, and notes where a chunk ends.
-    fn step(&mut self, chunker: &Chunker, bytes: &[u8], ends: &mut Vec<usize>) -> Step {
+    /// Looks at up to four bytes, as [`FastCdc::cut`] does, and notes where a chunk ends.
+    fn step(&mut self, chunker: &FastCdc, bytes: &[u8], ends: &mut Vec<usize>) -> Step {
         let (limit, mask) = self.limit(chunker, bytes);
         let to = limit.min(self.at + 4);
         if to < self.at + 2 && limit < self.start + chunker.max {
@@ -101,7 +102,7 @@ impl Walk {
 
 /// Bytes that both scans can pass, in fours, because no hash in them can end a chunk, strict or loose.
 #[inline(never)]
-fn race(chunker: &Chunker, (a, hash_a): (&[u8], &mut u64), (b, hash_b): (&[u8], &mut u64)) -> usize {
+fn race(chunker: &FastCdc, (a, hash_a): (&[u8], &mut u64), (b, hash_b): (&[u8], &mut u64)) -> usize {
     let [gear, shifted] = &*chunker.gear;
     let mask = chunker.strict & chunker.loose;
     let mask_shifted = mask << 1;
@@ -139,7 +140,7 @@ mod tests {
     use crate::format::manifest::ChunkSizes;
     use proptest::prelude::*;
 
-    fn ends_of_one(chunker: &Chunker, bytes: &[u8]) -> Vec<usize> {
+    fn ends_of_one(chunker: &FastCdc, bytes: &[u8]) -> Vec<usize> {
         let (mut ends, mut start) = (Vec::new(), 0);
         while let Cut::At(len) = chunker.cut(&bytes[start..]) {
             start += len;
@@ -156,7 +157,7 @@ mod tests {
         ) {
             let gear = std::array::from_fn(|i| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(i as u32));
             let sizes = ChunkSizes { min: min * 2, avg: 1 << bits, max: max * 2 };
-            let chunker = Chunker::new(sizes, &gear).expect("legal");
+            let chunker = FastCdc::new(sizes, &gear).expect("legal");
             let bytes: Vec<u8> = pieces
                 .into_iter()
                 .flat_map(|(byte, run, noise)| std::iter::repeat_n(byte, run * 50).chain(noise))

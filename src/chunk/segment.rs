@@ -5,8 +5,7 @@
 //! true boundary until it meets a boundary of the scan, and takes the rest from there. The result is exactly that
 //! of one scan over the whole stream.
 
-use super::fastcdc::{Chunker, Cut};
-use super::lockstep;
+use super::chunker::{Chunker, Cut};
 use crate::crypto::lanes::KeyedHasher;
 use crate::crypto::stream_hash::{SegmentHash, segment_hash};
 use crate::ids::ChunkId;
@@ -36,7 +35,7 @@ pub struct Scanned {
 /// Scans a segment. Pure: what a worker thread does.
 pub fn scan(segment: Segment, chunker: &Chunker, hasher: &KeyedHasher) -> Scanned {
     let bytes = &segment.bytes[..];
-    let ends = lockstep::ends(chunker, bytes);
+    let ends = chunker.ends(bytes);
     let starts = std::iter::once(0).chain(ends.iter().copied());
     let pieces: Vec<&[u8]> = starts.zip(&ends).map(|(start, &end)| &bytes[start..end]).collect();
     let ids = hasher.ids(&pieces);
@@ -159,13 +158,15 @@ mod tests {
         }
     }
 
-    fn chunker() -> Chunker {
+    /// One that cuts by the gear hash, and one that cuts by a pseudo-random function of it.
+    fn chunkers() -> [Chunker; 2] {
         let gear = std::array::from_fn(|i| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(i as u32));
-        Chunker::new(ChunkSizes { min: 64, avg: 256, max: 1024 }, &gear).expect("legal")
+        let sizes = ChunkSizes { min: 64, avg: 256, max: 1024 };
+        [Chunker::by_gear(sizes, &gear), Chunker::by_prf(sizes, &gear, &[3; 16])].map(|chunker| chunker.expect("legal"))
     }
 
-    fn whole(bytes: &[u8]) -> Vec<(ChunkId, usize)> {
-        let (chunker, hasher) = (chunker(), KeyedHasher::new(&[1; 32]));
+    fn whole(bytes: &[u8], chunker: &Chunker) -> Vec<(ChunkId, usize)> {
+        let hasher = KeyedHasher::new(&[1; 32]);
         let mut out = Vec::new();
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -179,12 +180,12 @@ mod tests {
         out
     }
 
-    fn joined(bytes: &[u8], segment: usize) -> Vec<(ChunkId, usize)> {
+    fn joined(bytes: &[u8], segment: usize, chunker: &Chunker) -> Vec<(ChunkId, usize)> {
         let hasher = KeyedHasher::new(&[1; 32]);
-        let (mut joiner, mut lens) = (Joiner::new(chunker(), hasher.clone()), Lens::default());
+        let (mut joiner, mut lens) = (Joiner::new(chunker.clone(), hasher.clone()), Lens::default());
         for (number, bytes) in bytes.chunks(segment).enumerate() {
             let segment = Segment { number: number as u64 * (SEGMENT_BYTES / segment) as u64, bytes: bytes.to_vec() };
-            let Ok(()) = joiner.join(&scan(Segment { number: 0, ..segment }, &chunker(), &hasher), &mut lens);
+            let Ok(()) = joiner.join(&scan(Segment { number: 0, ..segment }, chunker, &hasher), &mut lens);
         }
         let Ok(()) = joiner.finish(&mut lens);
         lens.0
@@ -200,7 +201,9 @@ mod tests {
                 .into_iter()
                 .flat_map(|(byte, run, noise)| std::iter::repeat_n(byte, run * 50).chain(noise))
                 .collect();
-            prop_assert_eq!(joined(&bytes, segment), whole(&bytes));
+            for chunker in chunkers() {
+                prop_assert_eq!(joined(&bytes, segment, &chunker), whole(&bytes, &chunker));
+            }
         }
     }
 }

@@ -112,7 +112,7 @@ pub fn init(args: &Init, global: &Global, env: &Env) -> Result<Repository, Error
     let place = place(global)?;
     let credential = credential(global, Purpose::Make, env)?;
     let backend = place.create(&global.bucket.access()).map_err(RepoError::from)?;
-    let features = if args.roles { Features { read: Features::READ_ROLES, ..Features::default() } } else { Features::default() };
+    let features = Features::chosen(args.roles, args.hide_sizes);
     Ok(Repository::init_with(backend, &credential, features, env.clone())?)
 }
 

@@ -38,7 +38,9 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a repository in a new or empty folder.
-    #[command(after_help = "Example:\n  sfarc init --repo /srv/backup\n  sfarc init --repo s3://bucket/sf --roles")]
+    #[command(
+        after_help = "Examples:\n  sfarc init --repo /srv/backup\n  sfarc init --repo s3://bucket/sf --roles --hide-sizes"
+    )]
     Init(Init),
     /// Take a snapshot of streams: all of them to their last byte, or none.
     #[command(

@@ -91,6 +91,7 @@ pub struct KeyRing {
     chunk_hasher: Option<KeyedHasher>,
     list_hasher: Option<KeyedHasher>,
     gear: Option<Box<[u64; 256]>>,
+    prf: Option<Zeroizing<[u8; 16]>>,
 }
 
 impl std::fmt::Debug for KeyRing {
@@ -133,6 +134,7 @@ impl KeyRing {
             chunk_hasher: hasher("chunk id"),
             list_hasher: hasher("list id"),
             gear,
+            prf: secrets.get("chunker prf").and_then(|key| key.first_chunk().copied().map(Zeroizing::new)),
             secrets,
         }
     }
@@ -170,6 +172,11 @@ impl KeyRing {
     /// Gear table of the chunker.
     pub fn gear(&self) -> Result<&[u64; 256], CryptoError> {
         self.gear.as_deref().ok_or(CryptoError::CannotDo("cut streams"))
+    }
+
+    /// Key of the pseudo-random function of the chunker that hides sizes.
+    pub fn prf(&self) -> Result<&[u8; 16], CryptoError> {
+        self.prf.as_deref().ok_or(CryptoError::CannotDo("cut streams"))
     }
 
     /// Signs snapshots: the key of this writer, or for readers that of the authority.

@@ -38,9 +38,18 @@ impl Role {
     const fn shared(self) -> &'static [&'static str] {
         match self {
             Self::Reader => &[],
-            Self::Writer => {
-                &["wrap 1", "wrap 3", "wrap 5", "wrap 6", "names 2", "names 4", "chunk id", "list id", "gear seed"]
-            }
+            Self::Writer => &[
+                "wrap 1",
+                "wrap 3",
+                "wrap 5",
+                "wrap 6",
+                "names 2",
+                "names 4",
+                "chunk id",
+                "list id",
+                "gear seed",
+                "chunker prf",
+            ],
             Self::Maintainer => &[
                 "wrap 1", "wrap 3", "wrap 5", "wrap 6", "wrap 7", "wrap 8", "names 2", "names 4", "lists 2", "lists 4",
                 "list id", LISTS, LOG,

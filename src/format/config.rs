@@ -12,7 +12,8 @@ const MAGIC: [u8; 8] = *b"SFARCREP";
 
 /// Features that a repository uses, one bit each, in three classes.
 ///
-/// An unknown bit forbids just what its class names.
+/// An unknown bit forbids just what its class names. All that are known are chosen when a repository is made: the
+/// configuration has them, and no gc record ever switches them on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, SchemaRead, SchemaWrite)]
 pub struct Features {
     /// Needed to read.
@@ -27,27 +28,60 @@ impl Features {
     /// Needed to read: packs and snapshots are divided, and what is decided is signed.
     pub const READ_ROLES: u64 = 1;
 
-    /// The bits of each class that this program knows.
-    const KNOWN: Self = Self { read: Self::READ_ROLES, write: 0, collect: 0 };
+    /// Needed to read: what is sealed has zeros behind it.
+    pub const READ_PADDING: u64 = 1 << 1;
 
-    /// True if this program may read.
-    pub const fn can_read(&self) -> bool {
-        self.read & !Self::KNOWN.read == 0
-    }
+    /// Needed to add snapshots: a pseudo-random function decides where chunks end.
+    pub const WRITE_PRF_CHUNKER: u64 = 1;
 
-    /// True if this program may add snapshots.
-    pub const fn can_write(&self) -> bool {
-        self.can_read() && self.write & !Self::KNOWN.write == 0
-    }
+    /// Features of a repository whose objects say little by their sizes.
+    pub const HIDDEN_SIZES: Self = Self { read: Self::READ_PADDING, write: Self::WRITE_PRF_CHUNKER, collect: 0 };
 
-    /// True if this program may collect garbage.
-    pub const fn can_collect(&self) -> bool {
-        self.can_write() && self.collect & !Self::KNOWN.collect == 0
+    /// Those that are chosen when a repository is made.
+    #[must_use]
+    pub const fn chosen(roles: bool, hidden_sizes: bool) -> Self {
+        let features = if hidden_sizes { Self::HIDDEN_SIZES } else { Self { read: 0, write: 0, collect: 0 } };
+        Self { read: features.read | if roles { Self::READ_ROLES } else { 0 }, ..features }
     }
 
     /// True if keys of roles may be given away.
     pub const fn has_roles(&self) -> bool {
         self.read & Self::READ_ROLES != 0
+    }
+
+    /// True if what is stored is padded, and its order in packs drawn.
+    pub const fn has_padding(&self) -> bool {
+        self.read & Self::READ_PADDING != 0
+    }
+
+    /// True if a pseudo-random function decides where chunks end.
+    pub const fn has_prf_chunker(&self) -> bool {
+        self.write & Self::WRITE_PRF_CHUNKER != 0
+    }
+
+    /// Those of a configuration that this program does not know.
+    #[must_use]
+    pub const fn unknown(&self) -> Self {
+        Self {
+            read: self.read & !(Self::READ_PADDING | Self::READ_ROLES),
+            write: self.write & !Self::WRITE_PRF_CHUNKER,
+            collect: self.collect,
+        }
+    }
+
+    /// True if a program that knows none of these may read.
+    pub const fn can_read(&self) -> bool {
+        self.read == 0
+    }
+
+    /// True if a program that knows none of these may add snapshots.
+    pub const fn can_write(&self) -> bool {
+        self.can_read() && self.write == 0
+    }
+
+    /// True if a program that knows none of these may collect garbage.
+    pub const fn can_collect(&self) -> bool {
+        self.can_write() && self.collect == 0
     }
 }
 

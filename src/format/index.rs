@@ -2,9 +2,9 @@
 //!
 //! Rows are searched where they lie in the decrypted page; nothing is parsed.
 
-use super::FormatError;
 use super::codec::Fields;
 use super::sealed::{HEADER_LEN, TAG_LEN};
+use super::{FormatError, padding};
 use crate::ids::{ChunkId, ObjectId};
 use crate::limits;
 
@@ -30,6 +30,9 @@ pub const FILTER_BLOCK_ROWS: u64 = 51;
 
 /// Runs with fewer rows have no filter.
 pub const FILTER_MIN_ROWS: u64 = 4096;
+
+/// The bit beside the level that says that a run is padded.
+const PADDED: u32 = 1 << 8;
 
 /// Where a chunk lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,6 +107,8 @@ pub struct IndexFooter {
     pub group: [u8; 16],
     /// How often the rows were merged.
     pub level: u8,
+    /// True if a section of zeros stands before the footer, and zeros may follow the footer itself.
+    pub padded: bool,
 }
 
 impl IndexFooter {
@@ -143,13 +148,22 @@ impl IndexFooter {
         span.0.checked_add(span.1 as u64)
     }
 
-    /// The plaintext of the stored footer.
+    /// True if what lies from `offset` on may be the footer: the pages end there, or filler stands between.
+    pub fn may_lie_at(&self, offset: u64) -> bool {
+        self.end().is_some_and(|end| match self.padded {
+            true => end.checked_add(TAG_LEN as u64).is_some_and(|least| least <= offset),
+            false => end == offset,
+        })
+    }
+
+    /// The plaintext of the stored footer, without padding.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(40 + self.packs.len() * 36 + self.page_starts.len() * 8);
         bytes.extend(self.rows.to_le_bytes());
         bytes.extend(self.filter_blocks.to_le_bytes());
         bytes.extend((self.packs.len() as u32).to_le_bytes());
-        bytes.extend(u32::from(self.level).to_le_bytes());
+        let padded = if self.padded { PADDED } else { 0 };
+        bytes.extend((u32::from(self.level) | padded).to_le_bytes());
         bytes.extend(self.group);
         for pack in &self.packs {
             bytes.extend(pack.id.as_bytes());
@@ -164,14 +178,18 @@ impl IndexFooter {
         let mut fields = Fields::new(WHAT, bytes);
         let (rows, filter_blocks) = (fields.u64()?, fields.u64()?);
         let (packs, level, group) = (fields.u32()? as usize, fields.u32()?, fields.array()?);
+        let (level, padded) = (level & !PADDED, level & PADDED != 0);
         let pages = rows.div_ceil(PAGE_ROWS as u64);
         let expected = (packs as u64).checked_mul(36).and_then(|sum| sum.checked_add(pages.checked_mul(8)?));
-        if expected != Some(fields.remaining() as u64) || filter_blocks > rows || level > 255 {
+        let remaining = fields.remaining() as u64;
+        let fits = expected.is_some_and(|expected| expected == remaining || (padded && expected < remaining));
+        if !fits || filter_blocks > rows || level > 255 {
             return Err(FormatError::malformed(WHAT, "its length does not fit its counts"));
         }
         let packs = (0..packs).map(|_| decode_pack(&mut fields)).collect::<Result<_, _>>()?;
         let page_starts = (0..pages).map(|_| fields.u64()).collect::<Result<_, _>>()?;
-        Ok(Self { rows, filter_blocks, packs, page_starts, group, level: level as u8 })
+        padding::require_zeros(WHAT, fields.bytes(fields.remaining())?)?;
+        Ok(Self { rows, filter_blocks, packs, page_starts, group, level: level as u8, padded })
     }
 }
 

@@ -11,6 +11,7 @@ pub mod keyslot;
 pub mod list;
 pub mod manifest;
 pub mod pack;
+pub mod padding;
 pub mod record;
 pub mod rolekey;
 pub mod sealed;

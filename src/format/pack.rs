@@ -3,6 +3,7 @@
 use super::FormatError;
 use super::codec::{Fields, put_u24};
 use super::divided::ForeignEnvelope;
+use super::padding;
 use super::sealed::{Compartment, TAG_LEN, Wrapping};
 use crate::ids::ChunkId;
 use crate::limits;
@@ -39,6 +40,31 @@ pub enum Codec {
     Raw = 0,
     /// One zstd frame.
     Zstd = 1,
+    /// One zstd frame with its length before it and zeros behind it.
+    PaddedZstd = 2,
+    /// As it is, with its length before it and zeros behind it.
+    PaddedRaw = 3,
+}
+
+impl Codec {
+    /// True if zeros may follow what is stored.
+    pub const fn is_padded(self) -> bool {
+        matches!(self, Self::PaddedZstd | Self::PaddedRaw)
+    }
+
+    /// The same with padding.
+    #[must_use]
+    pub const fn padded(self) -> Self {
+        match self {
+            Self::Raw | Self::PaddedRaw => Self::PaddedRaw,
+            Self::Zstd | Self::PaddedZstd => Self::PaddedZstd,
+        }
+    }
+
+    /// What is stored, without its padding. Fails if that is not what it should be.
+    pub fn payload(self, section: &[u8]) -> Result<&[u8], FormatError> {
+        if self.is_padded() { padding::unwrap("padded block", section) } else { Ok(section) }
+    }
 }
 
 /// One block of a pack.
@@ -161,7 +187,12 @@ impl Directory {
         &self.chunks[span.first_chunk..span.first_chunk + usize::from(span.row.chunks)]
     }
 
-    /// The plaintext of the stored directory.
+    /// True if its blocks are padded. Then zeros may follow the directory itself.
+    pub fn is_padded(&self) -> bool {
+        self.blocks.first().is_some_and(|block| block.codec.is_padded())
+    }
+
+    /// The plaintext of the stored directory, without padding.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(8 + self.blocks.len() * BLOCK_ROW + self.chunks.len() * CHUNK_ROW);
         bytes.extend((self.blocks.len() as u32).to_le_bytes());
@@ -195,10 +226,10 @@ impl Directory {
     fn decode_moved(&mut self, fields: &mut Fields<'_>) -> Result<(), FormatError> {
         let wrong = |why| FormatError::malformed(WHAT, why);
         let count = fields.u32()? as usize;
-        if count == 0 || count > limits::FOREIGN_ENVELOPES {
-            return Err(wrong("it names no other pack's key, or too many"));
+        if count > limits::FOREIGN_ENVELOPES {
+            return Err(wrong("it names keys of too many other packs"));
         }
-        if fields.remaining() != count * ForeignEnvelope::LEN + self.blocks.len() * MOVED_ROW {
+        if fields.remaining() < count * ForeignEnvelope::LEN + self.blocks.len() * MOVED_ROW {
             return Err(wrong("its length does not fit its counts"));
         }
         self.foreign = (0..count).map(|_| ForeignEnvelope::decode(fields)).collect::<Result<_, _>>()?;
@@ -226,9 +257,9 @@ impl Directory {
         if chunks > limits::PACK_MAX_CHUNKS || blocks > chunks {
             return Err(FormatError::malformed(WHAT, "it counts too many blocks or chunks"));
         }
-        let len = blocks * BLOCK_ROW + chunks * CHUNK_ROW;
-        let rest = fields.remaining().checked_sub(len).filter(|rest| *rest == 0 || wrapping == Wrapping::Divided);
-        let rest = rest.ok_or(FormatError::malformed(WHAT, "its length does not fit its counts"))?;
+        if fields.remaining() < blocks * BLOCK_ROW + chunks * CHUNK_ROW {
+            return Err(FormatError::malformed(WHAT, "its length does not fit its counts"));
+        }
         let blocks = (0..blocks).map(|_| decode_block(&mut fields)).collect::<Result<Vec<_>, _>>()?;
         let mut ids = Fields::new(WHAT, fields.bytes(chunks * ChunkId::LEN)?);
         let chunks = (0..chunks)
@@ -236,11 +267,23 @@ impl Directory {
             .collect::<Result<Vec<_>, FormatError>>()?;
         let moved = vec![None; blocks.len()];
         let mut directory = Self { blocks, chunks, moved, foreign: Vec::new() };
-        if rest > 0 {
+        if wrapping == Wrapping::Divided && fields.clone().u32().is_ok_and(|count| count > 0) {
             directory.decode_moved(&mut fields)?;
         }
+        directory.check_padding(fields.bytes(fields.remaining())?)?;
         directory.check_sums()?;
         Ok(directory)
+    }
+
+    /// Zeros may follow a directory all of whose blocks are padded, nothing may follow another.
+    fn check_padding(&self, rest: &[u8]) -> Result<(), FormatError> {
+        if self.blocks.iter().any(|block| block.codec.is_padded() != self.is_padded()) {
+            return Err(FormatError::malformed(WHAT, "some blocks are padded, and some are not"));
+        }
+        match self.is_padded() {
+            false if !rest.is_empty() => Err(FormatError::malformed(WHAT, "its length does not fit its counts")),
+            _ => padding::require_zeros(WHAT, rest),
+        }
     }
 
     fn check_sums(&self) -> Result<(), FormatError> {
@@ -269,6 +312,8 @@ fn decode_block(fields: &mut Fields<'_>) -> Result<BlockRow, FormatError> {
     let codec = match fields.u8()? {
         0 => Codec::Raw,
         1 => Codec::Zstd,
+        2 => Codec::PaddedZstd,
+        3 => Codec::PaddedRaw,
         _ => return Err(FormatError::malformed(WHAT, "a block is stored in an unknown way")),
     };
     let row = BlockRow { kind, codec, chunks: fields.u16()?, stored_len: fields.u32()?, plain_len: fields.u32()? };

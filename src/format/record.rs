@@ -3,8 +3,12 @@
 use wincode::config::{Configuration, PREALLOCATION_SIZE_LIMIT_DISABLED};
 use wincode::{SchemaRead, SchemaWrite};
 
-use super::FormatError;
+use super::sealed::{HEADER_LEN, TAG_LEN};
+use super::{FormatError, padding};
 use crate::limits;
+
+/// The bit of a version that says that the fields have their length before them and zeros behind them.
+pub const PADDED: u16 = 1 << 15;
 
 /// How records are written: the bytes of bincode 1. Only the reader needs to bound what it allocates.
 pub type Writing = Configuration<true, PREALLOCATION_SIZE_LIMIT_DISABLED>;
@@ -37,7 +41,20 @@ where
     bytes
 }
 
-/// Reads a record and refuses what follows its end.
+/// The same with as many zeros behind it as the stored length of a sealed object needs to be a class of
+/// [`padding::padme`].
+pub fn encode_padded<T>(record: &T) -> Vec<u8>
+where
+    T: Record + SchemaWrite<Writing, Src = T>,
+{
+    const AROUND: usize = HEADER_LEN + TAG_LEN + 2;
+    let plain = encode(record);
+    let fields = &plain[2..];
+    let padded = padding::wrap(fields, padding::padme(AROUND + padding::PREFIX + fields.len()) - AROUND);
+    [&(T::VERSION | PADDED).to_le_bytes()[..], &padded].concat()
+}
+
+/// Reads a record, padded or not, and refuses what follows its end.
 pub fn decode<T>(bytes: &[u8]) -> Result<T, FormatError>
 where
     T: Record + for<'de> SchemaRead<'de, Reading, Dst = T>,
@@ -47,6 +64,8 @@ where
     }
     let (version, fields) = bytes.split_first_chunk().ok_or(FormatError::Truncated { what: T::WHAT })?;
     let version = u16::from_le_bytes(*version);
+    let fields = if version & PADDED == 0 { fields } else { padding::unwrap(T::WHAT, fields)? };
+    let version = version & !PADDED;
     if version > T::VERSION {
         return Err(FormatError::TooNew { what: T::WHAT, found: version.into(), known: T::VERSION.into() });
     }

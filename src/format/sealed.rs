@@ -112,6 +112,8 @@ pub enum Section {
     Page,
     /// A page of an index filter.
     Filter,
+    /// Zeros between the pages and the footer of a padded index run.
+    Filler,
     /// Where the chunk lists of a snapshot begin.
     Roots,
     /// Who made the object.
@@ -126,15 +128,16 @@ impl Section {
             Self::Footer => 3,
             Self::Page => 4,
             Self::Filter => 5,
-            Self::Roots => 6,
-            Self::Signature => 7,
+            Self::Filler => 6,
+            Self::Roots => 7,
+            Self::Signature => 8,
         }
     }
 
     /// The compartment of a divided object that it belongs to.
     pub const fn compartment(self) -> Compartment {
         match self {
-            Self::Footer | Self::Page | Self::Filter | Self::Signature => Compartment::Names,
+            Self::Footer | Self::Page | Self::Filter | Self::Filler | Self::Signature => Compartment::Names,
             Self::Roots => Compartment::Lists,
             Self::Record => Compartment::Data,
             Self::Block(kind) => kind.compartment(),

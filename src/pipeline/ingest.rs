@@ -193,8 +193,7 @@ impl<'a> StreamState<'a> {
     fn start(&mut self, first: &[u8]) -> Result<&mut Started, RepoError> {
         if self.started.is_none() {
             let (sizes, keys) = ((self.sizing)(first), &self.repository.keys);
-            let chunker = Chunker::new(sizes, keys.gear()?)
-                .map_err(|source| RepoError::Format { object: "the chunk sizes".to_owned(), source })?;
+            let chunker = self.repository.chunker(sizes)?;
             let joiner = Joiner::new(chunker.clone(), keys.chunk_hasher()?.clone());
             self.started = Some(Started { sizes, chunker: Arc::new(chunker), joiner });
         }

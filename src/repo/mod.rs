@@ -1,6 +1,7 @@
 //! An opened repository: objects with meaning.
 
 pub mod gc_log;
+pub mod hiding;
 pub mod index;
 pub mod keyslots;
 pub mod list;
@@ -230,7 +231,7 @@ impl Repository {
         Self::init_with(backend, credential, Features::default(), env)
     }
 
-    /// The same, with features.
+    /// The same with these features.
     pub fn init_with(
         backend: Arc<dyn Backend>,
         credential: &Credential,
@@ -275,7 +276,7 @@ impl Repository {
             if error.is_not_found() { RepoError::NoRepository { place: place.to_owned() } } else { error.into() }
         })?;
         let head = ConfigHead::decode(&object).map_err(objects::format_error(Key::Config))?;
-        head.features.require_read()?;
+        head.features.unknown().require_read()?;
         let sealed = &object[ConfigHead::LEN..];
         let open_config = |keys: &KeyRing| objects::open_record(keys, SealedKind::Config, &Key::Config, sealed);
         let is_right = |keys: &KeyRing| open_config(keys).is_ok();
@@ -304,12 +305,12 @@ impl Repository {
 
     /// Fails if this program may not add to the repository.
     pub fn require_write(&self) -> Result<(), RepoError> {
-        self.features.require_write()
+        self.features.unknown().require_write()
     }
 
     /// Fails if this program may not collect garbage in the repository.
     pub fn require_collect(&self) -> Result<(), RepoError> {
-        self.features.require_collect()
+        self.features.unknown().require_collect()
     }
 
     /// Fails once a stop was asked for.

@@ -58,13 +58,21 @@ pub fn check_name(key: &Key, object: &[u8]) -> Result<(), RepoError> {
 }
 
 impl Repository {
+    /// The plaintext of a record in an object of this kind.
+    pub(super) fn encode<T>(&self, kind: SealedKind, record: &T) -> Vec<u8>
+    where
+        T: Record + SchemaWrite<Writing, Src = T>,
+    {
+        if self.pads_records(kind) { record::encode_padded(record) } else { record::encode(record) }
+    }
+
     /// The stored bytes of an object whose only section is a record.
     pub fn seal_record<T>(&self, kind: SealedKind, record: &T) -> Result<Vec<u8>, RepoError>
     where
         T: Record + SchemaWrite<Writing, Src = T>,
     {
         let sealer = self.keys.sealer(kind, &*self.env.entropy)?;
-        Ok(sealer.seal_record(&record::encode(record)))
+        Ok(sealer.seal_record(&self.encode(kind, record)))
     }
 
     /// Reads an object whose only section is a record, and checks that it is what its name says.

@@ -121,10 +121,12 @@ impl PackReader {
             .open_vec(Section::Block(span.row.kind), ordinal, sealed)
             .map_err(crypto_error(format!("block {} of {key}", span.ordinal)))?;
         let plain_len = span.row.plain_len as usize;
+        let payload = span.row.codec.payload(&stored).map_err(format_error(key))?;
         let plain = match span.row.codec {
             Codec::Raw => stored,
-            Codec::Zstd => {
-                decompress(&stored, plain_len).ok_or_else(|| damaged(&key, "a block does not decompress"))?
+            Codec::PaddedRaw => payload.to_vec(),
+            Codec::Zstd | Codec::PaddedZstd => {
+                decompress(payload, plain_len).ok_or_else(|| damaged(&key, "a block does not decompress"))?
             }
         };
         if plain.len() != plain_len || plain_len > limits::BLOCK_MAX_BYTES {

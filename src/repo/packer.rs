@@ -5,10 +5,12 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use zstd::zstd_safe::{CParameter, ParamSwitch};
 
+use super::hiding::{Waiting, pad_block, pad_directory};
 use super::pool::{Pool, Ticket};
 use super::{RepoError, Repository};
 use crate::backend::Key;
 use crate::crypto::seal::Sealer;
+use crate::env::Entropy;
 use crate::format::divided::ForeignEnvelope;
 use crate::format::index::PackEntry;
 use crate::format::pack::{BlockKind, BlockRow, ChunkRow, Codec, Directory};
@@ -50,20 +52,22 @@ impl OpenBlock {
 }
 
 /// A block as it is stored, before its seal.
-struct ClosedBlock {
+#[derive(Debug)]
+pub(super) struct ClosedBlock {
     codec: Codec,
     plain_len: usize,
     kind: BlockKind,
-    chunks: Vec<ChunkRow>,
-    bytes: Vec<u8>,
+    pub(super) chunks: Vec<ChunkRow>,
+    pub(super) bytes: Vec<u8>,
 }
 
-fn close(block: OpenBlock) -> ClosedBlock {
+fn close(block: OpenBlock, pads: bool) -> ClosedBlock {
     let plain_len = block.bytes.len();
     let (codec, bytes) = match compress(&block.bytes) {
         Some(frame) if frame.len() < plain_len => (Codec::Zstd, frame),
         _ => (Codec::Raw, block.bytes),
     };
+    let (codec, bytes) = if pads { (codec.padded(), pad_block(&bytes)) } else { (codec, bytes) };
     ClosedBlock { codec, plain_len, kind: block.kind, chunks: block.chunks, bytes }
 }
 
@@ -125,6 +129,7 @@ pub struct StoredPack {
 /// Takes blocks and stores packs.
 #[derive(Debug)]
 pub struct Packer {
+    pads: bool,
     orders: Option<Sender<Order>>,
     stored: Receiver<Result<StoredPack, RepoError>>,
     threads: Vec<std::thread::JoinHandle<()>>,
@@ -142,7 +147,9 @@ impl Packer {
         let uploads = if repository.backend.is_remote() { limits::UPLOADS } else { 1 };
         let (orders, incoming) = bounded(limits::BLOCKS_AHEAD);
         let (packs, finished) = bounded(0);
-        let (spare, spares) = bounded(uploads);
+        let pads = repository.pads();
+        // Blocks that wait to be shuffled are the memory of the buffer that is being filled elsewhere: none is kept.
+        let (spare, spares) = bounded(if pads { 0 } else { uploads });
         let (report, stored) = crossbeam_channel::unbounded();
         let sealing = repository.clone();
         let packer = spawn("packer", move || pack_blocks(&sealing, &incoming, &packs, &spares));
@@ -152,12 +159,13 @@ impl Packer {
             spawn("uploader", move || put_packs(&putting, &finished, &report, &spare))
         };
         let threads = std::iter::once(packer).chain((0..uploads).map(|_| uploader())).collect();
-        Self { orders: Some(orders), stored, threads }
+        Self { pads, orders: Some(orders), stored, threads }
     }
 
     /// Hands a block over. Waits while too many are under way.
     pub fn add(&self, pool: &Pool, block: OpenBlock) {
-        let order = Order::Block(pool.submit(move || close(block)));
+        let pads = self.pads;
+        let order = Order::Block(pool.submit(move || close(block, pads)));
         // The threads only end early after an error, which `flush` reports.
         let _ = self.orders.as_ref().expect("open until dropped").send(order);
     }
@@ -243,8 +251,9 @@ fn pack_blocks(
     let under_way = UnderWay::default();
     let mut open: Option<OpenPack> = None;
     let new_pack = || OpenPack::new(repository, spares.try_recv().unwrap_or_default());
-    let put =
-        |pack: Option<OpenPack>| pack.map(OpenPack::close).map_or(Ok(()), |pack| packs.send((pack, under_way.add())));
+    let entropy = &*repository.env.entropy;
+    let close = |pack: OpenPack| pack.close(entropy);
+    let put = |pack: Option<OpenPack>| pack.map(close).map_or(Ok(()), |pack| packs.send((pack, under_way.add())));
     for order in orders {
         let sent = match order {
             Order::Block(ticket) => {
@@ -298,6 +307,8 @@ struct OpenPack {
     sealer: Sealer,
     bytes: Vec<u8>,
     directory: Directory,
+    /// Where blocks are shuffled: those that are not sealed yet.
+    waiting: Option<Waiting>,
 }
 
 impl OpenPack {
@@ -305,14 +316,19 @@ impl OpenPack {
     fn new(repository: &Repository, mut bytes: Vec<u8>) -> Self {
         let sealer = repository.keys.sealer(SealedKind::Pack, &*repository.env.entropy);
         let sealer = sealer.expect("whoever stores chunks has shown before that it may");
-        bytes.reserve(limits::PACK_TARGET_BYTES + (2 << 20));
+        let waiting = repository.pads().then(Waiting::default);
+        if waiting.is_none() {
+            bytes.reserve(limits::PACK_TARGET_BYTES + (2 << 20));
+        }
         bytes.extend(sealer.header());
-        Self { sealer, bytes, directory: Directory::default() }
+        Self { sealer, bytes, directory: Directory::default(), waiting }
     }
 
     fn has_room_for(&self, chunks: usize) -> bool {
-        self.bytes.len() < limits::PACK_TARGET_BYTES
-            && self.directory.chunks().len() + chunks <= limits::PACK_MAX_CHUNKS
+        let waiting = self.waiting.as_ref();
+        let bytes = self.bytes.len() + waiting.map_or(0, |waiting| waiting.bytes);
+        let held = self.directory.chunks().len() + waiting.map_or(0, |waiting| waiting.chunks);
+        bytes < limits::PACK_TARGET_BYTES && held + chunks <= limits::PACK_MAX_CHUNKS
     }
 
     fn has_room_for_moved(&self, block: &MovedBlock) -> bool {
@@ -322,6 +338,13 @@ impl OpenPack {
     }
 
     fn push(&mut self, block: ClosedBlock) {
+        match &mut self.waiting {
+            Some(waiting) => waiting.push(block),
+            None => self.seal(block),
+        }
+    }
+
+    fn seal(&mut self, block: ClosedBlock) {
         let from = self.bytes.len();
         self.bytes.extend_from_slice(&block.bytes);
         let ordinal = self.directory.blocks().len() as u64;
@@ -342,9 +365,14 @@ impl OpenPack {
         self.directory.push_moved(row, chunks, &envelope, ordinal).expect("there was room for its key");
     }
 
-    fn close(mut self) -> SealedPack {
+    fn close(mut self, entropy: &dyn Entropy) -> SealedPack {
+        if let Some(waiting) = self.waiting.take() {
+            self.bytes.reserve(waiting.bytes + (2 << 20));
+            waiting.shuffled(self.bytes.len(), entropy).into_iter().for_each(|block| self.seal(block));
+        }
         let offset = self.bytes.len();
         self.bytes.extend(self.directory.encode());
+        pad_directory(&self.directory, &mut self.bytes, offset);
         self.sealer.seal(Section::Footer, 0, &mut self.bytes, offset);
         let trailer = Trailer { offset: offset as u64, len: (self.bytes.len() - offset) as u32 };
         self.bytes.extend(trailer.encode());

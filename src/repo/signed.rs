@@ -36,8 +36,8 @@ impl Repository {
             object[at..at + 4].copy_from_slice(&len.to_le_bytes());
             Ok::<_, RepoError>(())
         };
-        append(Section::Record, record::encode(manifest), divided::HEADER_LEN)?;
-        append(Section::Roots, record::encode(&Roots::from(manifest)), divided::HEADER_LEN + 4)?;
+        append(Section::Record, self.encode(SealedKind::Snapshot, manifest), divided::HEADER_LEN)?;
+        append(Section::Roots, self.encode(SealedKind::Snapshot, &Roots::from(manifest)), divided::HEADER_LEN + 4)?;
         let signer = self.keys.signer()?;
         let previous = *self.made_last.lock().unwrap_or_else(PoisonError::into_inner);
         let (public, previous) = (signer.public(), previous.map_or([0; 32], |id| *id.as_bytes()));
@@ -127,7 +127,7 @@ impl Repository {
         }
         let signer = self.keys.log_signer()?;
         let sealer = self.keys.sealer(SealedKind::Gc, &*self.env.entropy)?;
-        let mut object = sealer.seal_record(&record::encode(record));
+        let mut object = sealer.seal_record(&self.encode(SealedKind::Gc, record));
         let signature = signer.sign(Subject::Log, &self.id, &[blake3::hash(&object).as_bytes()]);
         sealer.append(Section::Signature, &record::encode(&LogSignature { signature }), &mut object);
         Ok(object)

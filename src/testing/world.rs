@@ -17,6 +17,7 @@ use crate::engine::{find_stream, restore};
 use crate::env::{Cancel, Env};
 use crate::error::Error;
 use crate::event::NullObserver;
+use crate::format::config::Features;
 use crate::repo::snapshots::Snapshot;
 use crate::repo::{Credential, RepoError, Repository};
 
@@ -109,6 +110,12 @@ impl World {
     /// Makes a repository in this world's store.
     pub fn init(&self) -> Result<Repository, RepoError> {
         self.init_on(Arc::clone(&self.store) as _)
+    }
+
+    /// Makes one that hides sizes.
+    pub fn init_hiding(&self) -> Result<Repository, RepoError> {
+        let features = Features::HIDDEN_SIZES;
+        Repository::init_with(Arc::clone(&self.store) as _, &Self::credential(), features, self.env())
     }
 
     /// Makes a repository in another store.

@@ -13,6 +13,7 @@ mod doctor;
 mod faults;
 mod folders;
 mod help;
+mod hiding;
 mod hundred;
 mod json;
 mod keys;

@@ -7,6 +7,7 @@ use sfarc::format::index::PackEntry;
 use sfarc::format::list::{ListRow, push_row};
 use sfarc::format::manifest::{ChunkSizes, Content, ListRoot, Manifest, Origin, Proof, StreamEntry};
 use sfarc::format::pack::{BlockKind, BlockRow, ChunkRow, Codec, Directory};
+use sfarc::format::padding::wrap;
 use sfarc::format::sealed::{SealedKind, Section, TAG_LEN, Trailer};
 use sfarc::ids::{ChunkId, ObjectId};
 use sfarc::pipeline::egress::Egress;
@@ -172,6 +173,57 @@ fn a_block_that_decompresses_to_less_or_to_something_else() {
     let other = ForgedBlock { stored: noise(1, 5000), ..honest };
     store_pack(&repository, vec![other], |_| {});
     assert_refused(&repository, &store_snapshot(&repository, content(Some((id, 0)), 5000), None));
+}
+
+/// A stream of this one chunk is read if all is sound, and refused otherwise.
+fn assert_read_if(sound: bool, repository: &Repository, bytes: &[u8], context: &str) {
+    let id = repository.keys.chunk_hasher().expect("the key ring is whole").id(bytes);
+    let content = Content { hash: *blake3::hash(bytes).as_bytes(), ..content(Some((id, 0)), bytes.len() as u64) };
+    let snapshot = store_snapshot(repository, content, None);
+    match sound {
+        true => assert!(read_stream(repository, &snapshot, "db").expect(context) == bytes, "{context}"),
+        false => assert_refused(repository, &snapshot),
+    }
+}
+
+#[test]
+fn blocks_whose_padding_is_something_else() {
+    let bytes = noise(5, 5000);
+    for (stored, sound) in [
+        (wrap(&bytes, 5100), true),
+        ([wrap(&bytes, 5100), vec![1]].concat(), false),
+        (wrap(&bytes[..4999], 5100), false),
+        (wrap(&bytes, 0)[..4000].to_vec(), false),
+        (vec![0xff; 3], false),
+    ] {
+        let (_world, repository) = world();
+        let (_, honest) = ForgedBlock::raw(&repository, BlockKind::Data, &bytes);
+        store_pack(&repository, vec![ForgedBlock { codec: Codec::PaddedRaw, stored, ..honest }], |_| {});
+        assert_read_if(sound, &repository, &bytes, "a block");
+    }
+}
+
+#[test]
+fn directories_whose_padding_is_something_else() {
+    use Codec::{PaddedRaw, Raw};
+    let bytes = noise(6, 5000);
+    for (codecs, behind, sound) in [
+        ([PaddedRaw, PaddedRaw], &[0; 50][..], true),
+        ([PaddedRaw, PaddedRaw], &[0, 0, 1], false),
+        ([PaddedRaw, Raw], &[], false),
+        ([Raw, PaddedRaw], &[], false),
+        ([Raw, Raw], &[0], false),
+    ] {
+        let (_world, repository) = world();
+        let forged = |codec: Codec, bytes: &[u8]| {
+            let (_, honest) = ForgedBlock::raw(&repository, BlockKind::Data, bytes);
+            let stored = if codec.is_padded() { wrap(&honest.stored, 0) } else { honest.stored };
+            ForgedBlock { codec, stored, ..honest }
+        };
+        let blocks = vec![forged(codecs[0], &bytes), forged(codecs[1], &noise(7, 5000))];
+        store_pack(&repository, blocks, |plain| plain.extend(behind));
+        assert_read_if(sound, &repository, &bytes, "a directory");
+    }
 }
 
 #[test]

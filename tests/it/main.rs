@@ -16,6 +16,7 @@ mod crash;
 mod damage;
 mod deploy;
 mod factory;
+mod hiding;
 mod hostile;
 mod index;
 mod model;

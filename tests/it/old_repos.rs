@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 
 const PASSWORD: &str = "golden-password";
 
-/// The golden repositories that are covered; one for each format.
-const COVERED: [&str; 1] = ["v1"];
+/// The golden repositories that are covered; one for each format, and for each feature that changes what is stored.
+const COVERED: [&str; 2] = ["v1", "v1-hide-sizes"];
 
 struct Expected {
     snapshot: String,

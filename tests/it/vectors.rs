@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use sfarc::backend::folder::FolderBackend;
 use sfarc::backend::{Backend, Key};
-use sfarc::chunk::Chunker;
-use sfarc::chunk::fastcdc::Cut;
+use sfarc::chunk::{Chunker, Cut};
 use sfarc::crypto::keys::{KeyRing, commitment, key_file_key, slot_commitment};
 use sfarc::crypto::passphrase;
 use sfarc::engine::snapshot::{BULK_SIZES, DUMP_SIZES};
@@ -20,13 +19,15 @@ use sfarc::format::keyslot::{KeySlot, PassphraseCost, SlotInfo};
 use sfarc::format::list::{self, ListRow};
 use sfarc::format::manifest::{ChunkSizes, FenceRecord, GcRecord, Manifest, SessionRecord};
 use sfarc::format::pack::{BlockKind, BlockRow, ChunkRow, Codec, Directory};
-use sfarc::format::record;
+use sfarc::format::padding::{padme, wrap};
+use sfarc::format::record::{self, Reading, Record, Writing};
 use sfarc::format::sealed::{Cipher, HEADER_LEN, Header, SealedKind, Section, Trailer, Wrapping};
 use sfarc::ids::{ChunkId, ObjectId, RepoId};
 use sfarc::pipeline::egress::Egress;
 use sfarc::repo::index::build::{FreeRow, GroupWriter};
 use sfarc::repo::list::{ListBuilder, NodeStore};
 use sfarc::repo::{Credential, RepoError, Repository};
+use wincode::{SchemaRead, SchemaWrite};
 use zeroize::Zeroizing;
 
 /// The lines `name = hex` of the block ```` ```vectors ````; indented lines continue the one before.
@@ -106,22 +107,96 @@ fn keys_and_names() {
     assert_eq!(slot_commitment(&key, &nonce)[..], *vectors.get("commitment.passphrase"));
 }
 
+fn cuts(chunker: &Chunker, mut bytes: &[u8]) -> Vec<usize> {
+    let mut cuts = Vec::new();
+    while !bytes.is_empty() {
+        let len = match chunker.cut(bytes) {
+            Cut::At(len) => len,
+            Cut::Open => bytes.len(),
+        };
+        cuts.push(len);
+        bytes = &bytes[len..];
+    }
+    cuts
+}
+
+#[test]
+fn cut_points_of_a_pseudo_random_function() {
+    let (vectors, stream) = (Vectors::load(), stream());
+    let keys = vectors.keys(Cipher::Aes256Gcm);
+    assert_eq!(keys.prf().expect("the key ring is whole")[..], *vectors.get("key.prf"));
+    let cuts = |bytes: &[u8], sizes: ChunkSizes| {
+        cuts(&Chunker::by_prf(sizes, keys.gear().expect("the key ring is whole"), keys.prf().expect("the key ring is whole")).expect("the sizes are legal"), bytes)
+    };
+    assert_eq!(cuts(&stream, DUMP_SIZES), vectors.numbers("cuts.prf.dump"));
+    assert_eq!(cuts(&stream, BULK_SIZES), vectors.numbers("cuts.prf.bulk"));
+    assert_eq!(cuts(&[0; 100_001], DUMP_SIZES), vectors.numbers("cuts.prf.zeros"));
+}
+
+#[test]
+fn padding() {
+    let vectors = Vectors::load();
+    for numbers in vectors.numbers("padme").chunks(2) {
+        assert_eq!(padme(numbers[0]), numbers[1]);
+    }
+    assert_eq!(wrap(b"some block", 40), vectors.get("padded.block"));
+    for codec in [Codec::PaddedRaw, Codec::PaddedZstd] {
+        assert_eq!(codec.payload(vectors.get("padded.block")), Ok(&b"some block"[..]));
+    }
+    check_padded_record::<GcRecord>(&vectors, "record.gc");
+    check_padded_record::<Manifest>(&vectors, "record.manifest");
+
+    let directory = Directory::decode(vectors.get("directory.padded"), Wrapping::Whole).expect("the directory decodes");
+    let codecs: Vec<Codec> = directory.blocks().iter().map(|block| block.codec).collect();
+    assert_eq!(codecs, [Codec::PaddedZstd, Codec::PaddedRaw]);
+    check_zeros(vectors.get("directory.padded"), &directory.encode(), |bytes| Directory::decode(bytes, Wrapping::Whole).is_ok());
+    // Zeros behind blocks without padding, and blocks of both sorts.
+    for (place, byte) in [(9, 1), (21, 0)] {
+        let mut altered = vectors.get("directory.padded").to_vec();
+        altered[place] = byte;
+        assert!(Directory::decode(&altered, Wrapping::Whole).is_err(), "byte {place}");
+    }
+    let footer = IndexFooter::decode(vectors.get("index.footer.padded")).expect("the footer decodes");
+    assert!(footer.padded && footer.level == 3);
+    check_zeros(vectors.get("index.footer.padded"), &footer.encode(), |bytes| IndexFooter::decode(bytes).is_ok());
+    let end = footer.end().expect("it has pages");
+    assert!(footer.may_lie_at(end + 16) && footer.may_lie_at(end + 99) && !footer.may_lie_at(end + 15));
+    let plain = IndexFooter { padded: false, ..footer };
+    assert!(plain.may_lie_at(end) && !plain.may_lie_at(end + 16));
+    assert!(IndexFooter::decode(&[&plain.encode()[..], &[0]].concat()).is_err());
+}
+
+/// The stored bytes are `front` and zeros, and nothing else decodes.
+fn check_zeros(stored: &[u8], front: &[u8], decodes: impl Fn(&[u8]) -> bool) {
+    assert_eq!(stored[..front.len()], *front);
+    assert!(decodes(front) && decodes(&[stored, &[0; 5]].concat()));
+    assert!(!decodes(&[stored, &[1]].concat()) && !decodes(&front[..front.len() - 1]));
+    for place in front.len()..stored.len() {
+        let mut altered = stored.to_vec();
+        altered[place] = 1;
+        assert!(!decodes(&altered), "byte {place}");
+    }
+}
+
+fn check_padded_record<T>(vectors: &Vectors, name: &str)
+where
+    T: Record + PartialEq + Debug + SchemaWrite<Writing, Src = T> + for<'de> SchemaRead<'de, Reading, Dst = T>,
+{
+    let stored = vectors.get(&format!("{name}.padded"));
+    let padded: T = record::decode(stored).expect("the padded record decodes");
+    assert_eq!(Ok(&padded), record::decode(vectors.get(name)).as_ref());
+    assert_eq!(record::encode_padded(&padded), stored);
+    let len = HEADER_LEN + stored.len() + 16;
+    assert_eq!(padme(len), len);
+    check_zeros(stored, &stored[..vectors.get(name).len() + 4], |bytes| record::decode::<T>(bytes).is_ok());
+}
+
 #[test]
 fn cut_points() {
     let (vectors, stream) = (Vectors::load(), stream());
     let keys = vectors.keys(Cipher::Aes256Gcm);
-    let cuts = |mut bytes: &[u8], sizes: ChunkSizes| {
-        let chunker = Chunker::new(sizes, keys.gear().expect("the key ring is whole")).expect("the sizes are legal");
-        let mut cuts = Vec::new();
-        while !bytes.is_empty() {
-            let len = match chunker.cut(bytes) {
-                Cut::At(len) => len,
-                Cut::Open => bytes.len(),
-            };
-            cuts.push(len);
-            bytes = &bytes[len..];
-        }
-        cuts
+    let cuts = |bytes: &[u8], sizes: ChunkSizes| {
+        cuts(&Chunker::by_gear(sizes, keys.gear().expect("the key ring is whole")).expect("the sizes are legal"), bytes)
     };
     assert_eq!(cuts(&stream, DUMP_SIZES), vectors.numbers("cuts.dump"));
     assert_eq!(cuts(&stream, BULK_SIZES), vectors.numbers("cuts.bulk"));
@@ -399,6 +474,7 @@ fn index_pieces() {
         page_starts: vec![1 << 60, 1 << 63],
         group: ascending(0xa0),
         level: 3,
+        padded: false,
     };
     assert_eq!(footer.encode(), vectors.get("index.footer"));
     assert_eq!(IndexFooter::decode(vectors.get("index.footer")), Ok(footer));

@@ -6,6 +6,7 @@ import struct, sys, textwrap
 from pathlib import Path
 from argon2.low_level import Type, hash_secret_raw
 from blake3 import blake3
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 CTX = "sfarc 2026-11-22 format 1 "
 V: dict[str, bytes] = {}
@@ -67,6 +68,35 @@ for c in cuts(STREAM, *DUMP):
 V["cuts.odd"] = u32(start) + u32(c + 1) + u32(cut(STREAM[start:start + c + 1], *DUMP)) + u32(cut(STREAM[start:start + c + 2], *DUMP))
 assert cut(STREAM[start:start + c + 1], *DUMP) == c + 1 and cut(STREAM[start:start + c + 2], *DUMP) == c
 
+# the chunker with a pseudo-random function
+PRF = derive("chunker prf", ROOT)[:16]; V["key.prf"] = PRF
+def places(b):
+    """For each place of the stream the first eight bytes of what AES makes of the 64 bytes before it."""
+    hashes, h = [], 0
+    for i, byte in enumerate(b):
+        h = (2 * h + GEAR[byte]) & (2**64 - 1)
+        hashes.append(u64(h) + bytes(8))
+    out = Cipher(algorithms.AES(PRF), modes.ECB()).encryptor().update(b"".join(hashes))
+    return [None] + [int.from_bytes(out[i:i + 8], "little") for i in range(0, len(out), 16)]
+def prf_cuts(b, mn, avg, mx):
+    out, start, judged, bits = [], 0, places(b), avg.bit_length() - 1
+    while start < len(b):
+        n = min(len(b) - start, mx)
+        ends = (i for i in range(mn, n + 1) if i == mx or judged[start + i] % 2 ** (bits + 1 if i < avg else bits - 1) == 0)
+        out.append(next(ends, n)); start += out[-1]
+    return out
+V["cuts.prf.dump"] = b"".join(map(u32, prf_cuts(STREAM, *DUMP))); V["cuts.prf.bulk"] = b"".join(map(u32, prf_cuts(STREAM, *BULK)))
+V["cuts.prf.zeros"] = b"".join(map(u32, prf_cuts(bytes(100001), *DUMP)))
+
+# padding
+def padme(n):
+    if n < 2: return n
+    e = n.bit_length() - 1; z = e - e.bit_length()
+    return -(-n // 2 ** z) * 2 ** z
+def padded(b, n=0): return u32(len(b)) + b + bytes(max(0, n - 4 - len(b)))
+V["padme"] = b"".join(u32(n) + u32(padme(n)) for n in (1, 9, 100, 1000, 65537, 1000000, 1 << 24))
+V["padded.block"] = padded(b"some block", 40)
+
 # seals
 def prefix(kind, cipher): return b"SFARC\0" + bytes([kind, 1, 1, cipher]) + u16(0) + u32(112)
 def header(kind, cipher):
@@ -114,14 +144,18 @@ V["record.manifest"] = (u16(2) + i64(1_800_000_000_123_456_789) + u64(5_000_000)
             stream(b"database", u32(4) + text("sf") + text("mariadb-0") + opt(text("mariadb")) + text("mariadb-dump zuul"), content(160, H(b"x"), seq(9, 16) + b"\2"), None, 3, 160, [], [("rows/a", "1"), ("rows/b", "2")]),
             stream(b"logs", u32(5) + text("sf") + text("logserver-0") + opt(None) + text("/logs"), content(2048, H(b"y"), seq(5, 16) + b"\1"), content(99, H(b"z"), seq(6, 16) + b"\0"), 2, 1, ["b: changed"], [])])
     + many([text("one thing contradicts another")]))
+pad_record = lambda r: (lambda whole: u16(int.from_bytes(r[:2], "little") | 1 << 15) + padded(r[2:], padme(whole) - 130))(130 + 4 + len(r) - 2)
+V["record.gc.padded"] = pad_record(V["record.gc"]); V["record.manifest.padded"] = pad_record(V["record.manifest"])
 
 # layouts
 rows = [(seq(i, 16), 1000 + i) for i in range(3)]
 V["node.level1"] = b"".join(i + le(3, n) for i, n in rows); V["node.level2"] = b"".join(i + le(6, n << 30) for i, n in rows)
 V["directory"] = (u32(2) + u32(3) + b"\1\1" + u16(2) + u32(516) + u32(2001) + b"\2\0" + u16(1) + u32(1018) + u32(1002)
     + b"".join(i for i, _ in rows) + b"".join(le(3, n) for _, n in rows))
+V["directory.padded"] = V["directory"][:9] + b"\2" + V["directory"][10:21] + b"\3" + V["directory"][22:] + bytes(9)
 V["index.row"] = seq(1, 16) + u32(70000) + u16(65534)
 V["index.footer"] = u64(186) + u64(0) + u32(1) + u32(3) + GROUP + seq(7, 32) + u32(12345) + u64(1 << 60) + u64(1 << 63)
+V["index.footer.padded"] = V["index.footer"][:21] + b"\1" + V["index.footer"][22:] + bytes(9)
 V["filter.id"] = seq(0x91, 16); fid = V["filter.id"]
 V["filter.place"] = u64(int.from_bytes(fid[:8], "big") * 100 >> 64) + b"".join(u16(int.from_bytes(fid[8:], "little") >> 9 * k & 511) for k in range(6))
 
@@ -213,14 +247,14 @@ V["roles.envelope.recipient"] = b"\2\3" + u16(0) + enc + ct + derive("key commit
 foreign = dprefix(2, 1) + V["roles.envelope.recipient"]
 V["roles.directory"] = V["directory"] + u32(1) + foreign + u16(1) + u32(77) + u16(0) + u32(0)
 def dsnapshot(rec, roots, seed, previous):
-    r, t = dsection(4, 2, 1, 0, rec), dsection(4, 2, 6, 0, roots)
+    r, t = dsection(4, 2, 1, 0, rec), dsection(4, 2, 7, 0, roots)
     o = dheader(4, 2) + u32(len(r)) + u32(len(t)) + r + t
     m = b"sfarc 2026-11-28 snapshot\0" + REPO + pub25519(seed) + previous + H(o)
-    return o + dsection(4, 2, 7, 0, u16(1) + pub25519(seed) + previous + sign(seed, m))
+    return o + dsection(4, 2, 8, 0, u16(1) + pub25519(seed) + previous + sign(seed, m))
 V["roles.roots"] = u16(1) + seq(0x60, 16) + many([u64(160) + opt(LROOT), u64(0) + opt(None)])
 V["roles.snapshot"] = dsnapshot(man, V["roles.roots"], AUTHORITY, bytes(32))
 g = sealed(6, 1, dead)
-V["roles.gc1"] = g + section(6, 1, 7, 0, u16(1) + sign(LOG, b"sfarc 2026-11-28 gc record\0" + REPO + H(g)))
+V["roles.gc1"] = g + section(6, 1, 8, 0, u16(1) + sign(LOG, b"sfarc 2026-11-28 gc record\0" + REPO + H(g)))
 w = u16(1) + pub25519(seq(0x30, 32)) + text("pod") + i64(5) + opt(many([seq(0x10, 32)]))
 V["roles.record.writer"] = w + sign(AUTHORITY, b"sfarc 2026-11-28 writer\0" + REPO + w + bytes(64))
 V["roles.record.key"] = u16(1) + REPO + b"\2" + text("auditor") + i64(6) + many([text("names 4") + seq(1, 32), text("wrap 1") + seq(2, 32)])

@@ -30,11 +30,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 CONTEXT = "sfarc 2026-11-22 format 1 "
 CONFIG, PACK, INDEX, SNAPSHOT, GC, FENCE, WRITER = 1, 2, 3, 4, 6, 7, 8
-IN_RECORD, IN_BLOCK, IN_FOOTER, IN_PAGE, IN_FILTER, IN_ROOTS, IN_SIGNATURE = 1, 2, 3, 4, 5, 6, 7
+IN_RECORD, IN_BLOCK, IN_FOOTER, IN_PAGE, IN_FILTER, IN_FILLER, IN_ROOTS, IN_SIGNATURE = 1, 2, 3, 4, 5, 6, 7, 8
 NAMES, LISTS, DATA = 1, 2, 3
 COMPARTMENTS = {NAMES: "names", LISTS: "lists", DATA: "data"}
 READ_ROLES, ENVELOPE_LEN, DIVIDED_LEN, FOREIGN_MAX = 1, 116, 16 + 3 * 116, 4096
 SNAPSHOT_SIGNATURE_LEN, LOG_SIGNATURE_LEN = 2 + 128 + 16, 2 + 64 + 16
+PADDED_RECORD, PADDED_RUN, READ_PADDING = 1 << 15, 1 << 8, 1 << 1
 HEADER_LEN, TAG_LEN, PAGE_LEN, ROW_LEN = 112, 16, 4096, 22
 PAGE_ROWS = (PAGE_LEN - TAG_LEN) // ROW_LEN
 CHUNK_MAX, BLOCK_MAX, PACK_MAX = 1 << 20, (256 << 10) + (1 << 20), 32 << 20
@@ -93,14 +94,30 @@ class Fields:
     def maybe(self, read: Callable[[], T]) -> T | None:
         return read() if self.bool() else None
 
-    def end(self) -> None:
-        require(self.at == len(self.data), "bytes follow its end")
+    def end(self, padded: bool = False) -> None:
+        rest = self.data[self.at :]
+        require(rest == bytes(len(rest) if padded else 0), "bytes follow its end")
+
+
+def unpad(data: bytes) -> bytes:
+    """What stands before padding."""
+    fields = Fields(data)
+    payload = fields.take(fields.uint(4))
+    fields.end(padded=True)
+    return payload
+
+
+def versioned(data: bytes) -> tuple[int, Fields]:
+    """The version and the fields of a record."""
+    require(len(data) <= RECORD_MAX, "a record is too large")
+    version = int.from_bytes(data[:2], "little")
+    fields = Fields(unpad(data[2:]) if version & PADDED_RECORD else data[2:])
+    return version & ~PADDED_RECORD, fields
 
 
 def record(data: bytes, read: Callable[[Fields], T]) -> T:
-    require(len(data) <= RECORD_MAX, "a record is too large")
-    fields = Fields(data)
-    require(fields.uint(2) == 1, "a record has a version that this reader does not know")
+    version, fields = versioned(data)
+    require(version == 1, "a record has a version that this reader does not know")
     value = read(fields)
     fields.end()
     return value
@@ -279,22 +296,26 @@ class Pack:
         start, first = keys.header_len(PACK), 0
         for _ in range(blocks):
             kind, codec, count, stored, plain = struct.unpack("<BBHII", fields.take(12))
-            require(kind in (1, 2) and codec in (0, 1), "a block is of an unknown kind or codec")
+            require(kind in (1, 2) and codec in (0, 1, 2, 3), "a block is of an unknown kind or codec")
             require(count > 0 and plain <= BLOCK_MAX and stored >= TAG_LEN, "a block has an impossible length")
             self.blocks.append(Block(kind, codec, start, stored, plain, first, count))
             start, first = start + stored, first + count
         require((start, first) == (end, chunks), "its blocks do not fill it")
         self.ids = [fields.take(16) for _ in range(chunks)]
         self.lens = [fields.uint(3) for _ in range(chunks)]
-        self.moved = self._read_moved(fields) if keys.roles and fields.at < len(directory) else {}
-        fields.end()
+        self.moved = self._read_moved(fields) if keys.roles else {}
+        padded = {block.codec > 1 for block in self.blocks}
+        require(len(padded) <= 1, "some blocks are padded, and some are not")
+        fields.end(padded=padded == {True})
         require(all(0 < length <= CHUNK_MAX for length in self.lens), "a chunk has an impossible length")
         self.open_block = lru_cache(maxsize=16)(self._open_block)
 
     def _read_moved(self, fields: Fields) -> dict[int, tuple[Key, int]]:
         """Blocks that were sealed in other packs: their keys, and their numbers there."""
+        if not any(fields.data[fields.at : fields.at + 4]):
+            return {}  # Nothing follows, or padding.
         count = fields.uint(4)
-        require(0 < count <= FOREIGN_MAX, "it names no other pack's key, or too many")
+        require(count <= FOREIGN_MAX, "it names keys of too many other packs")
         foreign = []
         for _ in range(count):
             prefix, cipher = read_prefix(fields, PACK, 2, DIVIDED_LEN)
@@ -313,7 +334,9 @@ class Pack:
         block = self.blocks[number]
         key, ordinal = self.moved.get(number, (self.sealed.keys[block.compartment()], number))
         plain = key.open(IN_BLOCK, ordinal, self.sealed.part(block.start, block.stored_len))
-        if block.codec == 1:
+        if block.codec > 1:
+            plain = unpad(plain)
+        if block.codec in (1, 2):
             try:
                 plain = zstandard.ZstdDecompressor().decompress(plain, block.plain_len, allow_extra_data=False)
             except zstandard.ZstdError as error:
@@ -341,11 +364,12 @@ class Run:
         fields = Fields(footer)
         self.rows, self.filter_blocks = fields.uint(8), fields.uint(8)
         packs, level = fields.uint(4), fields.uint(4)
+        padded, level = level & PADDED_RUN != 0, level & ~PADDED_RUN
         require(self.filter_blocks <= self.rows > 0 and level <= 255, "its footer is malformed")
         self.group = fields.take(16)
         self.packs = [(fields.take(32), fields.uint(4)) for _ in range(packs)]
         self.starts = [fields.uint(8) for _ in range(-(-self.rows // PAGE_ROWS))]
-        fields.end()
+        fields.end(padded)
         require(self.starts == sorted(self.starts), "its pages are not in order")
         self.page = lru_cache(maxsize=256)(self._page)
         filters, at = bytearray(), self._page_span(len(self.starts))[0]
@@ -353,7 +377,9 @@ class Run:
             length = min(left, 63) * 64 + TAG_LEN
             filters += self.sealed.section(IN_FILTER, number, at, length)
             at += length
-        require(at == end, "its pages and filters do not end where its footer begins")
+        if padded:
+            require(not any(self.sealed.section(IN_FILLER, 0, at, end - at)), "its filler is not zero")
+        require(padded or at == end, "its pages and filters do not end where its footer begins")
         self.filter = bytes(filters)
 
     def _page_span(self, number: int) -> tuple[int, int]:
@@ -436,9 +462,7 @@ def read_stream(fields: Fields, version: int) -> Stream:
 
 
 def read_manifest(name: str, data: bytes) -> Manifest:
-    require(len(data) <= RECORD_MAX, "a record is too large")
-    fields = Fields(data)
-    version = fields.uint(2)
+    version, fields = versioned(data)
     require(1 <= version <= 2, "a manifest has a version that this reader does not know")
     time, _duration, host, _tags = fields.time(), fields.uint(8), fields.text(), fields.many(fields.text)
     _labels = fields.many(lambda: (fields.text(), fields.text()))
@@ -489,7 +513,7 @@ class Repository:
         features, self.id = head.take(24), head.take(16)
         require(head.uint(4) == 0, "its reserved bytes are not zero")
         read_features = int.from_bytes(features[:8], "little")
-        require(read_features & ~READ_ROLES == 0, "the repository uses features that this reader does not know")
+        require(read_features & ~(READ_ROLES | READ_PADDING) == 0, "the repository uses features that this reader does not know")
         for root_key in self.root_keys(password, key_file):
             try:
                 self.keys = Keys(root_key, read_features & READ_ROLES != 0)
@@ -569,7 +593,7 @@ class Repository:
             number, features, _, gone = record(Sealed(self.keys, GC, data).record(), read_gc_record)
             require(number == int(epoch, 16), f"gc/{epoch} is the record of another epoch")
             used = int.from_bytes(features[:8], "little")
-            require(used & ~READ_ROLES == 0, "the repository uses features that this reader does not know")
+            require(used & ~(READ_ROLES | READ_PADDING) == 0, "the repository uses features that this reader does not know")
             dead |= set(gone)
         for name in names:
             data = self.load("snapshots", name)

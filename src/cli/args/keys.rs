@@ -11,6 +11,10 @@ pub struct Init {
     /// maintainers that see ids and lengths only, auditors.
     #[arg(long)]
     pub roles: bool,
+    /// Let sizes say little of what is stored: secret cut points, padding, and blocks in an order that is drawn. For
+    /// good, like --roles: it is decided when a repository is made.
+    #[arg(long)]
+    pub hide_sizes: bool,
 }
 
 /// Options of `audit`.

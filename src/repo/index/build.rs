@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use crate::backend::Key;
 use crate::crypto::seal::Sealer;
 use crate::format::index::{
-    FILTER_BLOCK, FILTER_BLOCK_ROWS, FILTER_MIN_ROWS, FILTER_PAGE_BLOCKS, IndexFooter, IndexRow, PAGE_ROWS, PackEntry,
-    filter_bits, filter_block, id_prefix,
+    FILTER_BLOCK, FILTER_BLOCK_ROWS, FILTER_MIN_ROWS, FILTER_PAGE_BLOCKS, IndexFooter, IndexRow, PAGE_LEN, PAGE_ROWS,
+    PackEntry, filter_bits, filter_block, id_prefix,
 };
-use crate::format::sealed::{SealedKind, Section, Trailer};
+use crate::format::padding::padme;
+use crate::format::sealed::{SealedKind, Section, TAG_LEN, Trailer};
 use crate::ids::{ChunkId, ObjectId};
 use crate::limits;
 use crate::repo::{RepoError, Repository};
@@ -92,6 +93,7 @@ impl<'a> GroupWriter<'a> {
             page_starts: self.rows.chunks(PAGE_ROWS).map(|page| id_prefix(&page[0].id)).collect(),
             group: self.group,
             level: self.level,
+            padded: self.repository.pads(),
         };
         let object = encode_run(&sealer, &self.rows, &footer);
         self.rows.clear();
@@ -115,7 +117,7 @@ fn encode_run(sealer: &Sealer, rows: &[IndexRow], footer: &IndexFooter) -> Vec<u
         page.iter().for_each(|row| object.extend(row.encode()));
         if page.len() == PAGE_ROWS {
             // Full pages have one size, so that their places need no table.
-            object.resize(from + crate::format::index::PAGE_LEN - crate::format::sealed::TAG_LEN, 0);
+            object.resize(from + PAGE_LEN - TAG_LEN, 0);
         }
         sealer.seal(Section::Page, number as u64, &mut object, from);
     }
@@ -125,8 +127,16 @@ fn encode_run(sealer: &Sealer, rows: &[IndexRow], footer: &IndexFooter) -> Vec<u
         object.extend_from_slice(page);
         sealer.seal(Section::Filter, number as u64, &mut object, from);
     }
+    if footer.padded {
+        let from = object.len();
+        object.resize(padme(from + TAG_LEN) - TAG_LEN, 0);
+        sealer.seal(Section::Filler, 0, &mut object, from);
+    }
     let offset = object.len();
     object.extend(footer.encode());
+    if footer.padded {
+        object.resize(offset + padme(object.len() - offset + TAG_LEN) - TAG_LEN, 0);
+    }
     sealer.seal(Section::Footer, 0, &mut object, offset);
     let trailer = Trailer { offset: offset as u64, len: (object.len() - offset) as u32 };
     object.extend(trailer.encode());

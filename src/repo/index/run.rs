@@ -81,7 +81,7 @@ impl Run {
         let sealed = backend.get(&key, Some(trailer.offset..trailer_at))?;
         let plain = opener.open_vec(Section::Footer, 0, sealed).map_err(crypto_error(key))?;
         let mut footer = IndexFooter::decode(&plain).map_err(format_error(key))?;
-        if footer.end() != Some(trailer.offset) {
+        if !footer.may_lie_at(trailer.offset) {
             return Err(damaged("its pages do not end where its footer begins"));
         }
         let packs = std::mem::take(&mut footer.packs);
