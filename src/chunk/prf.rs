@@ -28,7 +28,7 @@ pub struct PrfCdc {
     /// The same from the average size on.
     loose: u64,
     gear: Box<[u64; 256]>,
-    prf: Aes128,
+    prf: Box<Aes128>,
 }
 
 /// What goes into the cipher and what comes out. The second half of what goes in stays zero.
@@ -51,7 +51,7 @@ impl PrfCdc {
             strict: (1 << (bits + 1)) - 1,
             loose: (1 << (bits - 1)) - 1,
             gear: Box::new(*gear),
-            prf: Aes128::new(&(*key).into()),
+            prf: Box::new(Aes128::new(&(*key).into())),
         })
     }
 
