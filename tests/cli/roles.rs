@@ -1,5 +1,6 @@
 //! Keys of roles, as people use them.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
@@ -10,9 +11,13 @@ use crate::repo::{Ran, Repo, noise, sfarc};
 
 /// A repository with roles, and the key files of all of them.
 fn made() -> Repo {
+    made_with(&["init", "--roles"])
+}
+
+fn made_with(init: &[&str]) -> Repo {
     let repo = Repo::new();
     std::fs::remove_dir_all(repo.path()).expect("removed");
-    repo.run(["init", "--roles"]).ok();
+    repo.run(init).ok();
     for role in ["writer", "maintainer", "auditor"] {
         let exported = repo.run(["key", "export", "--role", role, "--label", "pod"]).ok();
         assert!(exported.text().starts_with(&format!("sfarc-{role}-1 ")));
@@ -117,18 +122,23 @@ fn the_independent_reader_reads_what_each_role_has_written() {
         println!("not run: tests/run installs what the reader needs and sets SFARC_READER_PYTHON");
         return;
     };
-    let repo = made();
+    for init in [&["init", "--roles"][..], &["init", "--roles", "--hide-sizes"]] {
+        read_by_the_independent_reader(&made_with(init), &python);
+    }
+}
+
+fn read_by_the_independent_reader(repo: &Repo, python: &OsStr) {
     repo.run(["key", "add", "--new-key-file", "plain"]).ok();
     repo.write("data", &[noise(1, 400_000), noise(2, 400_000)].concat());
-    by(&repo, "writer", &["snapshot", "--file", "data"]).ok();
+    by(repo, "writer", &["snapshot", "--file", "data"]).ok();
     repo.write("other", &[noise(2, 400_000), noise(3, 400_000)].concat());
     repo.run(["snapshot", "--file", "other"]).ok();
     repo.run(["forget", "latest~1"]).ok();
-    by(&repo, "maintainer", &["prune", "--max-unused", "0%"]).ok();
-    by(&repo, "writer", &["snapshot", "--file", "data"]).ok();
+    by(repo, "maintainer", &["prune", "--max-unused", "0%"]).ok();
+    by(repo, "writer", &["snapshot", "--file", "data"]).ok();
     let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reader/sfarc_reader.py");
     for (id, name) in repo.ids().iter().zip(["other", "data"]) {
-        let mut command = Command::new(&python);
+        let mut command = Command::new(python);
         command.arg(&reader).arg(repo.path()).arg("--key-file").arg(repo.at("plain")).args(["cat", id, name]);
         let read = command.output().expect("the reader runs");
         assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));

@@ -166,7 +166,7 @@ fn configured(world: &World, features: Features) {
     let head = ConfigHead { features, repo: repository.id };
     let program = "sfarc 9".to_owned();
     let record = ConfigRecord { features, repo: *repository.id.as_bytes(), created: repository.created, program };
-    let sealed = repository.seal_record(SealedKind::Config, &record);
+    let sealed = repository.seal_record(SealedKind::Config, &record).expect("sealed");
     world.store.tamper(&Key::Config, &[&head.encode()[..], &sealed].concat());
 }
 
@@ -203,7 +203,7 @@ fn a_gc_record_never_switches_it_on() {
         let world = World::new(58);
         let repository = if hides { world.init_hiding() } else { world.init() }.expect("init");
         let record = GcRecord { epoch: 1, features: Features::HIDDEN_SIZES, ..GcRecord::default() };
-        repository.backend.put(&Key::Gc(1), &repository.seal_record(SealedKind::Gc, &record)).expect("stored");
+        repository.backend.put(&Key::Gc(1), &repository.seal_record(SealedKind::Gc, &record).expect("sealed")).expect("stored");
         let error = world.open().expect("opens").snapshots().expect_err("refused");
         assert!(matches!(error, RepoError::UnknownFeature { .. }), "{error}");
     }

@@ -32,8 +32,12 @@ use crate::common::noise;
 
 /// A repository with roles, and its reader.
 fn made(seed: u64) -> (World, Repository) {
+    made_with(seed, false)
+}
+
+fn made_with(seed: u64, hides_sizes: bool) -> (World, Repository) {
     let world = World::new(seed);
-    let features = Features { read: Features::READ_ROLES, ..Features::default() };
+    let features = Features::chosen(true, hides_sizes);
     let backend = Arc::clone(&world.store) as Arc<dyn Backend>;
     let reader = Repository::init_with(backend, &World::credential(), features, world.env());
     let reader = reader.expect("a repository");
@@ -150,7 +154,13 @@ fn with_all_that_a_writer_knows_no_block_opens() {
 
 #[test]
 fn a_maintainer_collects_without_reading() {
-    let (world, reader) = made(3);
+    for hides_sizes in [false, true] {
+        collects_without_reading(hides_sizes);
+    }
+}
+
+fn collects_without_reading(hides_sizes: bool) {
+    let (world, reader) = made_with(3, hides_sizes);
     let writer = exported(&world, &reader, Role::Writer);
     let mut ids = Vec::new();
     for seed in 0..6 {
