@@ -44,8 +44,6 @@ fuzz_target!(
         let by_prf = Chunker::by_prf(sizes, &gear, &key).expect("the sizes are legal");
         let splits = [choices.short() + 1, choices.short() + 1];
         let stream = expand(choices.0, MAX_STREAM.min(MAX_SEGMENTS * splits[0].min(splits[1])));
-        let hasher = KeyedHasher::new(&[9; 32]);
-
         check(&stream, sizes, splits, &by_gear, &of_crate(&stream, sizes, &gear));
         check(&stream, sizes, splits, &by_prf, &of_rule(&stream, sizes, &gear, &key));
     }
