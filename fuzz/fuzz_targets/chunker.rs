@@ -6,8 +6,8 @@ use aes::Aes128;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use fastcdc::v2020::{Normalization, cut_gear, select_masks};
 use libfuzzer_sys::fuzz_target;
-use sfarc::chunk::{Chunker, Cut};
 use sfarc::chunk::segment::{ChunkSink, Joiner, Segment, scan};
+use sfarc::chunk::{Chunker, Cut};
 use sfarc::crypto::lanes::KeyedHasher;
 use sfarc::format::manifest::ChunkSizes;
 use sfarc::ids::ChunkId;
@@ -44,8 +44,6 @@ fuzz_target!(
         let by_prf = Chunker::by_prf(sizes, &gear, &key).expect("the sizes are legal");
         let splits = [choices.short() + 1, choices.short() + 1];
         let stream = expand(choices.0, MAX_STREAM.min(MAX_SEGMENTS * splits[0].min(splits[1])));
-        let hasher = KeyedHasher::new(&[9; 32]);
-
         check(&stream, sizes, splits, &by_gear, &of_crate(&stream, sizes, &gear));
         check(&stream, sizes, splits, &by_prf, &of_rule(&stream, sizes, &gear, &key));
     }
