@@ -17,9 +17,9 @@ impl Repository {
         self.features.has_padding()
     }
 
-    /// True if records of this kind are padded. Fences and configurations all have one length, or nearly.
+    /// True if records of this kind are padded. Fences, configurations and writers all have one length, or nearly.
     pub(super) fn pads_records(&self, kind: SealedKind) -> bool {
-        self.pads() && !matches!(kind, SealedKind::Config | SealedKind::Fence)
+        self.pads() && !matches!(kind, SealedKind::Config | SealedKind::Fence | SealedKind::Writer)
     }
 
     /// What cuts streams into chunks of these sizes. Fails if the format does not allow them.
