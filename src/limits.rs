@@ -81,8 +81,11 @@ pub const FILTER_BYTES: usize = 24 << 20;
 /// Pack directories kept decoded.
 pub const DIRECTORY_CACHE: usize = 12;
 
-/// Bytes at the end of a pack in which most directories lie.
-pub const DIRECTORY_GUESS: u64 = 256 << 10;
+/// Bytes at the end of a pack in which most directories lie: dumps that compress well have 20,000 chunks in a pack.
+pub const DIRECTORY_GUESS: u64 = 512 << 10;
+
+/// Blocks of list nodes that a restore has under way together: of one pack.
+pub const LISTS_AHEAD: usize = 8;
 
 /// Decompressed blocks that a restore keeps for chunks that come again.
 pub const BLOCK_CACHE: usize = 32;

@@ -342,6 +342,13 @@ impl Egress<'_> {
 }
 
 impl Egress<'_> {
+    /// Begins to read the lists of a pack from this block on, together: one after the other they would cost a round trip
+    /// each, with nothing else to do.
+    fn open_lists(&mut self, reader: &Arc<PackReader>, from: usize) {
+        let lists = reader.spans()[from..].iter().filter(|span| span.row.kind == BlockKind::List);
+        lists.take(limits::LISTS_AHEAD).for_each(|span| drop(self.open_block(reader, *span)));
+    }
+
     fn load_chunk(&mut self, kind: BlockKind, location: &Location, id: &ChunkId) -> Result<Vec<u8>, RepoError> {
         let reader = self.packs.open(self.repository, location.pack)?;
         let span = reader.block_of(location.ordinal, id)?;
@@ -349,6 +356,9 @@ impl Egress<'_> {
             return Err(RepoError::MissingChunk { chunk: *id });
         }
         let key = (reader.entry.id, span.ordinal);
+        if kind == BlockKind::List && self.repository.backend.is_remote() && self.blocks.find(key).is_none() {
+            self.open_lists(&reader, span.ordinal);
+        }
         let cached = self.blocks.find(key).map(|block| wait(&block));
         let block = match cached {
             Some(Ok(block)) => block,

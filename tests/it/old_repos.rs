@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 const PASSWORD: &str = "golden-password";
 
 /// The golden repositories that are covered; one for each format, and for each feature that changes what is stored.
-const COVERED: [&str; 2] = ["v1", "v1-hide-sizes"];
+const COVERED: [&str; 3] = ["v1", "v1-hide-sizes", "v1-roles"];
 
 struct Expected {
     snapshot: String,
