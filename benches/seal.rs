@@ -41,7 +41,8 @@ fn main() {
         let opener = keys.opener(SealedKind::Pack, &object).expect("it was just made").expect("the same keys");
         let sealed = object.split_off(HEADER_LEN);
         group.bench_function(format!("open/{name}"), |bench| {
-            let open = |sealed| opener.open_vec(Section::Block(BlockKind::Data), 0, sealed).expect("it was just sealed");
+            let open =
+                |sealed| opener.open_vec(Section::Block(BlockKind::Data), 0, sealed).expect("it was just sealed");
             bench.iter_batched(|| sealed.clone(), open, BatchSize::SmallInput);
         });
     }

@@ -19,7 +19,6 @@ use sfarc::backend::folder::FolderBackend;
 use sfarc::engine::snapshot::{From, Input, Options, snapshot};
 use sfarc::env::Env;
 use sfarc::format::manifest::Manifest;
-use sfarc::format::sealed::SealedKind;
 use sfarc::ids::ObjectId;
 use sfarc::repo::{Credential, Repository};
 

@@ -28,7 +28,9 @@ pub fn path(key: &Key) -> String {
     let folder = folder(key.kind());
     match key {
         Key::Config => "config".to_owned(),
-        Key::Slot(id) | Key::Pack(id) | Key::Index(id) | Key::Snapshot(id) | Key::Writer(id) => format!("{folder}/{id}"),
+        Key::Slot(id) | Key::Pack(id) | Key::Index(id) | Key::Snapshot(id) | Key::Writer(id) => {
+            format!("{folder}/{id}")
+        }
         Key::Session(id) => format!("{folder}/{id}"),
         Key::Pending(id) => format!("{folder}/{id}{PENDING}"),
         Key::Gc(epoch) => format!("{folder}/{epoch:016x}"),

@@ -235,7 +235,9 @@ impl KeyRing {
     /// Begins a new object: fresh random keys, wrapped into a header. Fails if the credential may not make such objects.
     pub fn sealer(&self, kind: SealedKind, entropy: &dyn Entropy) -> Result<Sealer, CryptoError> {
         match &self.divisions {
-            Some(divisions) if self.wrapping(kind) == Wrapping::Divided => self.divided_sealer(divisions, kind, entropy),
+            Some(divisions) if self.wrapping(kind) == Wrapping::Divided => {
+                self.divided_sealer(divisions, kind, entropy)
+            }
             _ => self.whole_sealer(kind, entropy),
         }
     }

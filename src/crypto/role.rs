@@ -150,8 +150,7 @@ impl Secrets {
     pub fn grant(&self, role: Role, own: Secret) -> Option<BTreeMap<String, Secret>> {
         self.root()?;
         let shared = role.shared().iter().filter_map(|name| Some(((*name).to_owned(), self.get(name)?)));
-        let public =
-            role.public().iter().filter_map(|pair| Some((public_name(pair), Secret::new(self.public(pair)?))));
+        let public = role.public().iter().filter_map(|pair| Some((public_name(pair), Secret::new(self.public(pair)?))));
         let own = (role == Role::Writer).then(|| (OWN.to_owned(), own));
         Some(shared.chain(public).chain(own).collect())
     }

@@ -76,7 +76,8 @@ pub fn audit(repository: &Repository, before: Option<&Ledger>) -> Result<(Report
     let is_missing = |id: &ObjectId| !there.contains(&id.to_string()) && !log.is_dead(id);
     for (by, previous) in named {
         if is_missing(&previous) {
-            let what = format!("it has vanished: snapshot {} was made after it, and nobody has forgotten it", by.short());
+            let what =
+                format!("it has vanished: snapshot {} was made after it, and nobody has forgotten it", by.short());
             report.find(Key::Snapshot(previous), what);
         }
     }
@@ -136,7 +137,10 @@ fn audit_writers(
 ) -> Result<BTreeSet<String>, RepoError> {
     let (found, forged) = repository.registrations()?;
     if forged > 0 {
-        report.find("writers", format!("{forged} of the registrations are damaged, or this repository has not signed them"));
+        report.find(
+            "writers",
+            format!("{forged} of the registrations are damaged, or this repository has not signed them"),
+        );
     }
     let closed: BTreeSet<String> =
         found.iter().filter(|one| one.record.closed.is_some()).map(|one| one.id.to_string()).collect();

@@ -40,16 +40,8 @@ pub enum SealedKind {
 
 impl SealedKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
-        Self::Config,
-        Self::Pack,
-        Self::Index,
-        Self::Snapshot,
-        Self::Session,
-        Self::Gc,
-        Self::Fence,
-        Self::Writer,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Config, Self::Pack, Self::Index, Self::Snapshot, Self::Session, Self::Gc, Self::Fence, Self::Writer];
 }
 
 /// The cipher of an object.

@@ -101,7 +101,13 @@ impl Repository {
             let Key::Writer(id) = listed.key else { continue };
             match self.read_registration(id) {
                 Ok(record)
-                    if is_signed(&authority, &record.signature, Subject::Writer, &self.id, &[&signed_bytes(&record)]) =>
+                    if is_signed(
+                        &authority,
+                        &record.signature,
+                        Subject::Writer,
+                        &self.id,
+                        &[&signed_bytes(&record)],
+                    ) =>
                 {
                     found.push(Registration { id, record });
                 }

@@ -405,7 +405,11 @@ fn a_snapshot_of_a_newer_program_makes_the_listing_incomplete() {
     repo.run(["snapshot", "--file", "data"]).ok();
     let repository = open(&repo);
     let record = [&3u16.to_le_bytes()[..], &[7; 300]].concat();
-    let object = repository.keys.sealer(SealedKind::Snapshot, &*repository.env.entropy).expect("the key ring is whole").seal_record(&record);
+    let object = repository
+        .keys
+        .sealer(SealedKind::Snapshot, &*repository.env.entropy)
+        .expect("the key ring is whole")
+        .seal_record(&record);
     let id = sfarc::ids::ObjectId::of(&object);
     repository.backend.put(&sfarc::backend::Key::Snapshot(id), &object).expect("stored");
     let ran = repo.run(["list"]).ends(3).says("newer sfarc").says(&id.short());

@@ -203,7 +203,10 @@ fn a_gc_record_never_switches_it_on() {
         let world = World::new(58);
         let repository = if hides { world.init_hiding() } else { world.init() }.expect("init");
         let record = GcRecord { epoch: 1, features: Features::HIDDEN_SIZES, ..GcRecord::default() };
-        repository.backend.put(&Key::Gc(1), &repository.seal_record(SealedKind::Gc, &record).expect("sealed")).expect("stored");
+        repository
+            .backend
+            .put(&Key::Gc(1), &repository.seal_record(SealedKind::Gc, &record).expect("sealed"))
+            .expect("stored");
         let error = world.open().expect("opens").snapshots().expect_err("refused");
         assert!(matches!(error, RepoError::UnknownFeature { .. }), "{error}");
     }

@@ -369,7 +369,11 @@ fn records_that_announce_more_than_they_hold() {
         record.extend([0; 16]);
         record.extend(len.to_le_bytes());
         record.extend([b'x'; 100]);
-        let object = repository.keys.sealer(SealedKind::Snapshot, &*repository.env.entropy).expect("the key ring is whole").seal_record(&record);
+        let object = repository
+            .keys
+            .sealer(SealedKind::Snapshot, &*repository.env.entropy)
+            .expect("the key ring is whole")
+            .seal_record(&record);
         let id = ObjectId::of(&object);
         repository.backend.put(&Key::Snapshot(id), &object).expect("stored");
         let error = repository.read_snapshot(id).expect_err("refused");

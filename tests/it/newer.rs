@@ -13,7 +13,11 @@ use crate::common::{Expected, assert_restores, one, stream};
 /// The stored bytes of a manifest of version 3.
 fn newer(repository: &Repository) -> Vec<u8> {
     let record = [&3u16.to_le_bytes()[..], &[0xab; 300]].concat();
-    repository.keys.sealer(SealedKind::Snapshot, &*repository.env.entropy).expect("the key ring is whole").seal_record(&record)
+    repository
+        .keys
+        .sealer(SealedKind::Snapshot, &*repository.env.entropy)
+        .expect("the key ring is whole")
+        .seal_record(&record)
 }
 
 fn scene() -> (World, Repository, Expected) {

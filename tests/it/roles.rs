@@ -120,7 +120,8 @@ fn with_all_that_a_writer_knows_no_block_opens() {
     let mut secrets: Vec<[u8; 32]> = key.secrets.iter().map(|(_, secret)| *secret).collect();
     for (_, secret) in &key.secrets {
         // What the program derives from secrets, in case one leads to another.
-        for context in ["lists 2", "lists 4", "data 2", "data 4", "lists recipient", "data recipient", "key commitment"] {
+        for context in ["lists 2", "lists 4", "data 2", "data 4", "lists recipient", "data recipient", "key commitment"]
+        {
             secrets.push(blake3::derive_key(&format!("sfarc 2026-11-22 format 1 {context}"), secret));
         }
     }

@@ -90,10 +90,20 @@ fn keys_and_names() {
     let vectors = Vectors::load();
     let keys = vectors.keys(Cipher::Aes256Gcm);
     let stream = stream();
-    assert_eq!(keys.chunk_hasher().expect("the key ring is whole").id(&stream[..5000]).as_bytes(), vectors.get("id.chunk"));
-    assert_eq!(keys.list_hasher().expect("the key ring is whole").id(&stream[..5000]).as_bytes(), vectors.get("id.list"));
-    assert_eq!(keys.chunk_hasher().expect("the key ring is whole").ids(&[&stream[..5000]])[0].as_bytes(), vectors.get("id.chunk"));
-    let gear: Vec<u8> = keys.gear().expect("the key ring is whole").iter().flat_map(|entry| entry.to_le_bytes()).collect();
+    assert_eq!(
+        keys.chunk_hasher().expect("the key ring is whole").id(&stream[..5000]).as_bytes(),
+        vectors.get("id.chunk")
+    );
+    assert_eq!(
+        keys.list_hasher().expect("the key ring is whole").id(&stream[..5000]).as_bytes(),
+        vectors.get("id.list")
+    );
+    assert_eq!(
+        keys.chunk_hasher().expect("the key ring is whole").ids(&[&stream[..5000]])[0].as_bytes(),
+        vectors.get("id.chunk")
+    );
+    let gear: Vec<u8> =
+        keys.gear().expect("the key ring is whole").iter().flat_map(|entry| entry.to_le_bytes()).collect();
     assert_eq!(gear[..8], *vectors.get("gear.first"));
     assert_eq!(blake3::hash(&gear).as_bytes(), vectors.get("gear.blake3"));
     let repo = RepoId::new(vectors.array("repo"));
@@ -126,7 +136,15 @@ fn cut_points_of_a_pseudo_random_function() {
     let keys = vectors.keys(Cipher::Aes256Gcm);
     assert_eq!(keys.prf().expect("the key ring is whole")[..], *vectors.get("key.prf"));
     let cuts = |bytes: &[u8], sizes: ChunkSizes| {
-        cuts(&Chunker::by_prf(sizes, keys.gear().expect("the key ring is whole"), keys.prf().expect("the key ring is whole")).expect("the sizes are legal"), bytes)
+        cuts(
+            &Chunker::by_prf(
+                sizes,
+                keys.gear().expect("the key ring is whole"),
+                keys.prf().expect("the key ring is whole"),
+            )
+            .expect("the sizes are legal"),
+            bytes,
+        )
     };
     assert_eq!(cuts(&stream, DUMP_SIZES), vectors.numbers("cuts.prf.dump"));
     assert_eq!(cuts(&stream, BULK_SIZES), vectors.numbers("cuts.prf.bulk"));
@@ -149,7 +167,9 @@ fn padding() {
     let directory = Directory::decode(vectors.get("directory.padded"), Wrapping::Whole).expect("the directory decodes");
     let codecs: Vec<Codec> = directory.blocks().iter().map(|block| block.codec).collect();
     assert_eq!(codecs, [Codec::PaddedZstd, Codec::PaddedRaw]);
-    check_zeros(vectors.get("directory.padded"), &directory.encode(), |bytes| Directory::decode(bytes, Wrapping::Whole).is_ok());
+    check_zeros(vectors.get("directory.padded"), &directory.encode(), |bytes| {
+        Directory::decode(bytes, Wrapping::Whole).is_ok()
+    });
     // Zeros behind blocks without padding, and blocks of both sorts.
     for (place, byte) in [(9, 1), (21, 0)] {
         let mut altered = vectors.get("directory.padded").to_vec();
@@ -229,7 +249,14 @@ fn headers_and_seals() {
         }
     }
     for (name, kind, cipher, section, ordinal, plain) in [
-        ("section.block3.aes", SealedKind::Pack, Cipher::Aes256Gcm, Section::Block(BlockKind::Data), 3, &b"some block"[..]),
+        (
+            "section.block3.aes",
+            SealedKind::Pack,
+            Cipher::Aes256Gcm,
+            Section::Block(BlockKind::Data),
+            3,
+            &b"some block"[..],
+        ),
         ("section.page7.chacha", SealedKind::Index, Cipher::ChaCha20Poly1305, Section::Page, 7, b"some page"),
     ] {
         let sealer = vectors.keys(cipher).sealer(kind, &Ascending).expect("it seals");
@@ -502,7 +529,8 @@ fn chunk_list() {
     let (keys, mut nodes) = (vectors.keys(Cipher::Aes256Gcm), Nodes(Some(vectors.keys(Cipher::Aes256Gcm))));
     let mut list = ListBuilder::default();
     for i in 0..40u32 {
-        list.push(keys.chunk_hasher().expect("the key ring is whole").id(&i.to_le_bytes()), 4, &mut nodes).expect("nothing fails");
+        list.push(keys.chunk_hasher().expect("the key ring is whole").id(&i.to_le_bytes()), 4, &mut nodes)
+            .expect("nothing fails");
     }
     let root = list.finish(&mut nodes).expect("nothing fails").expect("it is not empty");
     assert_eq!([&root.id[..], &[root.depth]].concat(), vectors.get("list.root"));

@@ -2,10 +2,10 @@
 
 use super::{Broken, Hit, Report, is_gone};
 use crate::backend::Key;
+use crate::crypto::role::Role;
 use crate::error::Error;
 use crate::event::{Event, Task, Unit};
 use crate::format::list::{self, ListRow};
-use crate::crypto::role::Role;
 use crate::format::signature::{Root, Roots};
 use crate::ids::{ChunkId, ObjectId};
 use crate::repo::index::Index;

@@ -44,7 +44,8 @@ impl Moving<'_> {
             return Ok(());
         }
         let (envelope, ordinal) = reader.sealed_in(&span).ok_or_else(|| damaged("a block names no key"))?;
-        let bytes = self.repository.backend.get(&key, Some(span.offset..span.offset + u64::from(span.row.stored_len)))?;
+        let bytes =
+            self.repository.backend.get(&key, Some(span.offset..span.offset + u64::from(span.row.stored_len)))?;
         let chunks = reader.directory.chunks_of(&span).to_vec();
         store.store_moved(MovedBlock { row: span.row, chunks, bytes, envelope, ordinal })?;
         self.moved.insert((location.pack.id, span.ordinal));

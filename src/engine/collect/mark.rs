@@ -53,12 +53,7 @@ impl Marked {
         Ok(marked)
     }
 
-    fn mark_list(
-        &mut self,
-        repository: &Repository,
-        cache: &mut LoaderCache,
-        root: &Root,
-    ) -> Result<(), RepoError> {
+    fn mark_list(&mut self, repository: &Repository, cache: &mut LoaderCache, root: &Root) -> Result<(), RepoError> {
         let mut walker = ListWalker::new(root.root, root.len)?;
         while let Some((depth, row)) = walker.next_item() {
             if self.mark_chunk(repository, &row.id)? && depth > 0 {

@@ -102,12 +102,17 @@ fn open_missing(
 
 /// Reads filters into memory, smallest first, as far as the bound on their size allows. Says if a run is gone, and closes
 /// it.
-fn load_filters(repository: &Repository, runs: &mut BTreeMap<ObjectId, Run>) -> Result<Option<BackendError>, RepoError> {
+fn load_filters(
+    repository: &Repository,
+    runs: &mut BTreeMap<ObjectId, Run>,
+) -> Result<Option<BackendError>, RepoError> {
     let mut order: Vec<(usize, ObjectId)> = runs.values().map(|run| (run.filter_len(), run.id)).collect();
     order.sort_unstable();
     let (mut filters, mut gone) = (0usize, None);
     for (len, id) in order.into_iter().filter(|(len, _)| *len > 0) {
-        let Some(run) = runs.get_mut(&id).filter(|_| filters.saturating_add(len) <= limits::FILTER_BYTES) else { break };
+        let Some(run) = runs.get_mut(&id).filter(|_| filters.saturating_add(len) <= limits::FILTER_BYTES) else {
+            break;
+        };
         filters += len;
         match run.load_filter(&*repository.backend) {
             Ok(()) => {}
