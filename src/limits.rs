@@ -28,6 +28,9 @@ pub const PACK_MAX_BYTES: usize = 32 << 20;
 /// Most chunks in a pack (format limit): an index row numbers them in 16 bits.
 pub const PACK_MAX_CHUNKS: usize = u16::MAX as usize;
 
+/// Longest stored block that this program writes, in bytes: with its seal, and padding if there is any.
+pub const BLOCK_MAX_STORED: usize = (BLOCK_MAX_BYTES + 64) / 8 * 9;
+
 /// Most packs of which a pack holds blocks that were moved as they were (format limit).
 pub const FOREIGN_ENVELOPES: usize = 4096;
 

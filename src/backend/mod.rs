@@ -243,6 +243,11 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
     /// Says that what was expected is not needed any more.
     fn expect_no_more(&self) {}
 
+    /// Forgets a copy of an object, so that it is read from where it is stored; true if there was one.
+    fn drop_copy(&self, _key: &Key) -> bool {
+        false
+    }
+
     /// Says that these objects will all be read soon.
     fn expect_all(&self, _keys: &[Key]) {}
 

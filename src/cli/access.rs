@@ -23,6 +23,12 @@ pub fn open(global: &Global, env: &Env) -> Result<Repository, Error> {
     open_and_keep(global, env).map(|(repository, _)| repository)
 }
 
+/// The same, without copies of what is in a bucket: for whoever wants to know what is really there.
+pub fn open_uncached(global: &Global, env: &Env) -> Result<Repository, Error> {
+    let access = Access { shelf: None, ..global.bucket.access() };
+    open_at(&place(global)?, &access, env, || credential(global, Purpose::Open, env)).map(|(repository, _)| repository)
+}
+
 /// Opens the repository that the options name, and says what opened it.
 pub fn open_and_keep(global: &Global, env: &Env) -> Result<(Repository, Credential), Error> {
     open_at(&place(global)?, &global.bucket.access(), env, || credential(global, Purpose::Open, env))

@@ -112,7 +112,7 @@ fn dispatch(cli: &Cli, env: &Env, output: &mut Output) -> Result<Exit, CliError>
         Command::Key(Key::Remove { id }) => commands::key::remove(id, &open()?, output),
         Command::Key(Key::Change { new }) => commands::key::change(new, global, env, output),
         Command::Key(Key::Export { role, label }) => commands::key::export(*role, label, &open()?, output),
-        Command::Audit(args) => commands::audit::run(args, &open()?, output),
+        Command::Audit(args) => commands::audit::run(args, &access::open_uncached(global, env)?, output),
         Command::Stats => commands::stats::run(&open()?, output),
         Command::Completions { shell } => commands::manual::completions(*shell, output),
         Command::Man { command } => commands::manual::man(command.as_deref(), output),

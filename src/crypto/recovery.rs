@@ -7,7 +7,7 @@ use super::keys::Secret;
 /// Seals the key of a slot to a recipient (`age1...`). Fails with what is wrong with the recipient.
 pub fn seal(recipient: &str, key: &Secret) -> Result<Vec<u8>, String> {
     let recipient: Recipient =
-        recipient.trim().parse().map_err(|why| format!("`{recipient}` is no recipient: {why}"))?;
+        recipient.trim().parse().map_err(|why| format!("what is given is no recipient of age: {why}"))?;
     age::encrypt(&recipient, &key[..]).map_err(|error| format!("the key cannot be sealed to the recipient: {error}"))
 }
 

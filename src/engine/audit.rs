@@ -73,9 +73,19 @@ pub fn audit(repository: &Repository, before: Option<&Ledger>) -> Result<(Report
     let closed_writers = audit_writers(repository, before, &mut report)?;
     let named = audit_snapshots(repository, &visible, &mut report)?;
     let there: BTreeSet<String> = visible.iter().map(ObjectId::to_string).collect();
-    let is_missing = |id: &ObjectId| !there.contains(&id.to_string()) && !log.is_dead(id);
+    // A listing is not of one moment: what it lacks is looked for by its name.
+    let is_missing = |id: &ObjectId| -> Result<bool, RepoError> {
+        if there.contains(&id.to_string()) || log.is_dead(id) {
+            return Ok(false);
+        }
+        match repository.backend.len(&Key::Snapshot(*id)) {
+            Ok(_) => Ok(false),
+            Err(error) if error.is_not_found() => Ok(!repository.gc_log()?.is_dead(id)),
+            Err(error) => Err(error.into()),
+        }
+    };
     for (by, previous) in named {
-        if is_missing(&previous) {
+        if is_missing(&previous)? {
             let what =
                 format!("it has vanished: snapshot {} was made after it, and nobody has forgotten it", by.short());
             report.find(Key::Snapshot(previous), what);
@@ -83,7 +93,7 @@ pub fn audit(repository: &Repository, before: Option<&Ledger>) -> Result<(Report
     }
     let mut snapshots = there.clone();
     for id in before.iter().flat_map(|before| &before.snapshots).filter_map(|id| id.parse::<ObjectId>().ok()) {
-        if is_missing(&id) {
+        if is_missing(&id)? {
             report.find(Key::Snapshot(id), "it has vanished: the last audit saw it, and nobody has forgotten it");
             // The next audit is to miss it, too.
             snapshots.insert(id.to_string());
@@ -175,6 +185,7 @@ fn audit_snapshots(
                 report.snapshots += 1;
                 if !repository.may_make(&signature.signer, &id)? {
                     report.find(Key::Snapshot(id), "it is forged: who has signed it is no writer of this repository");
+                    continue;
                 }
                 named.extend((signature.previous != [0; 32]).then(|| (id, ObjectId::new(signature.previous))));
             }

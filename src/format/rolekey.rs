@@ -19,6 +19,12 @@ pub struct RoleKey {
     pub secrets: Vec<(String, [u8; 32])>,
 }
 
+impl Drop for RoleKey {
+    fn drop(&mut self) {
+        self.secrets.iter_mut().for_each(|(_, secret)| zeroize::Zeroize::zeroize(secret));
+    }
+}
+
 impl std::fmt::Debug for RoleKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "RoleKey({} secrets)", self.secrets.len())

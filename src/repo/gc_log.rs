@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::{RepoError, Repository};
 use crate::backend::{Key, Kind, Listed};
+use crate::event::Event;
 use crate::format::config::Features;
 use crate::format::manifest::GcRecord;
 use crate::ids::ObjectId;
@@ -172,9 +173,18 @@ impl Repository {
     /// The record of an epoch; it must say itself that it is of this epoch.
     fn read_gc_record(&self, epoch: u64) -> Result<GcRecord, RepoError> {
         let key = Key::Gc(epoch);
-        let record = match self.open_gc_record(&key, &self.backend.get(&key, None)?) {
+        let read = || self.open_gc_record(&key, &self.backend.get(&key, None)?);
+        let record = match read() {
+            // Perhaps only a copy of it is wrong: anybody can put those into a bucket.
+            Err(error) if error.is_damage() && self.backend.drop_copy(&key) => read(),
+            other => other,
+        };
+        let record = match record {
             // Whoever may only add snapshots cannot say that others are forgotten: it says nothing.
-            Err(RepoError::Forged { .. }) => return Ok(GcRecord { epoch, ..GcRecord::default() }),
+            Err(error @ RepoError::Forged { .. }) => {
+                self.env.tell(&Event::Warning(&format!("{error}; it is taken to say nothing")));
+                return Ok(GcRecord { epoch, ..GcRecord::default() });
+            }
             other => other?,
         };
         if record.epoch == epoch {

@@ -16,7 +16,7 @@ pub mod signed;
 pub mod snapshots;
 pub mod store;
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use zeroize::Zeroizing;
 
@@ -184,7 +184,7 @@ impl Features {
 }
 
 /// What opens a repository.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Credential {
     /// A passphrase.
     Passphrase(Zeroizing<Vec<u8>>),
@@ -196,6 +196,12 @@ pub enum Credential {
     Identity(Zeroizing<String>),
     /// A recipient of `age`, to seal to. Opens nothing.
     Recovery(String),
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credential(secret)")
+    }
 }
 
 /// An opened repository.
@@ -214,7 +220,7 @@ pub struct Repository {
     known_log: Arc<Mutex<GcLog>>,
     /// The snapshot that this process made last.
     made_last: Arc<Mutex<Option<ObjectId>>>,
-    writers: Arc<OnceLock<Vec<WriterRecord>>>,
+    writers: Arc<Mutex<Option<Vec<WriterRecord>>>>,
     /// The world outside.
     pub env: Env,
 }

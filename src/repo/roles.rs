@@ -1,6 +1,7 @@
 //! Keys of roles: giving them away, opening with them, and which writers' signatures count.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use super::objects::{check_name, format_error, open_record};
 use super::{RepoError, Repository};
@@ -15,6 +16,13 @@ use crate::format::record;
 use crate::format::rolekey::{RoleKey, WriterRecord};
 use crate::format::sealed::SealedKind;
 use crate::ids::ObjectId;
+use crate::limits;
+
+/// How often writers are listed while others close some.
+const LISTINGS: usize = 8;
+
+/// Most snapshots of a closed writer: its record must be read with what a list may take.
+const MOST_CLOSED: usize = limits::RECORD_LIST_BYTES / 64;
 
 /// A writer as people see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +103,17 @@ impl Repository {
 
     /// All registrations, oldest first. Those that the authority has not signed are left out and counted.
     pub fn registrations(&self) -> Result<(Vec<Registration>, usize), RepoError> {
+        for _ in 1..LISTINGS {
+            // One that is gone was closed since it was listed: what says so was not in the listing.
+            match self.listed_registrations() {
+                Err(RepoError::Backend(error)) if error.is_not_found() => {}
+                other => return other,
+            }
+        }
+        self.listed_registrations()
+    }
+
+    fn listed_registrations(&self) -> Result<(Vec<Registration>, usize), RepoError> {
         let authority = self.keys.authority_public()?;
         let (mut found, mut forged) = (Vec::new(), 0);
         for listed in self.list(Kind::Writers)? {
@@ -111,7 +130,7 @@ impl Repository {
                 {
                     found.push(Registration { id, record });
                 }
-                Err(RepoError::Backend(error)) if error.is_not_found() => {}
+                Err(RepoError::Backend(error)) if error.is_not_found() => return Err(error.into()),
                 Err(error) if !error.is_damage() => return Err(error),
                 _ => forged += 1,
             }
@@ -127,13 +146,21 @@ impl Repository {
         open_record(&self.keys, SealedKind::Writer, &key, &object)
     }
 
-    /// Which writers there are, as this opened repository has seen it first.
-    pub(super) fn writers(&self) -> Result<&[WriterRecord], RepoError> {
-        if let Some(known) = self.writers.get() {
-            return Ok(known);
+    /// True if a snapshot with this signer counts. Writers are listed once for each listing of snapshots, and again for a
+    /// signer that was not among them.
+    pub(super) fn is_counted(&self, signer: &[u8; 32], id: &ObjectId) -> Result<bool, RepoError> {
+        let mut known = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = known.as_ref().is_some_and(|known| known.iter().any(|writer| writer.public == *signer));
+        if !is_known {
+            let (found, _) = self.registrations()?;
+            *known = Some(found.into_iter().map(|one| one.record).collect());
         }
-        let (found, _) = self.registrations()?;
-        Ok(self.writers.get_or_init(|| found.into_iter().map(|one| one.record).collect()))
+        Ok(known.as_ref().is_some_and(|known| counts(known, signer, id)))
+    }
+
+    /// Forgets which writers there are: they are listed again.
+    pub(super) fn forget_writers(&self) {
+        *self.writers.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Lets the signature of a writer count no more, but for the snapshots of its that are there now.
@@ -147,12 +174,19 @@ impl Repository {
         };
         let mut closed = Vec::new();
         for id in self.snapshot_ids()? {
-            if self.snapshot_signature(id)?.is_some_and(|signature| signature.signer == one.record.public) {
-                closed.push(*id.as_bytes());
+            // What is not right, or gone meanwhile, does not count in any case.
+            match self.snapshot_signature(id) {
+                Ok(Some(signature)) if signature.signer == one.record.public => closed.push(*id.as_bytes()),
+                Err(error) if !error.is_damage() => return Err(error),
+                _ => {}
             }
         }
         if let Some(before) = &one.record.closed {
             closed.retain(|id| before.contains(id));
+        }
+        if closed.len() > MOST_CLOSED {
+            let why = format!("a closed writer has at most {MOST_CLOSED} snapshots: forget some of its before");
+            return Err(RepoError::KeySlot(why));
         }
         self.register(WriterRecord { closed: Some(closed), ..one.record })?;
         self.backend.delete(&Key::Writer(one.id))?;
@@ -161,7 +195,7 @@ impl Repository {
 }
 
 /// True if a snapshot with this signer counts: signed by a writer that is registered, and not closed before.
-pub(super) fn counts(writers: &[WriterRecord], signer: &[u8; 32], id: &ObjectId) -> bool {
+fn counts(writers: &[WriterRecord], signer: &[u8; 32], id: &ObjectId) -> bool {
     let mut of = writers.iter().filter(|writer| writer.public == *signer).peekable();
     of.peek().is_some() && of.all(|writer| writer.closed.as_ref().is_none_or(|ids| ids.contains(id.as_bytes())))
 }
@@ -185,7 +219,13 @@ pub fn parse_role_key(text: &str) -> Option<Result<RoleKey, RepoError>> {
     let bytes: Option<Vec<u8>> = digits
         .as_bytes()
         .chunks(2)
-        .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()))
+        .map(|pair| match pair {
+            [high, low] if pair.iter().all(u8::is_ascii_hexdigit) => {
+                let digit = |byte: &u8| char::from(*byte).to_digit(16).map(|digit| digit as u8);
+                Some(digit(high)? << 4 | digit(low)?)
+            }
+            _ => None,
+        })
         .collect();
     let wrong = || RepoError::KeySlot("the key file is damaged".to_owned());
     let decoded = bytes.ok_or_else(wrong).and_then(|bytes| {

@@ -79,12 +79,11 @@ impl Session {
         Ok((ObjectId::of(&object), object))
     }
 
-    /// Gives up a published snapshot for good: nobody who kept its bytes can commit it. Who may not say so leaves it
-    /// pending, for a collector to fence.
+    /// Gives up a published snapshot for good: nobody who kept its bytes can commit it. Who may not say so only removes
+    /// it: whoever has kept its bytes can make a snapshot of them that does not restore.
     pub fn give_up(&mut self, id: &ObjectId) -> Result<(), RepoError> {
         if !self.repository.decides() {
-            self.objects.clear();
-            return Ok(());
+            return self.close();
         }
         self.repository.append_to_gc_log(&mut self.log, &[], &[tombstone(id)])?;
         self.close()

@@ -3,7 +3,6 @@
 use std::sync::PoisonError;
 
 use super::objects::{check_name, crypto_error, format_error, open_header, open_record};
-use super::roles::counts;
 use super::{RepoError, Repository};
 use crate::backend::Key;
 use crate::crypto::CryptoError;
@@ -18,6 +17,12 @@ use crate::ids::ObjectId;
 
 fn forged(key: &Key, why: &'static str) -> RepoError {
     RepoError::Forged { object: key.to_string(), why }
+}
+
+/// Who has made a section of a snapshot, and the rest of it.
+fn split_signer<'a>(key: &Key, plain: &'a [u8]) -> Result<([u8; 32], &'a [u8]), RepoError> {
+    let short = || RepoError::Damaged { object: key.to_string(), why: "a section is too short".to_owned() };
+    plain.split_first_chunk().map(|(signer, rest)| (*signer, rest)).ok_or_else(short)
 }
 
 impl Repository {
@@ -36,9 +41,12 @@ impl Repository {
             object[at..at + 4].copy_from_slice(&len.to_le_bytes());
             Ok::<_, RepoError>(())
         };
-        append(Section::Record, self.encode(SealedKind::Snapshot, manifest), divided::HEADER_LEN)?;
-        append(Section::Roots, self.encode(SealedKind::Snapshot, &Roots::from(manifest)), divided::HEADER_LEN + 4)?;
+        // Who signs it stands in each section: nobody else can take one for his own.
         let signer = self.keys.signer()?;
+        let own = |plain: Vec<u8>| [&signer.public()[..], &plain].concat();
+        append(Section::Record, own(self.encode(SealedKind::Snapshot, manifest)), divided::HEADER_LEN)?;
+        let roots = self.encode(SealedKind::Snapshot, &Roots::from(manifest));
+        append(Section::Roots, own(roots), divided::HEADER_LEN + 4)?;
         let previous = *self.made_last.lock().unwrap_or_else(PoisonError::into_inner);
         let (public, previous) = (signer.public(), previous.map_or([0; 32], |id| *id.as_bytes()));
         let hash = blake3::hash(&object);
@@ -53,7 +61,8 @@ impl Repository {
         *self.made_last.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
     }
 
-    /// Opens the stored bytes of a snapshot. What somebody has sealed who cannot read it must be signed by a writer.
+    /// Opens the stored bytes of a snapshot. It must be signed by who may have made it: what somebody has sealed who
+    /// cannot read it by a writer, everything else by the authority.
     pub(super) fn open_manifest(&self, id: ObjectId, key: &Key, object: &[u8]) -> Result<Manifest, RepoError> {
         if !self.keys.has_roles() {
             return open_record(&self.keys, SealedKind::Snapshot, key, object);
@@ -61,12 +70,23 @@ impl Repository {
         let opener = open_header(&self.keys, SealedKind::Snapshot, key, object)?;
         let parts = SnapshotParts::of(object).map_err(format_error(key))?;
         let plain = opener.open_vec(Section::Record, 0, parts.record.to_vec()).map_err(crypto_error(key))?;
-        let manifest = record::decode(&plain).map_err(format_error(key))?;
-        if opener.is_by_stranger(Section::Record) {
-            let signature = self.open_signature(key, object)?;
-            if !counts(self.writers()?, &signature.signer, &id) {
-                return Err(forged(key, "who has signed it is no writer of this repository"));
-            }
+        let (signer, plain) = split_signer(key, &plain)?;
+        let manifest: Manifest = record::decode(plain).map_err(format_error(key))?;
+        if self.open_signature(key, object)?.signer != signer {
+            return Err(forged(key, "another has signed it than has made it"));
+        }
+        if !opener.is_by_stranger(Section::Record) {
+            return if signer == self.keys.authority_public()? {
+                Ok(manifest)
+            } else {
+                Err(forged(key, "who has signed it is no reader of this repository"))
+            };
+        }
+        if !self.is_counted(&signer, &id)? {
+            return Err(forged(key, "who has signed it is no writer of this repository"));
+        }
+        if manifest.is_own() {
+            return Err(forged(key, "it is a record of the program, and a writer makes none"));
         }
         Ok(manifest)
     }
@@ -87,7 +107,7 @@ impl Repository {
         let opener = open_header(&self.keys, SealedKind::Snapshot, key, object)?;
         let parts = SnapshotParts::of(object).map_err(format_error(key))?;
         let plain = opener.open_vec(Section::Roots, 0, parts.roots.to_vec()).map_err(crypto_error(key))?;
-        record::decode(&plain).map_err(format_error(key))
+        record::decode(split_signer(key, &plain)?.1).map_err(format_error(key))
     }
 
     /// Who has made a snapshot; nothing in a repository without roles. Fails if the signature is not right.
@@ -117,7 +137,7 @@ impl Repository {
 
     /// True if somebody may make snapshots: a writer that counts, or the authority.
     pub fn may_make(&self, signer: &[u8; 32], id: &ObjectId) -> Result<bool, RepoError> {
-        Ok(*signer == self.keys.authority_public()? || counts(self.writers()?, signer, id))
+        Ok(*signer == self.keys.authority_public()? || self.is_counted(signer, id)?)
     }
 
     /// The stored bytes of a gc record. Fails for roles that decide nothing.
@@ -138,7 +158,8 @@ impl Repository {
         if !self.keys.has_roles() {
             return open_record(&self.keys, SealedKind::Gc, key, object);
         }
-        let short = || forged(key, "it is shorter than its signature");
+        let short =
+            || RepoError::Damaged { object: key.to_string(), why: "it is shorter than its signature".to_owned() };
         let end = object.len().checked_sub(LogSignature::SEALED_LEN).ok_or_else(short)?;
         let (signed, sealed) = object.split_at(end);
         let opener = open_header(&self.keys, SealedKind::Gc, key, object)?;

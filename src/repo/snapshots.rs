@@ -38,6 +38,7 @@ impl Repository {
     ///
     /// The gc log is read after the listing: a snapshot that it declares dead never shows, however late its put.
     pub fn snapshot_ids(&self) -> Result<Vec<ObjectId>, RepoError> {
+        self.forget_writers();
         let listed = self.list(Kind::Snapshots)?;
         let log = self.gc_log_for_reading()?;
         let mut ids = Vec::new();

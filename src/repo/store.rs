@@ -1,6 +1,6 @@
 //! Storing chunks: each distinct one once, in blocks, in packs, in the index.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::index::build::GroupWriter;
@@ -10,7 +10,7 @@ use super::packer::{MovedBlock, OpenBlock, Packer, StoredPack};
 use super::pool::Pool;
 use super::session::Session;
 use super::{RepoError, Repository};
-use crate::format::index::IndexRow;
+use crate::format::index::{IndexRow, PackEntry};
 use crate::format::pack::BlockKind;
 use crate::ids::{ChunkId, ChunkSet, ObjectId};
 use crate::limits;
@@ -73,7 +73,7 @@ pub struct ChunkStore {
     claimed: ChunkSet,
     open: [OpenBlock; 2],
     stored: Vec<StoredPack>,
-    own: HashSet<ObjectId>,
+    own: HashMap<ObjectId, PackEntry>,
     /// Nothing for a collector, which needs none.
     session: Option<Session>,
     /// Nothing for a dry run.
@@ -100,7 +100,7 @@ impl ChunkStore {
             claimed: ChunkSet::default(),
             open: [OpenBlock::new(BlockKind::Data), OpenBlock::new(BlockKind::List)],
             stored: Vec::new(),
-            own: HashSet::new(),
+            own: HashMap::new(),
             session: None,
             packer: (!dry_run).then(|| Packer::new(repository)),
             pool,
@@ -129,9 +129,14 @@ impl ChunkStore {
         self.counts
     }
 
+    /// The packs that were written, once they are durable.
+    pub fn written(&self) -> impl Iterator<Item = PackEntry> + '_ {
+        self.own.values().copied()
+    }
+
     /// True if what was stored relies on a pack of that kind, written by this session or by another.
     pub fn relies_on(&self, kind: impl Fn(&ObjectId) -> bool) -> bool {
-        self.reused.iter().chain(&self.own).any(kind)
+        self.reused.iter().chain(self.own.keys()).any(kind)
     }
 
     /// Makes sure that the repository has a chunk; true if it is new.
@@ -155,7 +160,7 @@ impl ChunkStore {
     /// True if packs hold a chunk, on which the snapshot relies from now on.
     fn reuse(&mut self, id: &ChunkId) -> Result<bool, RepoError> {
         let Some(location) = self.index.find_usable(&self.repository, id)? else { return Ok(false) };
-        if !self.own.contains(&location.pack.id) {
+        if !self.own.contains_key(&location.pack.id) {
             self.reused.insert(location.pack.id);
         }
         // Opening a pack to know what follows would cost more than asking the index, which is on this machine.
@@ -233,7 +238,7 @@ impl ChunkStore {
         let mut rows = Vec::with_capacity(self.claimed.len());
         let mut packs = Vec::with_capacity(self.stored.len());
         for (stored, pack) in self.stored.drain(..).zip(0..) {
-            self.own.insert(stored.entry.id);
+            self.own.insert(stored.entry.id, stored.entry);
             self.counts.stored_bytes += u64::from(stored.entry.len);
             packs.push(stored.entry);
             rows.extend(stored.chunks.into_iter().zip(0..).map(|(id, ordinal)| IndexRow { id, pack, ordinal }));

@@ -98,6 +98,9 @@ fn a_vanished_snapshot_and_a_closed_writer_are_told() {
     repo.run(["cat", &second, "a"]).ok();
     repo.run(["cat", &third, "a"]).ends(13).says("is forged");
     repo.run(["audit"]).ends(13).says(&third).says("no writer of this repository");
+    // What was found stays found, until somebody accepts it.
+    by(&repo, "auditor", &["audit", "--ledger", "ledger.json"]).ends(13).says(&first);
+    by(&repo, "auditor", &["audit", "--ledger", "ledger.json", "--accept"]).ends(13).says(&first);
     repo.write("broken.json", b"{}");
     repo.run(["audit", "--ledger", "broken.json"]).ends(1).says("no ledger");
 }

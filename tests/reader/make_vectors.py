@@ -247,7 +247,7 @@ V["roles.envelope.recipient"] = b"\2\3" + u16(0) + enc + ct + derive("key commit
 foreign = dprefix(2, 1) + V["roles.envelope.recipient"]
 V["roles.directory"] = V["directory"] + u32(1) + foreign + u16(1) + u32(77) + u16(0) + u32(0)
 def dsnapshot(rec, roots, seed, previous):
-    r, t = dsection(4, 2, 1, 0, rec), dsection(4, 2, 7, 0, roots)
+    r, t = dsection(4, 2, 1, 0, pub25519(seed) + rec), dsection(4, 2, 7, 0, pub25519(seed) + roots)
     o = dheader(4, 2) + u32(len(r)) + u32(len(t)) + r + t
     m = b"sfarc 2026-11-28 snapshot\0" + REPO + pub25519(seed) + previous + H(o)
     return o + dsection(4, 2, 8, 0, u16(1) + pub25519(seed) + previous + sign(seed, m))

@@ -614,13 +614,16 @@ class Repository:
         end = fields.at + sum(lengths)
         require(end + SNAPSHOT_SIGNATURE_LEN == len(sealed.data), "its sections are not as long as it is")
         plain = sealed.section(IN_RECORD, 0, fields.at, lengths[0], DATA)
+        signature = sealed.section(IN_SIGNATURE, 0, end, SNAPSHOT_SIGNATURE_LEN)
+        public, previous, signed = record(signature, lambda f: (f.take(32), f.take(32), f.take(64)))
+        message = self.id + public + previous + blake3(sealed.data[:end]).digest()
+        require(is_signed(public, signed, b"sfarc 2026-11-28 snapshot\0" + message), "its signature is not right")
+        require(plain[:32] == public, "another has signed it than has made it")
         if sealed.keys[DATA].by_stranger:
-            signature = sealed.section(IN_SIGNATURE, 0, end, SNAPSHOT_SIGNATURE_LEN)
-            public, previous, signed = record(signature, lambda f: (f.take(32), f.take(32), f.take(64)))
-            message = self.id + public + previous + blake3(sealed.data[:end]).digest()
-            require(is_signed(public, signed, b"sfarc 2026-11-28 snapshot\0" + message), "its signature is not right")
             require(self.counts(public, bytes.fromhex(name)), "who has signed it is no writer")
-        return plain
+        else:
+            require(public == self.keys.public("authority signature"), "who has signed it is no reader")
+        return plain[32:]
 
     def counts(self, public: bytes, name: bytes) -> bool:
         """True if a writer is registered, and not closed before this snapshot."""

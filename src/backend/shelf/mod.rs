@@ -180,6 +180,12 @@ impl Backend for Shelf {
         ranges.iter().map(|range| self.get(key, Some(range.clone()))).collect()
     }
 
+    fn drop_copy(&self, key: &Key) -> bool {
+        let has = self.files.has(key);
+        self.files.remove(key);
+        has
+    }
+
     fn len(&self, key: &Key) -> Result<u64, BackendError> {
         self.bucket.len(key)
     }

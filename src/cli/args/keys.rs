@@ -23,6 +23,9 @@ pub struct Audit {
     /// Compare with what the last audit saw, as this file remembers it, and remember what this one sees.
     #[arg(long, value_name = "FILE")]
     pub ledger: Option<PathBuf>,
+    /// Remember what this audit sees though something was found; otherwise the ledger stays, and it is found again.
+    #[arg(long, requires = "ledger")]
+    pub accept: bool,
 }
 
 /// Whose key is given away.

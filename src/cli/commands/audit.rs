@@ -25,10 +25,11 @@ pub(in crate::cli) fn run(args: &args::Audit, repository: &Repository, output: &
             output.line(format_args!("{}: {}", finding.object, finding.what))?;
         }
     }
-    if let Some(path) = &args.ledger {
+    let findings = report.findings.len() as u64;
+    // What was found is found again, until somebody has accepted it.
+    if let Some(path) = args.ledger.as_deref().filter(|_| findings == 0 || args.accept) {
         write(path, &ledger)?;
     }
-    let findings = report.findings.len() as u64;
     if output.is_json() {
         output.object(&json!({
             "type": "audit",

@@ -9,6 +9,7 @@ use crate::cli::output::{CliError, Output};
 use crate::cli::text;
 use crate::crypto::role::Role;
 use crate::env::Env;
+use crate::error::Error;
 use crate::event::Event;
 use crate::format::keyslot::SlotKind;
 use crate::format::rolekey::WriterRecord;
@@ -38,9 +39,16 @@ pub(in crate::cli) fn add(
 }
 
 pub(in crate::cli) fn remove(id: &str, repository: &Repository, output: &mut Output) -> Result<Exit, CliError> {
-    let is_writer = repository.keys.has_roles()
-        && repository.registrations()?.0.iter().any(|writer| writer.id.to_string().starts_with(id));
-    let id = if is_writer { repository.close_writer(id)? } else { repository.remove_slot(id)? };
+    let is_meant = |one: &ObjectId| one.to_string().starts_with(id);
+    let is_writer = repository.keys.has_roles() && repository.registrations()?.0.iter().any(|one| is_meant(&one.id));
+    let id = match (is_writer, repository.slots()?.iter().any(|slot| is_meant(&slot.id))) {
+        (true, true) => {
+            let text = format!("`{id}` is the beginning of a key slot and of a writer; give more of its digits");
+            return Err(Error::Usage(text).into());
+        }
+        (true, false) => repository.close_writer(id)?,
+        (false, _) => repository.remove_slot(id)?,
+    };
     done(output, "removed", id)
 }
 

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use crate::backend::Key;
 use crate::ids::{ChunkId, ObjectId};
+use crate::limits;
 use crate::repo::index::Location;
+use crate::repo::objects::check_name;
 use crate::repo::pack_reader::PackCache;
 use crate::repo::packer::MovedBlock;
 use crate::repo::store::ChunkStore;
@@ -16,7 +18,7 @@ pub(super) fn move_blocks(
     store: &mut ChunkStore,
     chunks: &[(ChunkId, Location)],
 ) -> Result<(), RepoError> {
-    let mut moving = Moving { repository, packs: PackCache::default(), moved: HashSet::new() };
+    let mut moving = Moving { repository, packs: PackCache::default(), whole: None, moved: HashSet::new() };
     for (id, location) in chunks {
         repository.check_cancel()?;
         match moving.move_block(store, id, location) {
@@ -30,6 +32,8 @@ pub(super) fn move_blocks(
 struct Moving<'a> {
     repository: &'a Repository,
     packs: PackCache,
+    /// The pack that was read last, whole.
+    whole: Option<(ObjectId, Vec<u8>)>,
     /// Blocks that are moved: their packs and ordinals.
     moved: HashSet<(ObjectId, usize)>,
 }
@@ -44,12 +48,26 @@ impl Moving<'_> {
             return Ok(());
         }
         let (envelope, ordinal) = reader.sealed_in(&span).ok_or_else(|| damaged("a block names no key"))?;
-        let bytes =
-            self.repository.backend.get(&key, Some(span.offset..span.offset + u64::from(span.row.stored_len)))?;
+        let is_usual = span.row.codec.is_padded() == self.repository.pads();
+        if !is_usual || span.row.stored_len as usize > limits::BLOCK_MAX_STORED {
+            return Err(damaged("a block is stored otherwise than those of this repository are"));
+        }
+        let (from, to) = (span.offset as usize, span.offset as usize + span.row.stored_len as usize);
+        let bytes = self.read(&key, location.pack.id)?.get(from..to).unwrap_or_default().to_vec();
         let chunks = reader.directory.chunks_of(&span).to_vec();
         store.store_moved(MovedBlock { row: span.row, chunks, bytes, envelope, ordinal })?;
         self.moved.insert((location.pack.id, span.ordinal));
         Ok(())
+    }
+
+    /// The bytes of a pack, which must be those that were stored: whoever cannot open blocks would move broken ones, too.
+    fn read(&mut self, key: &Key, id: ObjectId) -> Result<&[u8], RepoError> {
+        if self.whole.as_ref().is_none_or(|(known, _)| *known != id) {
+            let bytes = self.repository.backend.get(key, None)?;
+            check_name(key, &bytes)?;
+            self.whole = Some((id, bytes));
+        }
+        Ok(self.whole.as_ref().map_or(&[], |(_, bytes)| bytes))
     }
 
     fn move_from_elsewhere(

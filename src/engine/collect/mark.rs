@@ -1,6 +1,6 @@
 //! Which chunks are in use: one bit for each row of the index.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::fence::Dead;
 use crate::backend::{Key, Kind};
@@ -19,6 +19,9 @@ pub(super) struct Marked {
     bits: Vec<u64>,
     /// Chunks in use that lie in condemned packs only, with the best of their places.
     condemned: HashMap<ChunkId, Location>,
+    /// Where not everybody who writes the index is trusted: places in condemned packs of chunks that also lie elsewhere,
+    /// or are said to.
+    doubtful: Vec<(ChunkId, Location)>,
 }
 
 fn will_not(what: String) -> impl FnOnce(RepoError) -> RepoError {
@@ -42,7 +45,7 @@ impl Marked {
         // Pinned: the marks are by the numbers of its rows.
         let index = Index::open(repository, log).map_err(will_not("the index".to_owned()))?.pinned();
         let bits = vec![0; index.rows() as usize / 64 + 1];
-        let mut marked = Self { index, bits, condemned: HashMap::new() };
+        let mut marked = Self { index, bits, condemned: HashMap::new(), doubtful: Vec::new() };
         let mut cache = LoaderCache::default();
         for (name, roots) in &needed {
             for root in &roots.roots {
@@ -70,11 +73,15 @@ impl Marked {
         let Some(location) = found.first() else {
             return self.mark_unindexed(repository, id);
         };
-        let (word, bit) = (location.row as usize / 64, location.row % 64);
-        let new = self.bits[word] >> bit & 1 == 0;
-        self.bits[word] |= 1 << bit;
+        let new = !self.is_marked(location.row);
+        // A writer's row may lead nowhere: then every place that is said to hold the chunk counts.
+        let trusted = if repository.keys.has_roles() { found.len() } else { 1 };
+        found[..trusted].iter().for_each(|location| self.bits[location.row as usize / 64] |= 1 << (location.row % 64));
         if new && self.index.is_condemned(&location.pack.id) {
             self.condemned.insert(*id, *location);
+        } else if new {
+            let condemned = found[..trusted].iter().filter(|location| self.index.is_condemned(&location.pack.id));
+            self.doubtful.extend(condemned.map(|location| (*id, *location)));
         }
         Ok(new)
     }
@@ -91,9 +98,11 @@ impl Marked {
         self.bits[row as usize / 64] >> (row % 64) & 1 == 1
     }
 
-    /// The chunks in use that only condemned packs hold, in the order of these packs.
-    pub(super) fn condemned(&self) -> Vec<(ChunkId, Location)> {
+    /// The chunks in use that only condemned packs hold, and where rows are not trusted all in use that doomed packs hold,
+    /// in the order of these packs.
+    pub(super) fn to_move(&self, doomed: &HashSet<ObjectId>) -> Vec<(ChunkId, Location)> {
         let mut chunks: Vec<_> = self.condemned.iter().map(|(id, location)| (*id, *location)).collect();
+        chunks.extend(self.doubtful.iter().filter(|(_, location)| doomed.contains(&location.pack.id)));
         chunks.sort_by_key(|(_, location)| (location.pack.id, location.ordinal));
         chunks
     }

@@ -27,6 +27,7 @@ use crate::ids::{ChunkId, ObjectId};
 use crate::repo::gc_log::{GcLog, tombstone};
 use crate::repo::index::Location;
 use crate::repo::loader::{ChunkLoader, LoaderCache};
+use crate::repo::pack_reader::PackReader;
 use crate::repo::pool::Pool;
 use crate::repo::store::ChunkStore;
 use crate::repo::{RepoError, Repository};
@@ -168,7 +169,7 @@ fn remove_condemned(repository: &Repository, log: &GcLog, dead: &Dead, report: &
         // A fresh look, after the condemnation is public: whoever did not see it shows in this listing.
         report.written_bytes = settle(repository, || {
             let marked = Marked::mark(repository, log, dead)?;
-            let rescued = marked.condemned();
+            let rescued = marked.to_move(&doomed.iter().map(|(id, _)| *id).collect());
             move_chunks(repository, marked, &rescued)
         })?;
         for some in doomed.chunks(DELETED_AT_ONCE) {
@@ -194,6 +195,10 @@ fn move_chunks(repository: &Repository, marked: Marked, chunks: &[(ChunkId, Loca
     if repository.keys.role() != Role::Reader {
         blocks::move_blocks(repository, &mut store, chunks)?;
         store.flush()?;
+        // Nobody has looked into what was moved: before anything goes, the new packs must open.
+        for pack in store.written() {
+            PackReader::open(&*repository.backend, &repository.keys, pack)?;
+        }
         return Ok(store.counts().stored_bytes);
     }
     let mut cache = LoaderCache::default();

@@ -151,7 +151,7 @@ impl Index {
         let mut index = Self { packs, listed: runs.keys().copied().collect(), ..Self::default() };
         runs.into_values().for_each(|run| index.add(run));
         index.condemn(log);
-        index.bound_ranges();
+        index.bound_ranges(repository);
         Ok(index)
     }
 
@@ -176,7 +176,7 @@ impl Index {
             }
         }
         index.condemn(log);
-        index.bound_ranges();
+        index.bound_ranges(repository);
         Ok(index)
     }
 
@@ -198,7 +198,11 @@ impl Index {
     }
 
     /// Learns from the runs of each group, whose ranges of ids do not overlap, where each of them ends at the latest.
-    fn bound_ranges(&mut self) {
+    /// Not where writers are not trusted: a run that says it is of another's group would hide rows of that.
+    fn bound_ranges(&mut self, repository: &Repository) {
+        if repository.keys.has_roles() {
+            return;
+        }
         let mut order: Vec<usize> = (0..self.runs.len()).collect();
         order.sort_by_key(|&run| (self.runs[run].footer.group, self.ranges[run].0));
         for pair in order.windows(2) {
