@@ -362,7 +362,7 @@ fn a_repository_of_the_future_is_refused_with_a_sentence() {
     const READ: usize = 12;
     let repo = Repo::new();
     repo.take("0", &data(0));
-    for (place, change) in [(FORMAT, 2), (READ, 1), (READ + 7, 0x80)] {
+    for (place, change) in [(FORMAT, 2), (READ, 4), (READ + 7, 0x80)] {
         change_config(&repo, place, |byte| byte | change);
         for args in [&["list"][..], &["snapshot", "--command", "x=true"], &["prune"], &["check"]] {
             let ran = repo.run(args);

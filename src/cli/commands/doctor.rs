@@ -27,7 +27,7 @@ pub(in crate::cli) fn run(
         }
         Err(error) => {
             let cure = match &error {
-                CliError::Operation(Error::Plan(PlanError::Cluster(error))) => cure(error),
+                CliError::Operation(Error::Plan(plan @ PlanError::Cluster(error))) if !plan.is_usage() => cure(error),
                 _ => "see what the message names: without a plan nothing else can be looked at",
             };
             looks.push(Look::bad("plan", chain(&error), cure));
