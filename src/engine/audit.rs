@@ -91,15 +91,12 @@ pub fn audit(repository: &Repository, before: Option<&Ledger>) -> Result<(Report
             report.find(Key::Snapshot(previous), what);
         }
     }
-    let mut snapshots = there.clone();
     for id in before.iter().flat_map(|before| &before.snapshots).filter_map(|id| id.parse::<ObjectId>().ok()) {
         if is_missing(&id)? {
             report.find(Key::Snapshot(id), "it has vanished: the last audit saw it, and nobody has forgotten it");
-            // The next audit is to miss it, too.
-            snapshots.insert(id.to_string());
         }
     }
-    let ledger = Ledger { repository: id, epoch: log.epoch(), log: log_hash, snapshots, closed_writers };
+    let ledger = Ledger { repository: id, epoch: log.epoch(), log: log_hash, snapshots: there, closed_writers };
     Ok((report, ledger))
 }
 
@@ -156,11 +153,14 @@ fn audit_writers(
         found.iter().filter(|one| one.record.closed.is_some()).map(|one| one.id.to_string()).collect();
     report.writers = (found.len() - closed.len()) as u64;
     let gone = before.iter().flat_map(|before| before.closed_writers.difference(&closed));
-    let gone: Vec<&String> = gone.collect();
-    for id in &gone {
+    for id in gone {
         report.find(format!("writers/{id}"), "it has vanished, and with it that a writer was closed");
     }
-    Ok(closed.iter().chain(gone).cloned().collect())
+    let is_closed = |public| found.iter().any(|one| one.record.public == public && one.record.closed.is_some());
+    for one in found.iter().filter(|one| one.record.closed.is_none() && is_closed(one.record.public)) {
+        report.find(Key::Writer(one.id), "it is there again, though the writer was closed: `sfarc key remove` it");
+    }
+    Ok(closed)
 }
 
 /// Verifies who made the snapshots. Gives those that they name as made before them.
@@ -184,7 +184,10 @@ fn audit_snapshots(
             Ok(Some(signature)) => {
                 report.snapshots += 1;
                 if !repository.may_make(&signature.signer, &id)? {
-                    report.find(Key::Snapshot(id), "it is forged: who has signed it is no writer of this repository");
+                    report.find(
+                        Key::Snapshot(id),
+                        "it is forged: who has signed it is no writer of this repository; `sfarc forget` removes it",
+                    );
                     continue;
                 }
                 named.extend((signature.previous != [0; 32]).then(|| (id, ObjectId::new(signature.previous))));

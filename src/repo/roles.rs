@@ -61,6 +61,14 @@ impl Repository {
         }
     }
 
+    /// Fails unless the credential is of somebody who checks what is there.
+    pub fn require_checks(&self) -> Result<(), RepoError> {
+        match self.keys.role() {
+            Role::Reader | Role::Maintainer => Ok(()),
+            Role::Writer | Role::Auditor => Err(CryptoError::CannotDo("check the repository").into()),
+        }
+    }
+
     /// Fails unless the credential is of somebody who reads what is stored.
     pub fn require_reader(&self) -> Result<(), RepoError> {
         match self.keys.role() {
@@ -172,6 +180,9 @@ impl Repository {
             let why = format!("`{prefix}` is not the beginning of exactly one writer; see `sfarc key list`");
             return Err(RepoError::KeySlot(why));
         };
+        if one.record.closed.is_some() {
+            return Err(RepoError::KeySlot(format!("writer {} is closed already", one.id.short())));
+        }
         let mut closed = Vec::new();
         for id in self.snapshot_ids()? {
             // What is not right, or gone meanwhile, does not count in any case.
@@ -180,9 +191,6 @@ impl Repository {
                 Err(error) if !error.is_damage() => return Err(error),
                 _ => {}
             }
-        }
-        if let Some(before) = &one.record.closed {
-            closed.retain(|id| before.contains(id));
         }
         if closed.len() > MOST_CLOSED {
             let why = format!("a closed writer has at most {MOST_CLOSED} snapshots: forget some of its before");

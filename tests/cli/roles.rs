@@ -101,6 +101,13 @@ fn a_vanished_snapshot_and_a_closed_writer_are_told() {
     // What was found stays found, until somebody accepts it.
     by(&repo, "auditor", &["audit", "--ledger", "ledger.json"]).ends(13).says(&first);
     by(&repo, "auditor", &["audit", "--ledger", "ledger.json", "--accept"]).ends(13).says(&first);
+    let left = by(&repo, "auditor", &["audit", "--ledger", "ledger.json"]).ends(13);
+    assert!(!left.err.contains(&first) && !left.text().contains(&format!("{first}: ")), "{}", left.text());
+    repo.run(["forget", &third]).ok();
+    let closed = repo.run(["key", "list", "--json"]).ok().json();
+    let closed = closed.iter().find(|key| key["kind"] == "closed writer").expect("it is listed")["id"].clone();
+    repo.run(["key", "remove", closed.as_str().expect("an id")]).ends(1).says("closed already");
+    by(&repo, "auditor", &["audit", "--ledger", "ledger.json"]).says("1 snapshot");
     repo.write("broken.json", b"{}");
     repo.run(["audit", "--ledger", "broken.json"]).ends(1).says("no ledger");
 }

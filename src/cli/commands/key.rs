@@ -127,7 +127,7 @@ pub(in crate::cli) fn export(
     } else {
         output.line(text.trim_end())?;
         // Not with the key, which mostly goes into a file.
-        let text = format!("this is the key of a {role}: keep it as secret as what it may do");
+        let text = format!("this is a key for the role {role}: keep it as secret as what it may do");
         repository.env.tell(&Event::Doing(&text));
     }
     Ok(Exit::Done)

@@ -82,6 +82,13 @@ type Contents = Vec<(Vec<u8>, Root)>;
 /// What a snapshot needs. Who may not know the names of streams gets their numbers.
 fn needed(repository: &Repository, id: ObjectId) -> Result<Contents, RepoError> {
     if repository.keys.role() != Role::Reader {
+        let key = Key::Snapshot(id);
+        if let Some(signature) = repository.snapshot_signature(id)?
+            && !repository.may_make(&signature.signer, &id)?
+        {
+            let why = "who has signed it is no writer of this repository";
+            return Err(RepoError::Forged { object: key.to_string(), why });
+        }
         let roots = repository.read_roots(&Key::Snapshot(id))?.roots;
         return Ok(roots.into_iter().zip(1..).map(|(root, n)| (format!("content {n}").into_bytes(), root)).collect());
     }

@@ -109,6 +109,7 @@ impl Broken {
 /// Others may write and collect while it runs, so what is not where it was is no damage yet: a run may have been merged,
 /// a pack condemned and deleted, a snapshot forgotten. Only what is missing in spite of a fresh look is damage.
 pub fn check(repository: &Repository, read_data: &ReadData) -> Result<Report, Error> {
+    repository.require_checks()?;
     let mut report = Report::default();
     check_small_objects(repository, &mut report)?;
     report.absorb("the gc log", repository.reread_gc_log())?;
