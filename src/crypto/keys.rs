@@ -1,10 +1,13 @@
 //! The root key of a repository and everything that is derived from it.
 
+use std::sync::Arc;
+
 use zeroize::Zeroizing;
 
 use super::CryptoError;
 use super::aead::AeadKey;
 use super::lanes::KeyedHasher;
+use super::recipient::{Recipient, RecipientKey};
 use super::role::{self, Role, Secrets};
 use super::seal::{LazyKey, ObjectKey, Opener, Per, Sealer, Unsealer, open_shared};
 use super::signature::Signer;
@@ -13,9 +16,6 @@ use crate::format::FormatError;
 use crate::format::divided::{DividedHeader, Envelope, ForeignEnvelope, Seal, envelope_aad};
 use crate::format::sealed::{self, Cipher, Compartment, Header, SealedKind, Wrapping};
 use crate::ids::RepoId;
-
-use super::recipient::{Recipient, RecipientKey};
-use std::sync::Arc;
 
 /// Thirty-two secret bytes, wiped when dropped.
 pub type Secret = Zeroizing<[u8; 32]>;

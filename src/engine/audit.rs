@@ -24,7 +24,7 @@ pub struct Ledger {
     pub epoch: u64,
     /// BLAKE3 of all its records up to there, one behind the other.
     pub log: String,
-    /// The snapshots that were there and are not known to be forgotten.
+    /// The snapshots that were there.
     pub snapshots: BTreeSet<String>,
     /// Registrations of writers that close them.
     pub closed_writers: BTreeSet<String>,

@@ -7,6 +7,7 @@ use super::{RepoError, Repository};
 use crate::backend::Key;
 use crate::crypto::CryptoError;
 use crate::crypto::role::Role;
+use crate::crypto::seal::Opener;
 use crate::crypto::signature::{Subject, is_signed};
 use crate::format::divided;
 use crate::format::manifest::{GcRecord, Manifest};
@@ -72,7 +73,7 @@ impl Repository {
         let plain = opener.open_vec(Section::Record, 0, parts.record.to_vec()).map_err(crypto_error(key))?;
         let (signer, plain) = split_signer(key, &plain)?;
         let manifest: Manifest = record::decode(plain).map_err(format_error(key))?;
-        if self.open_signature(key, object)?.signer != signer {
+        if self.signature_in(key, &opener, &parts)?.signer != signer {
             return Err(forged(key, "another has signed it than has made it"));
         }
         if !opener.is_by_stranger(Section::Record) {
@@ -118,12 +119,18 @@ impl Repository {
         let key = Key::Snapshot(id);
         let object = self.backend.get(&key, None)?;
         check_name(&key, &object)?;
-        self.open_signature(&key, &object).map(Some)
+        let opener = open_header(&self.keys, SealedKind::Snapshot, &key, &object)?;
+        let parts = SnapshotParts::of(&object).map_err(format_error(key))?;
+        self.signature_in(&key, &opener, &parts).map(Some)
     }
 
-    fn open_signature(&self, key: &Key, object: &[u8]) -> Result<SnapshotSignature, RepoError> {
-        let opener = open_header(&self.keys, SealedKind::Snapshot, key, object)?;
-        let parts = SnapshotParts::of(object).map_err(format_error(key))?;
+    /// The signature among the sections of a snapshot. Fails if it is not right.
+    fn signature_in(
+        &self,
+        key: &Key,
+        opener: &Opener,
+        parts: &SnapshotParts<'_>,
+    ) -> Result<SnapshotSignature, RepoError> {
         let plain = opener.open_vec(Section::Signature, 0, parts.signature.to_vec()).map_err(crypto_error(key))?;
         let found: SnapshotSignature = record::decode(&plain).map_err(format_error(key))?;
         let hash = blake3::hash(parts.signed);
