@@ -22,6 +22,9 @@ pub const BLOCK_MAX_CHUNKS: usize = 4096;
 /// Stored bytes after which a pack is closed.
 pub const PACK_TARGET_BYTES: usize = 16 << 20;
 
+/// Bytes of lists that wait to be stored in one place.
+pub const LISTS_TOGETHER: usize = 4 << 20;
+
 /// Largest stored pack, in bytes (format limit).
 pub const PACK_MAX_BYTES: usize = 32 << 20;
 
@@ -99,11 +102,8 @@ pub const RESTORE_AHEAD: usize = 16;
 /// Packs of a bucket that a restore has in memory or under way.
 pub const PACKS_AHEAD: usize = 4;
 
-/// Bytes of a stream that a restore from a bucket looks ahead for packs that it will need.
-pub const SCOUT_BYTES: u64 = 32 << 20;
-
-/// The same in chunks.
-pub const SCOUT_CHUNKS: usize = 16 << 10;
+/// Chunks of a stream that a restore from a bucket looks ahead for packs that it will need.
+pub const SCOUT_CHUNKS: usize = 32 << 10;
 
 /// Small objects of a bucket that are read at a time.
 pub const READS_AT_A_TIME: usize = 16;
@@ -135,6 +135,8 @@ const _: () = assert!((PACK_TARGET_BYTES + BLOCK_MAX_BYTES + DIRECTORY_BYTES) / 
 pub const SNAPSHOT_BUFFER_BYTES: usize = (2 * SEGMENTS_AHEAD + 4) * SEGMENT_BYTES
     + 2 * BLOCKS_AHEAD * BLOCK_TARGET_BYTES
     + 2 * (PACK_TARGET_BYTES + BLOCK_TARGET_BYTES)
+    + LISTS_TOGETHER
+    + BLOCK_MAX_BYTES
     + PAGE_CACHE_PAGES * 4096
     + PENDING_ROWS * 64;
 

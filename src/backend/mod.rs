@@ -148,6 +148,9 @@ pub enum Cause {
     /// The system refused.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// The bucket refused to lock what is put.
+    #[error("it cannot be locked: leave out `--lock-for`, or use a bucket that was made with Object Lock")]
+    Unlockable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The bucket refused, or could not be reached.
     #[error(transparent)]
     Store(Box<dyn std::error::Error + Send + Sync>),

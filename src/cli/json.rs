@@ -110,5 +110,7 @@ pub(super) fn snapshot(id: Option<String>, of: &Manifest) -> Value {
 
 /// A committed snapshot.
 pub(super) fn committed(of: &Snapshot) -> Value {
-    snapshot(Some(of.id.to_string()), &of.manifest)
+    let mut value = snapshot(Some(of.id.to_string()), &of.manifest);
+    value["writer"] = of.maker.as_ref().map(|maker| maker.to_string()).into();
+    value
 }

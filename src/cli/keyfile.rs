@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 use crate::crypto::keys::Secret;
 use crate::env::Env;
 use crate::error::Error;
-use crate::repo::Credential;
 use crate::repo::roles::parse_role_key;
+use crate::repo::{Credential, RepoError};
 
 const MAGIC: &str = "sfarc-key-1 ";
 /// What lines of `age`'s identities begin with.
@@ -30,10 +30,8 @@ pub(super) fn read(path: &Path) -> Result<Option<Credential>, Error> {
     if let Some(identity) = text.lines().find(|line| line.starts_with(IDENTITY)) {
         return Ok(Some(Credential::Identity(Zeroizing::new(identity.trim_end().to_owned()))));
     }
-    match parse_role_key(&text) {
-        Some(Ok(key)) => Ok(Some(Credential::Role(Box::new(key)))),
-        _ => Err(Error::Refused(format!("{} is not an sfarc key file, or damaged", path.display()))),
-    }
+    let key = parse_role_key(&text).ok_or_else(|| RepoError::NoKeyFile(path.display().to_string()))?;
+    Ok(Some(Credential::Role(Box::new(key))))
 }
 
 fn parse(text: &str) -> Option<Secret> {

@@ -6,8 +6,10 @@
 //! | `values.rs` | lengths of time, sizes, commands, types of objects |
 //! | `reader.rs` | what it means |
 //! | `plan.rs` | what is taken |
+//! | `bucket.rs` | how a repository in a bucket is used |
 //! | `example.rs` | a file to begin with |
 
+pub mod bucket;
 pub mod example;
 mod here;
 mod plan;
@@ -20,6 +22,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use self::bucket::Bucket;
 pub use self::plan::FilePlan;
 use self::reader::Reader;
 use self::tables::FileTable;
@@ -51,7 +54,7 @@ pub struct Config {
 /// Where the repository is, and what opens it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Repository {
-    /// Its folder.
+    /// Its folder, or the URL of a bucket.
     pub path: Option<PathBuf>,
     /// A file with the password in its first line.
     pub password_file: Option<PathBuf>,
@@ -59,6 +62,8 @@ pub struct Repository {
     pub password_command: Option<String>,
     /// A key file.
     pub key_file: Option<PathBuf>,
+    /// How it is used, if it is in a bucket.
+    pub bucket: Bucket,
 }
 
 /// Something that is taken again and again.

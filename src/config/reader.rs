@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use toml::Spanned;
 
+use super::bucket::Bucket;
 use super::tables::{FileTable, RetentionTable, SpanOrNever, UpkeepTable};
 use super::{Config, FilePlan, Hooks, Repository, Status, Target, Upkeep, is_url, read_webhook, usual_policy};
 use crate::engine::retention::{Own, Policy, Span};
@@ -50,6 +51,13 @@ impl Reader<'_> {
                 password_file: repository.password_file,
                 password_command: repository.password_command,
                 key_file: repository.key_file,
+                bucket: Bucket {
+                    endpoint: repository.endpoint,
+                    region: repository.region,
+                    addressing: repository.addressing.map(Into::into),
+                    lock_for: repository.lock_for.map(|period| period.0),
+                    lock_mode: repository.lock_mode.map(Into::into),
+                },
             },
             targets: self.targets(file)?,
             parallel,

@@ -106,19 +106,16 @@ fn read_log(
     before: Option<&Ledger>,
     report: &mut Report,
 ) -> Result<(GcLog, String), RepoError> {
-    let log = repository.reread_gc_log()?;
     let mut hasher = blake3::Hasher::new();
-    for epoch in 1..=log.epoch() {
+    let log = repository.reread_gc_log(|epoch, object, wrong| {
         if before.is_some_and(|before| before.epoch + 1 == epoch) {
             compare_log(before, &hasher, report);
         }
-        let key = Key::Gc(epoch);
-        let object = repository.backend.get(&key, None)?;
-        hasher.update(&object);
-        if let Err(error) = repository.open_gc_record(&key, &object) {
-            report.find(key, chain(&error));
+        hasher.update(object);
+        if let Some(error) = wrong {
+            report.find(Key::Gc(epoch), chain(&error));
         }
-    }
+    })?;
     match before {
         Some(before) if before.epoch > log.epoch() => {
             let what = format!("it ends at record {}, and the last audit saw {}", log.epoch(), before.epoch);
@@ -181,8 +178,7 @@ fn audit_snapshots(
     for &id in visible {
         repository.check_cancel()?;
         match repository.snapshot_signature(id) {
-            Ok(Some(signature)) => {
-                report.snapshots += 1;
+            Ok(signature) => {
                 if !repository.may_make(&signature.signer, &id)? {
                     report.find(
                         Key::Snapshot(id),
@@ -190,9 +186,9 @@ fn audit_snapshots(
                     );
                     continue;
                 }
+                report.snapshots += 1;
                 named.extend((signature.previous != [0; 32]).then(|| (id, ObjectId::new(signature.previous))));
             }
-            Ok(None) => {}
             // Forgotten since it was listed.
             Err(RepoError::Backend(error)) if error.is_not_found() => {}
             Err(error) if error.is_damage() => report.find(Key::Snapshot(id), chain(&error)),

@@ -1,17 +1,17 @@
-//! Looking ahead of a restore: which packs will be needed, so that those of a bucket are on their way when their chunks'
-//! turn comes.
+//! Looking ahead of a restore: which chunks come, and from which packs, so that those of a bucket are on their way when
+//! their chunks' turn comes.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::egress::{Egress, EgressError, Taker};
+use super::leaves::{Broken, Leaf, Leaves, Next};
 use crate::format::list::ListRow;
 use crate::ids::ObjectId;
 use crate::limits;
 use crate::repo::RepoError;
-use crate::repo::list::ListWalker;
 
-/// One chunk in so many is looked up: neighbours in a stream mostly lie in one pack.
-const SAMPLE: u64 = 8;
+/// One chunk in so many bytes that are needed is looked up: neighbours in a stream mostly lie in one pack.
+const SAMPLE_BYTES: u64 = 128 << 10;
 
 /// A pack is read as a whole if at least one in so many of its bytes is needed.
 const WORTH: u64 = 4;
@@ -24,77 +24,106 @@ pub(super) struct Sighted {
     pub(super) row: ListRow,
     /// True if its bytes are needed.
     pub(super) is_needed: bool,
+    /// True if a pack was expected because of it.
+    expects: bool,
 }
 
 /// Chunks of a stream in order, known some time before they are fetched.
 pub(super) struct Scout {
+    leaves: Leaves,
     is_ahead: bool,
     rows: VecDeque<Sighted>,
-    /// Bytes of the stream that `rows` covers.
-    bytes: u64,
-    seen: u64,
+    /// Why no more are known.
+    end: Option<Result<(), Broken>>,
+    /// Bytes that are needed since a chunk was looked up.
+    unsampled: u64,
     /// Bytes that are needed of packs that are not expected yet.
     needed: HashMap<ObjectId, u64>,
     expected: VecDeque<ObjectId>,
+    /// How many of `rows` expect a pack.
+    expecting: usize,
 }
 
 impl Scout {
     /// Looks ahead, or does not: then chunks come as they are asked for.
-    pub(super) fn new(is_ahead: bool) -> Self {
+    pub(super) fn new(leaves: Leaves, is_ahead: bool) -> Self {
         let (rows, needed, expected) = <_>::default();
-        Self { is_ahead, rows, bytes: 0, seen: 0, needed, expected }
+        Self { leaves, is_ahead, rows, end: None, unsampled: SAMPLE_BYTES, needed, expected, expecting: 0 }
     }
 
-    /// Goes on until there is a chunk, or as far ahead as is worth it.
-    pub(super) fn go_ahead<T: Taker>(
+    /// The next chunk, if one is known or may be waited for.
+    pub(super) fn next<T: Taker>(
         &mut self,
         egress: &mut Egress<'_>,
-        walker: &mut ListWalker,
-        end: u64,
+        taker: &mut T,
+        may_wait: bool,
+    ) -> Result<Option<Sighted>, EgressError<T::Error>> {
+        while self.end.is_none() && self.wants_more() {
+            match self.leaves.next(&mut egress.finder, may_wait && self.rows.is_empty()) {
+                Ok(Next::Leaf(leaf)) => self.sight(egress, leaf, taker)?,
+                Ok(Next::NotYet) => break,
+                Ok(Next::End) => self.end = Some(Ok(())),
+                // Told when its turn comes.
+                Err(broken) => self.end = Some(Err(broken)),
+            }
+        }
+        let next = self.rows.pop_front();
+        self.expecting -= usize::from(next.as_ref().is_some_and(|sighted| sighted.expects));
+        Ok(next)
+    }
+
+    /// How it ended, once there are no more chunks.
+    pub(super) fn end<E>(self) -> Result<(), EgressError<E>> {
+        let failed = |Broken { offset, why }| EgressError::Repo { offset, source: why };
+        self.end.unwrap_or(Ok(())).map_err(failed)
+    }
+
+    fn wants_more(&self) -> bool {
+        let is_far = self.expecting >= limits::PACKS_AHEAD / 2 || self.rows.len() >= limits::SCOUT_CHUNKS;
+        self.rows.is_empty() || (self.is_ahead && !is_far)
+    }
+
+    fn sight<T: Taker>(
+        &mut self,
+        egress: &mut Egress<'_>,
+        leaf: Leaf,
         taker: &mut T,
     ) -> Result<(), EgressError<T::Error>> {
-        let (bytes, rows) = if self.is_ahead { (limits::SCOUT_BYTES, limits::SCOUT_CHUNKS) } else { (1, 1) };
-        while self.bytes < bytes && self.rows.len() < rows && walker.offset() < end {
-            let offset = walker.offset();
-            let at = |source| EgressError::Repo { offset, source };
-            let Some(row) = walker.next(egress).map_err(at)? else { break };
+        let mut offset = leaf.offset;
+        for row in leaf.rows {
             let is_needed = taker.needs(egress, &row).map_err(EgressError::Sink)?;
-            self.bytes += row.len;
-            self.rows.push_back(Sighted { offset, row, is_needed });
-            if self.is_ahead && is_needed {
-                self.look_up(egress, &row).map_err(at)?;
-            }
+            let looked_up = if self.is_ahead && is_needed { self.look_up(egress, &row) } else { Ok(false) };
+            let expects = looked_up.map_err(|source| EgressError::Repo { offset, source })?;
+            self.expecting += usize::from(expects);
+            self.rows.push_back(Sighted { offset, row, is_needed, expects });
+            offset += row.len;
         }
         Ok(())
     }
 
-    /// The next chunk.
-    pub(super) fn next(&mut self) -> Option<Sighted> {
-        let next = self.rows.pop_front()?;
-        self.bytes -= next.row.len;
-        Some(next)
-    }
-
-    fn look_up(&mut self, egress: &mut Egress<'_>, row: &ListRow) -> Result<(), RepoError> {
-        self.seen += 1;
-        if self.seen % SAMPLE != 1 {
-            return Ok(());
+    /// Looks some chunks up; true if a pack is expected because of this one.
+    fn look_up(&mut self, egress: &Egress<'_>, row: &ListRow) -> Result<bool, RepoError> {
+        self.unsampled += row.len;
+        if self.unsampled < SAMPLE_BYTES {
+            return Ok(false);
         }
+        let bytes = std::mem::take(&mut self.unsampled);
         // A chunk that is nowhere is told when its turn comes.
-        let Some(pack) = egress.pack_of(&row.id)? else { return Ok(()) };
+        let Some(pack) = egress.finder.pack_of(&row.id)? else { return Ok(false) };
         if self.expected.contains(&pack.id) {
-            return Ok(());
+            return Ok(false);
         }
         let needed = self.needed.entry(pack.id).or_default();
-        *needed += row.len * SAMPLE;
-        if *needed * WORTH >= u64::from(pack.len) {
-            egress.expect(&pack.id);
-            self.needed.remove(&pack.id);
-            self.expected.push_back(pack.id);
-            if self.expected.len() > limits::PACKS_AHEAD {
-                self.expected.pop_front();
-            }
+        *needed += bytes;
+        if *needed * WORTH < u64::from(pack.len) {
+            return Ok(false);
         }
-        Ok(())
+        self.needed.remove(&pack.id);
+        if self.expected.len() >= limits::PACKS_AHEAD {
+            self.expected.pop_front();
+        }
+        self.expected.push_back(pack.id);
+        egress.finder.repository.backend.expect(&pack.id);
+        Ok(true)
     }
 }

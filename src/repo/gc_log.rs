@@ -95,6 +95,19 @@ impl GcLog {
     }
 }
 
+/// A record of the gc log.
+struct Stored {
+    record: GcRecord,
+    /// Its stored bytes.
+    object: Vec<u8>,
+    /// Why it says nothing, if it was not made by somebody who decides.
+    wrong: Option<RepoError>,
+}
+
+fn gap() -> RepoError {
+    RepoError::Damaged { object: "the gc log".to_owned(), why: "a record is missing".to_owned() }
+}
+
 impl Repository {
     /// Reads the gc log: the records that this opened repository has not read before. What a record says holds for
     /// ever, and a loop that runs for a year should not read all of them each time.
@@ -111,17 +124,46 @@ impl Repository {
         Ok(log.clone())
     }
 
-    /// Reads every record of the gc log, to see whether each can be read.
-    pub fn reread_gc_log(&self) -> Result<GcLog, RepoError> {
+    /// Reads every record of the gc log, in its order, to see whether each can be read. Gives `visit` the epoch of each,
+    /// its stored bytes, and why it says nothing, if that is so.
+    pub fn reread_gc_log(&self, mut visit: impl FnMut(u64, &[u8], Option<RepoError>)) -> Result<GcLog, RepoError> {
         let mut log = GcLog::default();
-        self.refresh_gc_log(&mut log)?;
+        let epochs = self.all_epochs()?;
+        self.backend.expect_all(&epochs.iter().map(|&epoch| Key::Gc(epoch)).collect::<Vec<_>>());
+        for epoch in epochs {
+            let Stored { record, object, wrong } = self.stored_gc_record(epoch)?;
+            visit(epoch, &object, wrong);
+            log.add(epoch, record);
+        }
+        log.features().require_read()?;
         Ok(log)
+    }
+
+    /// The epochs of all records, in their order.
+    fn all_epochs(&self) -> Result<Vec<u64>, RepoError> {
+        for _ in 0..LISTINGS {
+            let epoch = |listed: Listed| if let Key::Gc(epoch) = listed.key { Some(epoch) } else { None };
+            let epochs: Vec<u64> = self.list(Kind::Gc)?.into_iter().filter_map(epoch).collect();
+            if epochs.last().copied().unwrap_or_default() == epochs.len() as u64 {
+                return Ok(epochs);
+            }
+        }
+        Err(gap())
     }
 
     /// Reads what is left of the gc log if it is damaged, for those who only read: they may use condemned packs, and a
     /// snapshot that only a lost record calls dead is not there any more, or restores.
     pub fn gc_log_for_reading(&self) -> Result<GcLog, RepoError> {
-        match self.gc_log() {
+        self.or_rest_of_gc_log(self.gc_log())
+    }
+
+    /// The same as it was when the store was opened, or later.
+    pub fn gc_log_for_reading_lately(&self) -> Result<GcLog, RepoError> {
+        self.or_rest_of_gc_log(self.gc_log_lately())
+    }
+
+    fn or_rest_of_gc_log(&self, log: Result<GcLog, RepoError>) -> Result<GcLog, RepoError> {
+        match log {
             Err(error) if error.is_damage() => self.rest_of_gc_log(),
             other => other,
         }
@@ -166,29 +208,40 @@ impl Repository {
                 return Ok(log.records() > before);
             }
         }
-        let why = "a record is missing".to_owned();
-        Err(RepoError::Damaged { object: "the gc log".to_owned(), why })
+        Err(gap())
+    }
+
+    fn read_gc_record(&self, epoch: u64) -> Result<GcRecord, RepoError> {
+        let Stored { record, wrong, .. } = self.stored_gc_record(epoch)?;
+        if let Some(error) = wrong {
+            self.env.tell(&Event::Warning(&format!("{error}; it is taken to say nothing")));
+        }
+        Ok(record)
     }
 
     /// The record of an epoch; it must say itself that it is of this epoch.
-    fn read_gc_record(&self, epoch: u64) -> Result<GcRecord, RepoError> {
+    fn stored_gc_record(&self, epoch: u64) -> Result<Stored, RepoError> {
         let key = Key::Gc(epoch);
-        let read = || self.open_gc_record(&key, &self.backend.get(&key, None)?);
-        let record = match read() {
+        let read = || {
+            let object = self.backend.get(&key, None)?;
+            let opened = self.open_gc_record(&key, &object);
+            Ok::<_, RepoError>((object, opened))
+        };
+        let (object, opened) = match read()? {
             // Perhaps only a copy of it is wrong: anybody can put those into a bucket.
-            Err(error) if error.is_damage() && self.backend.drop_copy(&key) => read(),
+            (_, Err(error)) if error.is_damage() && self.backend.drop_copy(&key) => read()?,
             other => other,
         };
-        let record = match record {
+        let record = match opened {
             // Whoever may only add snapshots cannot say that others are forgotten: it says nothing.
             Err(error @ RepoError::Forged { .. }) => {
-                self.env.tell(&Event::Warning(&format!("{error}; it is taken to say nothing")));
-                return Ok(GcRecord { epoch, ..GcRecord::default() });
+                let record = GcRecord { epoch, ..GcRecord::default() };
+                return Ok(Stored { record, object, wrong: Some(error) });
             }
             other => other?,
         };
         if record.epoch == epoch {
-            return Ok(record);
+            return Ok(Stored { record, object, wrong: None });
         }
         let why = "it is the record of another epoch".to_owned();
         Err(RepoError::Damaged { object: key.to_string(), why })

@@ -158,6 +158,17 @@ impl ListWalker {
         Ok(None)
     }
 
+    /// The next data chunks, as far as one node names them; none at the end.
+    pub fn next_leaf(&mut self, source: &mut impl NodeSource) -> Result<Vec<ListRow>, RepoError> {
+        let Some(first) = self.next(source)? else { return Ok(Vec::new()) };
+        let mut leaf = vec![first];
+        if let Some((0, rows)) = self.stack.last_mut() {
+            leaf.extend(rows.drain(..).rev());
+        }
+        self.offset += leaf[1..].iter().map(|row| row.len).sum::<u64>();
+        Ok(leaf)
+    }
+
     /// Passes over what lies before `offset` without loading it; the next chunk is the one that holds it.
     pub fn seek(&mut self, offset: u64, source: &mut impl NodeSource) -> Result<(), RepoError> {
         while let Some((depth, row)) = self.next_item() {
@@ -171,6 +182,17 @@ impl ListWalker {
             }
         }
         Ok(())
+    }
+
+    /// The nodes that are known and still to be walked, in their order, and where in the stream each begins.
+    pub fn nodes_to_come(&self) -> impl Iterator<Item = (u64, &ChunkId)> {
+        let rows = self.stack.iter().rev().flat_map(|(depth, rows)| rows.iter().rev().map(move |row| (*depth, row)));
+        let placed = rows.scan(self.offset, |end, (depth, row)| {
+            let begin = *end;
+            *end += row.len;
+            Some((begin, depth, row))
+        });
+        placed.filter(|(_, depth, _)| *depth > 0).map(|(begin, _, row)| (begin, &row.id))
     }
 
     /// The next row of any level: its depth (0 for data) and itself. Its children are not walked unless asked for.

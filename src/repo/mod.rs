@@ -7,6 +7,7 @@ pub mod keyslots;
 pub mod list;
 pub mod loader;
 pub mod objects;
+mod open_pack;
 pub mod pack_reader;
 pub mod packer;
 pub mod pool;
@@ -49,6 +50,9 @@ pub enum RepoError {
     /// No key slot opens with the credential.
     #[error("wrong password or key file")]
     WrongKey,
+    /// A file opens nothing, whatever the repository.
+    #[error("{0} is not an sfarc key file, or damaged")]
+    NoKeyFile(String),
     /// An object does not decode.
     #[error("{object} is damaged")]
     Format {

@@ -1,6 +1,7 @@
 //! Reading packs: directories, and blocks proven chunk by chunk.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::objects::{crypto_error, format_error, open_header};
 use super::{RepoError, Repository};
@@ -11,7 +12,7 @@ use crate::format::divided::ForeignEnvelope;
 use crate::format::index::PackEntry;
 use crate::format::pack::{BlockKind, BlockSpan, Codec, Directory};
 use crate::format::sealed::{SealedKind, Section, Trailer};
-use crate::ids::ChunkId;
+use crate::ids::{ChunkId, ObjectId};
 use crate::limits;
 
 /// A pack whose directory is open.
@@ -189,30 +190,51 @@ impl Block {
     }
 }
 
-/// Packs opened lately; the oldest is dropped first.
+/// A pack that is open, or that somebody is opening.
+type Slot = Arc<Mutex<Option<Arc<PackReader>>>>;
+
+/// Packs opened lately; the one that was used longest ago is dropped first. Threads that want the same pack wait for one of them to open it;
+/// those that want others do not.
 #[derive(Debug, Default)]
 pub struct PackCache {
-    packs: std::collections::VecDeque<Arc<PackReader>>,
+    packs: Mutex<VecDeque<(ObjectId, Slot)>>,
 }
 
 impl PackCache {
     /// The opened pack.
-    pub fn open(&mut self, repository: &Repository, entry: PackEntry) -> Result<Arc<PackReader>, RepoError> {
-        if let Some(pack) = self.packs.iter().find(|pack| pack.entry.id == entry.id) {
+    pub fn open(&self, repository: &Repository, entry: PackEntry) -> Result<Arc<PackReader>, RepoError> {
+        let slot = self.slot(entry.id);
+        let mut pack = locked(&slot);
+        if let Some(pack) = &*pack {
             return Ok(Arc::clone(pack));
         }
-        let pack = Arc::new(PackReader::open(&*repository.backend, &repository.keys, entry)?);
-        if self.packs.len() >= limits::DIRECTORY_CACHE {
-            self.packs.pop_front();
+        let opened = Arc::new(PackReader::open(&*repository.backend, &repository.keys, entry)?);
+        *pack = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    fn slot(&self, id: ObjectId) -> Slot {
+        let mut packs = locked(&self.packs);
+        let place = packs.iter().position(|(of, _)| *of == id);
+        let known = place.and_then(|place| packs.remove(place)).map(|(_, slot)| slot);
+        if known.is_none() && packs.len() >= limits::DIRECTORY_CACHE {
+            packs.pop_front();
         }
-        self.packs.push_back(Arc::clone(&pack));
-        Ok(pack)
+        let slot = known.unwrap_or_default();
+        packs.push_back((id, Arc::clone(&slot)));
+        slot
     }
 
     /// True if the chunk that follows `ordinal` in an opened pack is this one.
     pub fn follows(&self, entry: &PackEntry, ordinal: u16, id: &ChunkId) -> bool {
-        let pack = self.packs.iter().find(|pack| pack.entry.id == entry.id);
-        let next = pack.and_then(|pack| pack.directory.chunks().get(usize::from(ordinal) + 1));
+        let slot = locked(&self.packs).iter().find(|(of, _)| *of == entry.id).map(|(_, slot)| Arc::clone(slot));
+        let Some(slot) = slot else { return false };
+        let pack = locked(&slot);
+        let next = pack.as_ref().and_then(|pack| pack.directory.chunks().get(usize::from(ordinal) + 1));
         next.is_some_and(|chunk| chunk.id == *id)
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

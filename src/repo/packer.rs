@@ -5,17 +5,15 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use zstd::zstd_safe::{CParameter, ParamSwitch};
 
-use super::hiding::{Waiting, pad_block, pad_directory};
+use super::hiding::pad_block;
+use super::open_pack::{OpenPack, SealedPack};
 use super::pool::{Pool, Ticket};
 use super::{RepoError, Repository};
 use crate::backend::Key;
-use crate::crypto::seal::Sealer;
-use crate::env::Entropy;
 use crate::format::divided::ForeignEnvelope;
 use crate::format::index::PackEntry;
-use crate::format::pack::{BlockKind, BlockRow, ChunkRow, Codec, Directory};
-use crate::format::sealed::{SealedKind, Section, TAG_LEN, Trailer};
-use crate::ids::{ChunkId, ObjectId};
+use crate::format::pack::{BlockKind, BlockRow, ChunkRow, Codec};
+use crate::ids::ChunkId;
 use crate::limits;
 
 /// zstd level of new blocks and what is changed of it; docs/decisions/0003 has the measurements.
@@ -54,9 +52,9 @@ impl OpenBlock {
 /// A block as it is stored, before its seal.
 #[derive(Debug)]
 pub(super) struct ClosedBlock {
-    codec: Codec,
-    plain_len: usize,
-    kind: BlockKind,
+    pub(super) codec: Codec,
+    pub(super) plain_len: usize,
+    pub(super) kind: BlockKind,
     pub(super) chunks: Vec<ChunkRow>,
     pub(super) bytes: Vec<u8>,
 }
@@ -234,48 +232,87 @@ impl Drop for OnePack {
     }
 }
 
-/// A pack as it is put.
-struct SealedPack {
-    id: ObjectId,
-    bytes: Vec<u8>,
-    chunks: Vec<ChunkId>,
+/// Puts blocks into packs, in the order in which they come, but that lists wait for each other: whoever walks them later
+/// finds many in one place.
+struct Packing<'a> {
+    repository: &'a Repository,
+    open: Option<OpenPack>,
+    lists: Vec<ClosedBlock>,
+    lists_bytes: usize,
+    packs: &'a Sender<(SealedPack, OnePack)>,
+    /// Buffers take turns: one is filled while others are put. This gives them back.
+    spares: &'a Receiver<Vec<u8>>,
+    under_way: UnderWay,
 }
 
-/// Buffers take turns: one is filled while others are put. `spares` gives them back.
+/// Nobody puts packs any more: something has failed, and whoever failed says so.
+struct NobodyPuts;
+
+impl Packing<'_> {
+    fn carry_out(&mut self, order: Order) -> Result<(), NobodyPuts> {
+        match order {
+            Order::Block(ticket) => self.add(ticket.wait()),
+            Order::Moved(block) => {
+                if self.open.as_ref().is_some_and(|pack| !pack.has_room_for_moved(&block)) {
+                    self.put()?;
+                }
+                self.open().push_moved(*block);
+                Ok(())
+            }
+            Order::Flush(answer) => {
+                self.add_lists()?;
+                self.put()?;
+                self.under_way.wait();
+                // Whoever does not wait any more has failed already.
+                let _ = answer.send(());
+                Ok(())
+            }
+        }
+    }
+
+    fn add(&mut self, block: ClosedBlock) -> Result<(), NobodyPuts> {
+        if block.kind == BlockKind::Data {
+            return self.push(block);
+        }
+        self.lists_bytes += block.bytes.len();
+        self.lists.push(block);
+        if self.lists_bytes < limits::LISTS_TOGETHER { Ok(()) } else { self.add_lists() }
+    }
+
+    fn add_lists(&mut self) -> Result<(), NobodyPuts> {
+        self.lists_bytes = 0;
+        std::mem::take(&mut self.lists).into_iter().try_for_each(|block| self.push(block))
+    }
+
+    fn push(&mut self, block: ClosedBlock) -> Result<(), NobodyPuts> {
+        if self.open.as_ref().is_some_and(|pack| !pack.has_room_for(block.chunks.len())) {
+            self.put()?;
+        }
+        self.open().push(block);
+        Ok(())
+    }
+
+    fn open(&mut self) -> &mut OpenPack {
+        self.open.get_or_insert_with(|| OpenPack::new(self.repository, self.spares.try_recv().unwrap_or_default()))
+    }
+
+    fn put(&mut self) -> Result<(), NobodyPuts> {
+        let Some(pack) = self.open.take() else { return Ok(()) };
+        let pack = pack.close(&*self.repository.env.entropy);
+        self.packs.send((pack, self.under_way.add())).map_err(|_| NobodyPuts)
+    }
+}
+
 fn pack_blocks(
     repository: &Repository,
     orders: &Receiver<Order>,
     packs: &Sender<(SealedPack, OnePack)>,
     spares: &Receiver<Vec<u8>>,
 ) {
-    let under_way = UnderWay::default();
-    let mut open: Option<OpenPack> = None;
-    let new_pack = || OpenPack::new(repository, spares.try_recv().unwrap_or_default());
-    let entropy = &*repository.env.entropy;
-    let close = |pack: OpenPack| pack.close(entropy);
-    let put = |pack: Option<OpenPack>| pack.map(close).map_or(Ok(()), |pack| packs.send((pack, under_way.add())));
+    let (open, lists, lists_bytes, under_way) = <_>::default();
+    let mut packing = Packing { repository, open, lists, lists_bytes, packs, spares, under_way };
     for order in orders {
-        let sent = match order {
-            Order::Block(ticket) => {
-                let block = ticket.wait();
-                let sent = put(open.take_if(|pack| !pack.has_room_for(block.chunks.len())));
-                open.get_or_insert_with(new_pack).push(block);
-                sent
-            }
-            Order::Moved(block) => {
-                let sent = put(open.take_if(|pack| !pack.has_room_for_moved(&block)));
-                open.get_or_insert_with(new_pack).push_moved(*block);
-                sent
-            }
-            Order::Flush(answer) => {
-                let sent = put(open.take());
-                under_way.wait();
-                // Whoever does not wait any more has failed already.
-                let _ = answer.send(());
-                sent
-            }
-        };
-        if sent.is_err() {
+        if packing.carry_out(order).is_err() {
             return;
         }
     }
@@ -300,83 +337,5 @@ fn put_packs(
                 return;
             }
         }
-    }
-}
-
-struct OpenPack {
-    sealer: Sealer,
-    bytes: Vec<u8>,
-    directory: Directory,
-    /// Where blocks are shuffled: those that are not sealed yet.
-    waiting: Option<Waiting>,
-}
-
-impl OpenPack {
-    /// An empty pack in this empty buffer.
-    fn new(repository: &Repository, mut bytes: Vec<u8>) -> Self {
-        let sealer = repository.keys.sealer(SealedKind::Pack, &*repository.env.entropy);
-        let sealer = sealer.expect("whoever stores chunks has shown before that it may");
-        let waiting = repository.pads().then(Waiting::default);
-        if waiting.is_none() {
-            bytes.reserve(limits::PACK_TARGET_BYTES + (2 << 20));
-        }
-        bytes.extend(sealer.header());
-        Self { sealer, bytes, directory: Directory::default(), waiting }
-    }
-
-    fn has_room_for(&self, chunks: usize) -> bool {
-        let waiting = self.waiting.as_ref();
-        let bytes = self.bytes.len() + waiting.map_or(0, |waiting| waiting.bytes);
-        let held = self.directory.chunks().len() + waiting.map_or(0, |waiting| waiting.chunks);
-        bytes < limits::PACK_TARGET_BYTES && held + chunks <= limits::PACK_MAX_CHUNKS
-    }
-
-    fn has_room_for_moved(&self, block: &MovedBlock) -> bool {
-        let foreign = self.directory.foreign();
-        let has_key = foreign.len() < limits::FOREIGN_ENVELOPES || foreign.contains(&block.envelope);
-        has_key && self.has_room_for(block.chunks.len())
-    }
-
-    fn push(&mut self, block: ClosedBlock) {
-        match &mut self.waiting {
-            Some(waiting) => waiting.push(block),
-            None => self.seal(block),
-        }
-    }
-
-    fn seal(&mut self, block: ClosedBlock) {
-        let from = self.bytes.len();
-        self.bytes.extend_from_slice(&block.bytes);
-        let ordinal = self.directory.blocks().len() as u64;
-        self.sealer.seal(Section::Block(block.kind), ordinal, &mut self.bytes, from);
-        let row = BlockRow {
-            kind: block.kind,
-            codec: block.codec,
-            chunks: block.chunks.len() as u16,
-            stored_len: (block.bytes.len() + TAG_LEN) as u32,
-            plain_len: block.plain_len as u32,
-        };
-        self.directory.push(row, block.chunks);
-    }
-
-    fn push_moved(&mut self, block: MovedBlock) {
-        let MovedBlock { row, chunks, bytes, envelope, ordinal } = block;
-        self.bytes.extend_from_slice(&bytes);
-        self.directory.push_moved(row, chunks, &envelope, ordinal).expect("there was room for its key");
-    }
-
-    fn close(mut self, entropy: &dyn Entropy) -> SealedPack {
-        if let Some(waiting) = self.waiting.take() {
-            self.bytes.reserve(waiting.bytes + (2 << 20));
-            waiting.shuffled(self.bytes.len(), entropy).into_iter().for_each(|block| self.seal(block));
-        }
-        let offset = self.bytes.len();
-        self.bytes.extend(self.directory.encode());
-        pad_directory(&self.directory, &mut self.bytes, offset);
-        self.sealer.seal(Section::Footer, 0, &mut self.bytes, offset);
-        let trailer = Trailer { offset: offset as u64, len: (self.bytes.len() - offset) as u32 };
-        self.bytes.extend(trailer.encode());
-        let chunks = self.directory.chunks().iter().map(|chunk| chunk.id).collect();
-        SealedPack { id: ObjectId::of(&self.bytes), chunks, bytes: self.bytes }
     }
 }

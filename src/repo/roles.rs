@@ -1,9 +1,10 @@
 //! Keys of roles: giving them away, opening with them, and which writers' signatures count.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::PoisonError;
 
-use super::objects::{check_name, format_error, open_record};
+use super::objects::{check_name, open_record};
 use super::{RepoError, Repository};
 use crate::backend::{Key, Kind};
 use crate::crypto::CryptoError;
@@ -31,6 +32,27 @@ pub struct Registration {
     pub id: ObjectId,
     /// What it says.
     pub record: WriterRecord,
+}
+
+/// The writer that made a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Maker {
+    /// The public key that its signatures are verified with.
+    pub public: [u8; 32],
+    /// What its key was given to.
+    pub label: String,
+}
+
+impl fmt::Display for Maker {
+    /// The label, and the beginning of the public key: labels may be alike.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.label.is_empty() {
+            write!(f, "{} ", self.label)?;
+        }
+        f.write_str("(")?;
+        self.public[..8].iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str(")")
+    }
 }
 
 /// The keys of a role. Fails if the key is of another repository, or not whole.
@@ -154,16 +176,18 @@ impl Repository {
         open_record(&self.keys, SealedKind::Writer, &key, &object)
     }
 
-    /// True if a snapshot with this signer counts. Writers are listed once for each listing of snapshots, and again for a
-    /// signer that was not among them.
-    pub(super) fn is_counted(&self, signer: &[u8; 32], id: &ObjectId) -> Result<bool, RepoError> {
+    /// The writer with this public key, if a snapshot of its counts. Writers are listed once for each listing of
+    /// snapshots, and again for a signer that was not among them.
+    pub(super) fn counted(&self, signer: &[u8; 32], id: &ObjectId) -> Result<Option<Maker>, RepoError> {
         let mut known = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known = known.as_ref().is_some_and(|known| known.iter().any(|writer| writer.public == *signer));
         if !is_known {
             let (found, _) = self.registrations()?;
             *known = Some(found.into_iter().map(|one| one.record).collect());
         }
-        Ok(known.as_ref().is_some_and(|known| counts(known, signer, id)))
+        let known = known.as_deref().unwrap_or_default();
+        let one = known.iter().find(|writer| writer.public == *signer).filter(|_| counts(known, signer, id));
+        Ok(one.map(|writer| Maker { public: *signer, label: writer.label.clone() }))
     }
 
     /// Forgets which writers there are: they are listed again.
@@ -187,7 +211,7 @@ impl Repository {
         for id in self.snapshot_ids()? {
             // What is not right, or gone meanwhile, does not count in any case.
             match self.snapshot_signature(id) {
-                Ok(Some(signature)) if signature.signer == one.record.public => closed.push(*id.as_bytes()),
+                Ok(signature) if signature.signer == one.record.public => closed.push(*id.as_bytes()),
                 Err(error) if !error.is_damage() => return Err(error),
                 _ => {}
             }
@@ -220,25 +244,18 @@ pub fn role_key_text(key: &RoleKey) -> String {
     text
 }
 
-/// Reads the text of a key file of a role; nothing if it is none.
-pub fn parse_role_key(text: &str) -> Option<Result<RoleKey, RepoError>> {
+/// Reads the text of a key file of a role; nothing if it is none, or not whole.
+pub fn parse_role_key(text: &str) -> Option<RoleKey> {
     let (magic, digits) = text.trim_end().split_once(' ')?;
     let number = Role::LIMITED.iter().position(|role| magic == format!("sfarc-{role}-1"))?;
-    let bytes: Option<Vec<u8>> = digits
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| match pair {
-            [high, low] if pair.iter().all(u8::is_ascii_hexdigit) => {
-                let digit = |byte: &u8| char::from(*byte).to_digit(16).map(|digit| digit as u8);
-                Some(digit(high)? << 4 | digit(low)?)
-            }
-            _ => None,
-        })
-        .collect();
-    let wrong = || RepoError::KeySlot("the key file is damaged".to_owned());
-    let decoded = bytes.ok_or_else(wrong).and_then(|bytes| {
-        let bytes = zeroize::Zeroizing::new(bytes);
-        record::decode::<RoleKey>(&bytes).map_err(format_error("the key file"))
-    });
-    Some(decoded.and_then(|key| if usize::from(key.role) == number { Ok(key) } else { Err(wrong()) }))
+    let byte = |pair: &[u8]| match pair {
+        [high, low] => {
+            let digit = |byte: &u8| char::from(*byte).to_digit(16);
+            u8::try_from(digit(high)? << 4 | digit(low)?).ok()
+        }
+        _ => None,
+    };
+    let bytes: Option<Vec<u8>> = digits.as_bytes().chunks(2).map(byte).collect();
+    let key: RoleKey = record::decode(&zeroize::Zeroizing::new(bytes?)).ok()?;
+    Some(key).filter(|key| usize::from(key.role) == number)
 }

@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 
 use super::objects::{check_name, crypto_error, format_error, open_header, open_record};
+use super::roles::Maker;
 use super::{RepoError, Repository};
 use crate::backend::Key;
 use crate::crypto::CryptoError;
@@ -63,10 +64,15 @@ impl Repository {
     }
 
     /// Opens the stored bytes of a snapshot. It must be signed by who may have made it: what somebody has sealed who
-    /// cannot read it by a writer, everything else by the authority.
-    pub(super) fn open_manifest(&self, id: ObjectId, key: &Key, object: &[u8]) -> Result<Manifest, RepoError> {
+    /// cannot read it by a writer, everything else by the authority. Says which writer that was.
+    pub(super) fn open_manifest(
+        &self,
+        id: ObjectId,
+        key: &Key,
+        object: &[u8],
+    ) -> Result<(Manifest, Option<Maker>), RepoError> {
         if !self.keys.has_roles() {
-            return open_record(&self.keys, SealedKind::Snapshot, key, object);
+            return Ok((open_record(&self.keys, SealedKind::Snapshot, key, object)?, None));
         }
         let opener = open_header(&self.keys, SealedKind::Snapshot, key, object)?;
         let parts = SnapshotParts::of(object).map_err(format_error(key))?;
@@ -78,18 +84,17 @@ impl Repository {
         }
         if !opener.is_by_stranger(Section::Record) {
             return if signer == self.keys.authority_public()? {
-                Ok(manifest)
+                Ok((manifest, None))
             } else {
                 Err(forged(key, "who has signed it is no reader of this repository"))
             };
         }
-        if !self.is_counted(&signer, &id)? {
-            return Err(forged(key, "who has signed it is no writer of this repository"));
-        }
+        let maker = self.counted(&signer, &id)?;
+        let maker = maker.ok_or_else(|| forged(key, "who has signed it is no writer of this repository"))?;
         if manifest.is_own() {
             return Err(forged(key, "it is a record of the program, and a writer makes none"));
         }
-        Ok(manifest)
+        Ok((manifest, Some(maker)))
     }
 
     /// What a collector needs to know of a snapshot, committed or pending.
@@ -111,17 +116,17 @@ impl Repository {
         record::decode(split_signer(key, &plain)?.1).map_err(format_error(key))
     }
 
-    /// Who has made a snapshot; nothing in a repository without roles. Fails if the signature is not right.
-    pub fn snapshot_signature(&self, id: ObjectId) -> Result<Option<SnapshotSignature>, RepoError> {
-        if !self.keys.has_roles() {
-            return Ok(None);
-        }
+    /// Who has made a snapshot, in a repository with roles. Fails if the signature is not right.
+    pub fn snapshot_signature(&self, id: ObjectId) -> Result<SnapshotSignature, RepoError> {
+        self.open_signature(id, &self.stored_snapshot(id)?)
+    }
+
+    /// The same, of its stored bytes.
+    pub fn open_signature(&self, id: ObjectId, object: &[u8]) -> Result<SnapshotSignature, RepoError> {
         let key = Key::Snapshot(id);
-        let object = self.backend.get(&key, None)?;
-        check_name(&key, &object)?;
-        let opener = open_header(&self.keys, SealedKind::Snapshot, &key, &object)?;
-        let parts = SnapshotParts::of(&object).map_err(format_error(key))?;
-        self.signature_in(&key, &opener, &parts).map(Some)
+        let opener = open_header(&self.keys, SealedKind::Snapshot, &key, object)?;
+        let parts = SnapshotParts::of(object).map_err(format_error(key))?;
+        self.signature_in(&key, &opener, &parts)
     }
 
     /// The signature among the sections of a snapshot. Fails if it is not right.
@@ -144,7 +149,7 @@ impl Repository {
 
     /// True if somebody may make snapshots: a writer that counts, or the authority.
     pub fn may_make(&self, signer: &[u8; 32], id: &ObjectId) -> Result<bool, RepoError> {
-        Ok(*signer == self.keys.authority_public()? || self.is_counted(signer, id)?)
+        Ok(*signer == self.keys.authority_public()? || self.counted(signer, id)?.is_some())
     }
 
     /// The stored bytes of a gc record. Fails for roles that decide nothing.

@@ -1,5 +1,6 @@
 //! Committed snapshots: listing, reading, and finding one by what a person types.
 
+use super::roles::Maker;
 use super::{RepoError, Repository};
 use crate::backend::{Key, Kind};
 use crate::format::manifest::{FenceRecord, Manifest};
@@ -17,6 +18,8 @@ pub struct Snapshot {
     pub manifest: Manifest,
     /// Stored length of the manifest in bytes.
     pub stored_len: u64,
+    /// The writer that made it; nothing if a reader did, and in a repository without roles.
+    pub maker: Option<Maker>,
 }
 
 /// Snapshots, and those that cannot be read.
@@ -70,13 +73,23 @@ impl Repository {
         self.seal_record(SealedKind::Fence, &FenceRecord { snapshot: *id.as_bytes() })
     }
 
-    /// Reads one snapshot.
-    pub fn read_snapshot(&self, id: ObjectId) -> Result<Snapshot, RepoError> {
+    /// The stored bytes of a snapshot, which are what its name says.
+    pub fn stored_snapshot(&self, id: ObjectId) -> Result<Vec<u8>, RepoError> {
         let key = Key::Snapshot(id);
         let object = self.backend.get(&key, None)?;
         check_name(&key, &object)?;
-        let manifest = self.open_manifest(id, &key, &object)?;
-        Ok(Snapshot { id, manifest, stored_len: object.len() as u64 })
+        Ok(object)
+    }
+
+    /// Reads one snapshot.
+    pub fn read_snapshot(&self, id: ObjectId) -> Result<Snapshot, RepoError> {
+        self.open_snapshot(id, &self.stored_snapshot(id)?)
+    }
+
+    /// Opens the stored bytes of a snapshot.
+    pub fn open_snapshot(&self, id: ObjectId, object: &[u8]) -> Result<Snapshot, RepoError> {
+        let (manifest, maker) = self.open_manifest(id, &Key::Snapshot(id), object)?;
+        Ok(Snapshot { id, manifest, stored_len: object.len() as u64, maker })
     }
 
     /// Reads all snapshots.

@@ -182,7 +182,7 @@ pub fn prune(repository: &Repository, config: &Config) -> Result<Done, Error> {
         config.targets.iter().find(|target| target.name == name)
     };
     // Snapshots of targets that the file does not name, or of nobody's, are not ours to thin out.
-    let mut decisions = decide(&listing, Some(&config.own), |manifest| {
+    let mut decisions = decide(&listing, repository.env.clock.now(), Some(&config.own), |manifest| {
         target_of(manifest).map(|target| Rules { policy: &target.retention, zone: &target.zone })
     });
     let superseded = Ledger::read(repository)?.superseded();

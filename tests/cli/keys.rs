@@ -42,7 +42,7 @@ fn a_password_comes_from_a_file_a_command_or_the_environment() {
     run(&["list", "--password-command", "exit 3"]).ends(1).says("the password command failed");
     run(&["list", "--password-file", "none"]).ends(1).says("none");
     run(&["list"]).ends(2).says("no password");
-    run(&["list", "--key-file", "pw"]).ends(1).says("not an sfarc key file");
+    run(&["list", "--key-file", "pw"]).ends(12).says("not an sfarc key file");
     run(&["list", "--key-file", "none"]).ends(1).says("none");
     assert!(!repo.at("none").exists(), "only init and key add make key files");
 }

@@ -3,7 +3,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use sfarc::testing::bucket::Options;
+use sfarc::testing::bucket::{BUCKET, Options};
 
 use crate::buckets::Bucket;
 use crate::repo::Ran;
@@ -79,6 +79,35 @@ fn locks_that_cannot_be_are_refused() {
     assert!(refused.code == Some(1) && refused.err.contains("only in S3"), "{}", refused.err);
     let refused = bucket.run(&["init", "--repo", "gs://bucket/x", "--lock-for", "30d"]);
     assert!(refused.err.contains("only in S3"), "{}", refused.err);
+}
+
+#[test]
+fn the_file_of_a_loop_says_which_bucket_and_which_locks() {
+    let bucket = Bucket::new(Options { object_lock: true, ..Options::default() });
+    let text = format!(
+        "every = \"1h\"\n[repository]\npath = \"s3://{BUCKET}/some/prefix\"\nendpoint = \"{}\"\naddressing = \"path\"\n\
+         lock-for = \"30d\"\nlock-mode = \"governance\"\n[[target]]\nname = \"home\"\n[[target.stream]]\nname = \"f\"\n\
+         here = true\npath = \"{}\"\n",
+        bucket.server.endpoint(),
+        bucket.here.at("f").display()
+    );
+    bucket.here.write("sfarc.toml", text.as_bytes());
+    bucket.here.write("f", b"some bytes");
+    let mut command = bucket.command(&["run", "--once", "--config", "sfarc.toml"]);
+    command.env_remove("SFARC_REPO").env_remove("SFARC_ENDPOINT");
+    Ran::from(command.output().expect("it runs")).ok();
+    let pack = bucket
+        .server
+        .objects()
+        .into_iter()
+        .map(|(name, _)| name)
+        .find(|name| name.contains("/packs/"))
+        .expect("a pack");
+    let lock = bucket.server.versions(&pack)[0].1.clone().expect("it is locked");
+    assert_eq!(lock.mode, "GOVERNANCE");
+    let wrong = text.replace("30d", "2d");
+    bucket.here.write("sfarc.toml", wrong.as_bytes());
+    bucket.run(&["config", "check"]).ends(2).says("3 to 400 days");
 }
 
 /// A server that speaks S3, if there is one.

@@ -49,6 +49,7 @@ fn each_role_does_its_part_and_no_more() {
         &["key", "list"],
         &["key", "export", "--role", "writer"],
         &["key", "add", "--new-key-file", "mine"],
+        &["key", "change", "--new-key-file", "mine"],
         &["audit"],
         &["pin", "latest"],
         &["stats"],
@@ -59,7 +60,10 @@ fn each_role_does_its_part_and_no_more() {
     }
     assert!(!repo.at("out").exists());
     assert_eq!(repo.cat("latest", "data"), noise(1, 600_000));
-    repo.run(["show", "latest"]).ok().says("data");
+    let shown = repo.run(["show", "latest"]).ok().says("data").says("writer    pod (");
+    assert!(!shown.text().contains("sfarc-writer"));
+    let shown = repo.run(["show", "latest", "--json"]).ok().object();
+    assert!(shown["writer"].as_str().is_some_and(|writer| writer.starts_with("pod (")), "{shown}");
     repo.run(["forget", "latest~1"]).ok();
     by(&repo, "maintainer", &["check", "--read-data"]).ok().says("no damage found");
     by(&repo, "maintainer", &["prune"]).ok();
@@ -122,7 +126,7 @@ fn roles_are_for_repositories_that_have_them() {
     let args = ["list", "--key-file", key.to_str().expect("UTF-8")];
     repo.run(args).ends(12);
     other.write("cut.key", &std::fs::read(&key).expect("there")[..200]);
-    by(&other, "cut", &["snapshot", "--command", "a=true"]).ends(1).says("not an sfarc key file, or damaged");
+    by(&other, "cut", &["snapshot", "--command", "a=true"]).ends(12).says("not an sfarc key file, or damaged");
 }
 
 /// The reader of tests/reader knows what format-spec.md says, and no more.

@@ -8,6 +8,7 @@ use sfarc::engine::retention::{Decision, Own, Policy, Rules, Span, decide};
 use sfarc::format::manifest::Manifest;
 use sfarc::ids::ObjectId;
 use sfarc::repo::RepoError;
+use sfarc::repo::roles::Maker;
 use sfarc::repo::snapshots::{Listing, Snapshot};
 
 const HOUR: i64 = 3_600_000_000_000;
@@ -21,11 +22,14 @@ struct Item {
     pinned: bool,
 }
 
+/// The moment that snapshots count their hours from.
+const BEGIN: i64 = 1_700_000_000_000_000_000;
+
 fn snapshot(number: u64, hours: i64) -> Snapshot {
     let mut id = [0; 32];
     id[..8].copy_from_slice(&number.to_be_bytes());
     let manifest = Manifest {
-        time: hours * HOUR + 1_700_000_000_000_000_000,
+        time: hours * HOUR + BEGIN,
         duration: 0,
         host: "host".to_owned(),
         tags: Vec::new(),
@@ -37,7 +41,7 @@ fn snapshot(number: u64, hours: i64) -> Snapshot {
         streams: Vec::new(),
         findings: Vec::new(),
     };
-    Snapshot { id: ObjectId::new(id), manifest, stored_len: 1000 }
+    Snapshot { id: ObjectId::new(id), manifest, stored_len: 1000, maker: None }
 }
 
 fn label(manifest: &mut Manifest, key: &str, value: String) {
@@ -63,9 +67,9 @@ fn all(items: &[Item]) -> Vec<Snapshot> {
     all
 }
 
-fn decide_all(all: &[Snapshot], zone: &TimeZone, own: &Own, policy: &Policy) -> Vec<Decision> {
+fn decide_all(all: &[Snapshot], now: i64, zone: &TimeZone, own: &Own, policy: &Policy) -> Vec<Decision> {
     let listing = Listing { snapshots: all.to_vec(), ..Listing::default() };
-    decide(&listing, Some(own), |_| Some(Rules { policy, zone }))
+    decide(&listing, now, Some(own), |_| Some(Rules { policy, zone }))
 }
 
 /// The moment as people write it, cut at some place: equal for moments of the same period.
@@ -75,12 +79,14 @@ fn period(time: i64, zone: &TimeZone, format: &str) -> String {
 }
 
 /// The snapshots that the rules keep, one rule after the other.
-pub(crate) fn model(all: &[Snapshot], policy: &Policy, zone: &TimeZone) -> BTreeSet<ObjectId> {
+pub(crate) fn model(all: &[Snapshot], now: i64, policy: &Policy, zone: &TimeZone) -> BTreeSet<ObjectId> {
     let mut kept = BTreeSet::new();
     let pins: BTreeSet<&str> = all.iter().filter_map(|one| one.manifest.label("sfarc/pin-of")).collect();
     let mut groups: BTreeMap<&str, Vec<&Snapshot>> = BTreeMap::new();
     for one in all {
         match one.manifest.label("target") {
+            // From the future: later than a day from now.
+            _ if one.manifest.time - now > 24 * HOUR => drop(kept.insert(one.id)),
             Some(target) => groups.entry(target).or_default().push(one),
             None => drop(kept.insert(one.id)),
         }
@@ -160,15 +166,21 @@ fn policies() -> impl Strategy<Value = Policy> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
     #[test]
-    fn decisions_are_those_of_the_model(items in items(), policy in policies(), zone in 0usize..3) {
+    fn decisions_are_those_of_the_model(
+        items in items(),
+        policy in policies(),
+        zone in 0usize..3,
+        now in prop_oneof![Just(20_000i64), 0i64..20_000],
+    ) {
+        let now = BEGIN + now * HOUR;
         let zone = TimeZone::get(["UTC", "Europe/Berlin", "Asia/Kolkata"][zone]).expect("a zone");
         let all = all(&items);
-        let decisions = decide_all(&all, &zone, &Own::default(), &policy);
+        let decisions = decide_all(&all, now, &zone, &Own::default(), &policy);
         prop_assert_eq!(decisions.len(), all.len());
-        prop_assert_eq!(kept(&decisions), model(&all, &policy, &zone));
+        prop_assert_eq!(kept(&decisions), model(&all, now, &policy, &zone));
         // Again: what is left is kept, whatever was removed.
         let left: Vec<Snapshot> = all.iter().filter(|one| kept(&decisions).contains(&one.id)).cloned().collect();
-        let again = decide_all(&left, &zone, &Own::default(), &policy);
+        let again = decide_all(&left, now, &zone, &Own::default(), &policy);
         prop_assert_eq!(kept(&again), kept(&decisions), "removing what no rule keeps changes no rule");
     }
 }
@@ -192,7 +204,7 @@ fn records_and_safety_snapshots_follow_rules_of_their_own() {
     let rules = Own { records_within: Span::days(1), ..Own::default() };
     let policy = Policy { last: 1, ..Policy::default() };
     // The newest is two days after the records.
-    let decisions = decide_all(&all, &TimeZone::UTC, &rules, &policy);
+    let decisions = decide_all(&all, i64::MAX, &TimeZone::UTC, &rules, &policy);
     let reasons = |number: u64| {
         let id = snapshot(number, 0).id;
         decisions
@@ -210,8 +222,46 @@ fn records_and_safety_snapshots_follow_rules_of_their_own() {
     assert_eq!(reasons(30), "", "a pin of nothing");
     let damaged = RepoError::Damaged { object: "a snapshot".to_owned(), why: "of a newer program, perhaps".to_owned() };
     let listing = Listing { unreadable: vec![("f".repeat(64).parse().expect("an id"), damaged)], snapshots: all };
-    let own_only = decide(&listing, Some(&rules), |_| None);
+    let own_only = decide(&listing, i64::MAX, Some(&rules), |_| None);
     assert!(own_only.iter().all(|decision| decision.group != "host: "), "{own_only:?}");
     let pin = own_only.iter().find(|decision| decision.group == "pins").expect("it is there");
     assert!(pin.is_kept(), "what it pins is there, though it cannot be read");
+}
+
+/// What keeps each of these snapshots, decided at the hour `now`.
+fn reasons(all: &[Snapshot], now: i64, policy: &Policy) -> Vec<String> {
+    let decisions = decide_all(all, BEGIN + now * HOUR, &TimeZone::UTC, &Own::default(), policy);
+    let of =
+        |one: &Snapshot| decisions.iter().find(|decision| decision.id == one.id).expect("decided").reasons.join(", ");
+    all.iter().map(of).collect()
+}
+
+#[test]
+fn snapshots_from_the_future_stay_and_take_no_place() {
+    let hours = [0, 48, 72, 24 * 9000, 24 * 9001];
+    let all: Vec<Snapshot> = hours.iter().zip(0..).map(|(hours, number)| snapshot(number, *hours)).collect();
+    let policy = Policy { last: 2, within: Some(Span::days(1)), ..Policy::default() };
+    let kept = ["", "last 2, within 1d", "last good, last 1, within 1d", "from the future", "from the future"];
+    assert_eq!(reasons(&all, 72, &policy), kept);
+    assert_eq!(reasons(&all, 49, &policy), kept, "clocks may be a day apart");
+    let late = reasons(&all, -1000, &policy);
+    assert!(late.iter().all(|reasons| reasons == "from the future"), "whoever is late removes nothing: {late:?}");
+    let come = reasons(&all, 24 * 9001, &policy);
+    assert_eq!(come[2], "", "once their time has come they are like any other");
+}
+
+#[test]
+fn no_writer_crowds_out_what_another_has_taken() {
+    let mut all: Vec<Snapshot> = (0..6).map(|number| snapshot(number, number as i64)).collect();
+    let makers =
+        [(1, "pod-1"), (2, "pod-2")].map(|(byte, label)| Maker { public: [byte; 32], label: label.to_owned() });
+    // One takes one snapshot, another, of the same target, five after it.
+    for (one, maker) in all.iter_mut().zip([0, 1, 1, 1, 1, 1]) {
+        label(&mut one.manifest, "target", "db".to_owned());
+        one.maker = Some(makers[maker].clone());
+    }
+    let policy = Policy { last: 2, ..Policy::default() };
+    assert_eq!(reasons(&all, 6, &policy), ["last good, last 1", "", "", "", "last 2", "last good, last 1"]);
+    let decisions = decide_all(&all, BEGIN, &TimeZone::UTC, &Own::default(), &policy);
+    assert_eq!(decisions[0].group, "target db, by writer pod-1 (0101010101010101)");
 }

@@ -291,7 +291,7 @@ impl Simulation {
         let all = self.taken.values().map(|(snapshot, _)| snapshot);
         let all: Vec<Snapshot> = all.filter(|one| one.manifest.label("target").is_some()).cloned().collect();
         let found: BTreeSet<ObjectId> = there.iter().map(|one| one.id).collect();
-        assert_eq!(found, model(&all, &policy(), &zone), "the rules are kept to the letter");
+        assert_eq!(found, model(&all, self.world.clock.now(), &policy(), &zone), "the rules are kept to the letter");
         for one in &there {
             let bytes = read_stream(&repository, one, "s").expect("it restores");
             assert!(blake3::hash(&bytes) == self.taken[&one.id].1, "what was taken is what is there");

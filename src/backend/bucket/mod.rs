@@ -32,7 +32,7 @@ use tokio::runtime::{Handle, Runtime};
 use self::ahead::Ahead;
 use self::alive::{Alive, Moment, SESSION_LIMIT};
 use self::lock::{Locks, is_locked};
-use self::retry::{Retry, is_final};
+use self::retry::{Retry, is_final, is_invalid};
 use super::{Backend, BackendError, Cause, Hold, Key, Kind, Listed, layout};
 use crate::ids::{ObjectId, SessionId};
 use crate::limits;
@@ -143,7 +143,12 @@ impl Bucket {
     fn put(&self, key: &Key, bytes: &Bytes) -> Result<(), BackendError> {
         let locks = self.locks.as_ref().filter(|_| is_locked(key.kind()));
         let put = self.handle.block_on(self.create_surely(&self.path(key), bytes, locks));
-        put.map_err(|error| failed("write", key, error))
+        put.map_err(|error| match error {
+            error if locks.is_some() && is_invalid(&error) => {
+                BackendError::new("write", key, Cause::Unlockable(Box::new(error)))
+            }
+            error => failed("write", key, error),
+        })
     }
 
     fn head(&self, key: &Key) -> Result<ObjectMeta, BackendError> {

@@ -11,8 +11,8 @@ use crate::backend::bucket::connect::{Addressing, Line};
 use crate::backend::bucket::lock::{Lock, Mode};
 use crate::backend::place::Access;
 use crate::backend::traffic::Traffic;
+use crate::config::bucket::parse_lock_period;
 use crate::env::SystemClock;
-use crate::{config, limits};
 
 const HEADING: &str = "Buckets";
 
@@ -32,7 +32,7 @@ pub struct Bucket {
     #[arg(long, global = true, env = "SFARC_ADDRESSING", hide_env_values = true, value_parser = styles(), help_heading = HEADING)]
     pub addressing: Option<Addressing>,
     /// Lock what is put into an S3 bucket with Object Lock: nobody can remove it for so long (`30d`).
-    #[arg(long, global = true, env = "SFARC_LOCK_FOR", hide_env_values = true, value_parser = lock_period, value_name = "TIME", help_heading = HEADING)]
+    #[arg(long, global = true, env = "SFARC_LOCK_FOR", hide_env_values = true, value_parser = parse_lock_period, value_name = "TIME", help_heading = HEADING)]
     pub lock_for: Option<Duration>,
     /// Who may lift such a lock sooner: nobody, or whoever may bypass governance.
     #[arg(long, global = true, env = "SFARC_LOCK_MODE", hide_env_values = true, value_parser = modes(), default_value = "compliance", help_heading = HEADING)]
@@ -61,17 +61,6 @@ pub(super) fn styles() -> impl TypedValueParser<Value = Addressing> {
 fn modes() -> impl TypedValueParser<Value = Mode> {
     let mode = |text: String| if text == "governance" { Mode::Governance } else { Mode::Compliance };
     PossibleValuesParser::new(["compliance", "governance"]).map(mode)
-}
-
-/// A length of time for which objects may be locked.
-pub(super) fn lock_period(text: &str) -> Result<Duration, String> {
-    let period = config::values::parse_span(text)?;
-    if limits::LOCK_PERIODS.contains(&period) {
-        return Ok(period);
-    }
-    let days = |period: &Duration| period.as_secs() / (24 * 3600);
-    let (from, to) = (days(limits::LOCK_PERIODS.start()), days(limits::LOCK_PERIODS.end()));
-    Err(format!("objects are locked for {from} to {to} days; what is needed for longer, `sfarc prune` locks anew"))
 }
 
 impl Bucket {

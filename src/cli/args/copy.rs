@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::bucket::{lock_period, styles};
+use super::bucket::styles;
 use crate::backend::bucket::connect::Addressing;
+use crate::config::bucket::parse_lock_period;
 
 const HEADING: &str = "To";
 
@@ -70,7 +71,7 @@ pub struct Destination {
     #[arg(long, env = "SFARC_TO_ADDRESSING", hide_env_values = true, value_parser = styles(), help_heading = HEADING)]
     pub to_addressing: Option<Addressing>,
     /// Lock what is put there, if it is an S3 bucket with Object Lock.
-    #[arg(long, env = "SFARC_TO_LOCK_FOR", hide_env_values = true, value_parser = lock_period, value_name = "TIME", help_heading = HEADING)]
+    #[arg(long, env = "SFARC_TO_LOCK_FOR", hide_env_values = true, value_parser = parse_lock_period, value_name = "TIME", help_heading = HEADING)]
     pub to_lock_for: Option<Duration>,
     /// The profile of AWS' own files whose keys an S3 bucket there is used with.
     #[arg(long, env = "SFARC_TO_PROFILE", hide_env_values = true, value_name = "NAME", help_heading = HEADING)]

@@ -65,7 +65,7 @@ fn by_rules(args: &args::Forget, repository: &Repository, output: &mut Output) -
     // Whoever names some snapshots does not mean records.
     let own = (!has_filter).then_some(&own);
     let rules = Rules { policy: &policy, zone: &jiff::tz::TimeZone::system() };
-    let decisions = decide(&listing, own, |manifest| is_meant(manifest).then_some(rules));
+    let decisions = decide(&listing, repository.env.clock.now(), own, |manifest| is_meant(manifest).then_some(rules));
     print(&decisions, args.dry_run, output)?;
     let gone = if args.dry_run { 0 } else { pin::forget_unkept(repository, &listing, &decisions)? };
     end(gone, args.dry_run, repository, output)

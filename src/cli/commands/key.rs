@@ -54,6 +54,7 @@ pub(in crate::cli) fn remove(id: &str, repository: &Repository, output: &mut Out
 
 pub(in crate::cli) fn change(new: &NewKey, global: &Global, env: &Env, output: &mut Output) -> Result<Exit, CliError> {
     let (repository, old) = open_and_keep(global, env)?;
+    repository.require_reader()?;
     let id = repository.change_slot(&old, &new_credential(new, env)?)?;
     done(output, "changed to", id)
 }

@@ -24,6 +24,9 @@ fn head(snapshot: &Snapshot, output: &mut Output) -> Result<(), CliError> {
     let seconds = manifest.duration as f64 / 1e9;
     output.line(format_args!("time      {} (took {seconds:.1} s)", text::local_time(manifest.time)))?;
     output.line(format_args!("host      {}", text::name(manifest.host.as_bytes())))?;
+    if let Some(maker) = &snapshot.maker {
+        output.line(format_args!("writer    {}", text::name(maker.to_string().as_bytes())))?;
+    }
     if !manifest.tags.is_empty() {
         output.line(format_args!("tags      {}", text::name(manifest.tags.join(", ").as_bytes())))?;
     }

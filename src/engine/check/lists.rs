@@ -81,22 +81,20 @@ type Contents = Vec<(Vec<u8>, Root)>;
 
 /// What a snapshot needs. Who may not know the names of streams gets their numbers.
 fn needed(repository: &Repository, id: ObjectId) -> Result<Contents, RepoError> {
+    let (key, object) = (Key::Snapshot(id), repository.stored_snapshot(id)?);
     if repository.keys.role() != Role::Reader {
-        let key = Key::Snapshot(id);
-        if let Some(signature) = repository.snapshot_signature(id)?
-            && !repository.may_make(&signature.signer, &id)?
-        {
+        if !repository.may_make(&repository.open_signature(id, &object)?.signer, &id)? {
             let why = "who has signed it is no writer of this repository";
             return Err(RepoError::Forged { object: key.to_string(), why });
         }
-        let roots = repository.read_roots(&Key::Snapshot(id))?.roots;
+        let roots = repository.open_roots(&key, &object)?.roots;
         return Ok(roots.into_iter().zip(1..).map(|(root, n)| (format!("content {n}").into_bytes(), root)).collect());
     }
-    let manifest = repository.read_snapshot(id)?.manifest;
+    let manifest = repository.open_snapshot(id, &object)?.manifest;
     let roots = Roots::from(&manifest);
-    if repository.keys.has_roles() && repository.read_roots(&Key::Snapshot(id))? != roots {
+    if repository.keys.has_roles() && repository.open_roots(&key, &object)? != roots {
         let why = "what it says to collectors is not what it needs".to_owned();
-        return Err(RepoError::Damaged { object: Key::Snapshot(id).to_string(), why });
+        return Err(RepoError::Damaged { object: key.to_string(), why });
     }
     let names = manifest.streams.into_iter().flat_map(|stream| {
         let catalog = stream.catalog.map(|_| [&stream.name[..], b" (catalog)"].concat());

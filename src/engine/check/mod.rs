@@ -112,7 +112,7 @@ pub fn check(repository: &Repository, read_data: &ReadData) -> Result<Report, Er
     repository.require_checks()?;
     let mut report = Report::default();
     check_small_objects(repository, &mut report)?;
-    report.absorb("the gc log", repository.reread_gc_log())?;
+    report.absorb("the gc log", repository.reread_gc_log(|_, _, _| {}))?;
     let log = repository.gc_log_for_reading()?;
     let mut index = Index::open_what_opens(repository, &log, |id, error| report.problem(Key::Index(id), &error))?;
     check_runs(repository, &index, &mut report)?;

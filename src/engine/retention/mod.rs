@@ -1,9 +1,11 @@
 //! Which snapshots are kept, and why.
 //!
-//! A decision is a function of what there is: snapshots in, a reason for each out. No clock is asked, so a clock that
-//! jumps removes nothing: spans of time end with the newest snapshot of a group.
+//! A decision is a function of what there is: snapshots in, a reason for each out. Spans of time end with the newest
+//! snapshot of a group, so a clock that jumps removes nothing. The clock of whoever decides is asked for one thing only:
+//! snapshots that claim to be from the future stay, and take no other's place. If that clock is late, more is kept.
 //!
-//! Snapshots of one target are one group. In each group rules such as `daily = 7` keep the newest good snapshot of each
+//! Snapshots of one target are one group, where writers have keys of their own those of one writer: none can crowd out
+//! what another has taken. In each group rules such as `daily = 7` keep the newest good snapshot of each
 //! of the last seven days that have one. Snapshots that are incomplete or do not fit together are kept for a while, but
 //! satisfy no rule. Records that sfarc itself has made follow rules of their own. Docs: docs/operations.md.
 
@@ -48,14 +50,21 @@ impl Decision {
     }
 }
 
-/// The group of a snapshot: its target; else its host and the names of its streams.
-pub fn group_of(manifest: &Manifest) -> String {
-    if let Some(target) = manifest.label(TARGET) {
-        return format!("target {target}");
+/// The group of a snapshot: its target, else its host and the names of its streams; and the writer that made it.
+fn group_of(snapshot: &Snapshot) -> String {
+    let manifest = &snapshot.manifest;
+    let what = manifest.label(TARGET).map(|target| format!("target {target}")).unwrap_or_else(|| {
+        let names: Vec<_> = manifest.streams.iter().map(name_of).collect();
+        format!("{}: {}", manifest.host, names.join(", "))
+    });
+    match &snapshot.maker {
+        Some(maker) => format!("{what}, by writer {maker}"),
+        None => what,
     }
-    let names: Vec<_> = manifest.streams.iter().map(name_of).collect();
-    format!("{}: {}", manifest.host, names.join(", "))
 }
+
+/// How far clocks may be apart before a snapshot is one from the future: farther than zones of time are.
+const APART: UnixNanos = 86_400 * 1_000_000_000;
 
 /// The rules that a snapshot follows, and the zone that its days begin in.
 #[derive(Debug, Clone, Copy)]
@@ -70,26 +79,30 @@ pub struct Rules<'p> {
 /// those of its newest snapshot. Nothing is decided about the others, about those that cannot be read, and, without
 /// rules for them, about records.
 ///
-/// `listing` must hold all snapshots: what is pinned or drilled is known from records among them.
+/// `listing` must hold all snapshots: what is pinned or drilled is known from records among them. `now` is the moment of
+/// the decision.
 pub fn decide<'p>(
     listing: &Listing,
+    now: UnixNanos,
     own: Option<&Own>,
     mut rules: impl FnMut(&Manifest) -> Option<Rules<'p>>,
 ) -> Vec<Decision> {
-    let known = Known::of(listing);
+    let known = Known::of(listing, now.saturating_add(APART));
     let mut groups: BTreeMap<String, Vec<(&Snapshot, Rules<'p>)>> = BTreeMap::new();
     let mut decisions = Vec::new();
     for snapshot in &listing.snapshots {
         if snapshot.manifest.is_own() {
             decisions.extend(own.map(|own| own::decide(snapshot, &known, own)));
         } else if let Some(rules) = rules(&snapshot.manifest) {
-            groups.entry(group_of(&snapshot.manifest)).or_default().push((snapshot, rules));
+            groups.entry(group_of(snapshot)).or_default().push((snapshot, rules));
         }
     }
     for (name, mut group) in groups {
         // Newest first; of equal times, the order does not matter as long as it is always the same.
         group.sort_by_key(|(snapshot, _)| std::cmp::Reverse((snapshot.manifest.time, snapshot.id)));
-        let Some((_, rules)) = group.first().copied() else { continue };
+        let Some((_, rules)) = group.iter().find(|(one, _)| known.has_come(one)).or(group.first()).copied() else {
+            continue;
+        };
         let group: Vec<&Snapshot> = group.into_iter().map(|(snapshot, _)| snapshot).collect();
         decisions.extend(decide_group(&name, &group, rules, &known));
     }
@@ -103,14 +116,16 @@ struct Known {
     ids: HashSet<String>,
     pinned: HashSet<String>,
     drilled: Option<String>,
-    /// When the newest was taken.
+    /// Snapshots that are later are from the future.
+    latest: UnixNanos,
+    /// When the newest was taken, of those that are not.
     newest: UnixNanos,
     /// The safety snapshots, newest first.
     safety: Vec<ObjectId>,
 }
 
 impl Known {
-    fn of(listing: &Listing) -> Self {
+    fn of(listing: &Listing, latest: UnixNanos) -> Self {
         let all = &listing.snapshots;
         let pinned = all.iter().filter_map(|snapshot| snapshot.manifest.label(PIN_OF)).map(str::to_owned).collect();
         let ids: HashSet<String> = all
@@ -125,16 +140,23 @@ impl Known {
             .map(|snapshot| &snapshot.manifest)
             .filter(|manifest| manifest.label(&format!("{OWN_LABEL}drill-of")).is_some_and(|id| ids.contains(id)));
         let drilled = drill::last_proven(there).map(|(_, id)| id.to_owned());
-        let newest = all.iter().map(|snapshot| snapshot.manifest.time).max().unwrap_or_default();
+        let times = all.iter().map(|snapshot| snapshot.manifest.time);
+        let newest = times.filter(|time| *time <= latest).max().unwrap_or(latest);
         let mut safety: Vec<&Snapshot> = all.iter().filter(|snapshot| own::is_safety(&snapshot.manifest)).collect();
         safety.sort_by_key(|snapshot| std::cmp::Reverse((snapshot.manifest.time, snapshot.id)));
         let safety = safety.into_iter().map(|snapshot| snapshot.id).collect();
-        Self { ids, pinned, drilled, newest, safety }
+        Self { ids, pinned, drilled, latest, newest, safety }
+    }
+
+    /// False for a snapshot from the future.
+    fn has_come(&self, snapshot: &Snapshot) -> bool {
+        snapshot.manifest.time <= self.latest
     }
 }
 
 fn decide_group(name: &str, group: &[&Snapshot], Rules { policy, zone }: Rules<'_>, known: &Known) -> Vec<Decision> {
-    let good: Vec<&Snapshot> = group.iter().filter(|snapshot| snapshot.manifest.is_good()).copied().collect();
+    let (come, to_come): (Vec<&Snapshot>, Vec<&Snapshot>) = group.iter().partition(|snapshot| known.has_come(snapshot));
+    let good: Vec<&Snapshot> = come.iter().filter(|snapshot| snapshot.manifest.is_good()).copied().collect();
     let mut reasons: BTreeMap<ObjectId, Vec<String>> = BTreeMap::new();
     let mut keep = |snapshot: &Snapshot, why: String| reasons.entry(snapshot.id).or_default().push(why);
     for snapshot in group {
@@ -152,7 +174,7 @@ fn decide_group(name: &str, group: &[&Snapshot], Rules { policy, zone }: Rules<'
     match good.first() {
         Some(last) => keep(last, "last good".to_owned()),
         // Better than none.
-        None => group.iter().take(1).for_each(|newest| keep(newest, "the only one".to_owned())),
+        None => come.iter().take(1).for_each(|newest| keep(newest, "the only one".to_owned())),
     }
     for (number, snapshot) in good.iter().take(policy.last).enumerate() {
         keep(snapshot, format!("last {}", number + 1));
@@ -166,8 +188,9 @@ fn decide_group(name: &str, group: &[&Snapshot], Rules { policy, zone }: Rules<'
         let inside = |snapshot: &&&Snapshot| within.holds(snapshot.manifest.time, newest.manifest.time);
         good.iter().filter(inside).for_each(|snapshot| keep(snapshot, format!("within {within}")));
     }
-    if let (Some(within), Some(newest)) = (policy.inconsistent_within, group.first()) {
-        let bad = group.iter().filter(|snapshot| !snapshot.manifest.is_good());
+    to_come.iter().for_each(|snapshot| keep(snapshot, "from the future".to_owned()));
+    if let (Some(within), Some(newest)) = (policy.inconsistent_within, come.first()) {
+        let bad = come.iter().filter(|snapshot| !snapshot.manifest.is_good());
         let inside = |snapshot: &&&Snapshot| within.holds(snapshot.manifest.time, newest.manifest.time);
         bad.filter(inside).for_each(|snapshot| keep(snapshot, format!("not good, within {within}")));
     }

@@ -52,6 +52,8 @@ pub struct Index {
     broken: HashSet<usize>,
     /// True if some run could not be opened.
     incomplete: bool,
+    /// True if others may have added runs before it was opened.
+    dated: bool,
     /// The runs that were listed when the index was opened, those that did not open included.
     listed: BTreeSet<ObjectId>,
     /// How often it was opened anew.
@@ -159,10 +161,26 @@ impl Index {
     pub fn open_what_opens(
         repository: &Repository,
         log: &GcLog,
+        report: impl FnMut(ObjectId, RepoError),
+    ) -> Result<Self, RepoError> {
+        Self::open_of(repository, log, list_runs(repository)?, report)
+    }
+
+    /// Opens those of the runs that were there when the store was opened, or later, that open. What they do not know is
+    /// looked for in runs that are listed then.
+    pub fn open_to_read(repository: &Repository, log: &GcLog) -> Result<Self, RepoError> {
+        let listed = runs_of(repository.list_lately(Kind::Indexes)?);
+        Ok(Self { dated: true, ..Self::open_of(repository, log, listed, |_, _| {})? })
+    }
+
+    fn open_of(
+        repository: &Repository,
+        log: &GcLog,
+        listed: Runs,
         mut report: impl FnMut(ObjectId, RepoError),
     ) -> Result<Self, RepoError> {
         let mut index = Self { forgiving: true, ..Self::default() };
-        for (id, len) in list_runs(repository)? {
+        for (id, len) in listed {
             index.listed.insert(id);
             match Run::open(&*repository.backend, &repository.keys, id, len, &mut index.packs) {
                 Ok(run) => index.add(run),
@@ -338,7 +356,11 @@ impl Index {
 
     /// Where a chunk lies, for reading. If no run knows it, looks into packs that no run names.
     pub fn find_to_read(&mut self, repository: &Repository, id: &ChunkId) -> Result<Vec<Location>, RepoError> {
-        let found = self.find_reopening(repository, id)?;
+        let mut found = self.find_reopening(repository, id)?;
+        if found.is_empty() && self.dated {
+            self.reopen(repository)?;
+            found = self.find_reopening(repository, id)?;
+        }
         if !found.is_empty() {
             return Ok(found);
         }

@@ -116,7 +116,9 @@ pub(super) fn empty(code: StatusCode) -> Reply {
 
 pub(super) fn error(code: u16, name: &str) -> Reply {
     let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    with_body(code, format!("<Error><Code>{name}</Code><Message>{name}</Message></Error>"))
+    // With what it means behind it, if there is more to say than the name.
+    let (name, message) = name.split_once(": ").unwrap_or((name, name));
+    with_body(code, format!("<Error><Code>{name}</Code><Message>{message}</Message></Error>"))
 }
 
 /// What acknowledges a put.

@@ -263,8 +263,10 @@ fn a_bucket_that_locks_by_itself_takes_what_is_put() {
 #[test]
 fn a_bucket_without_object_lock_says_so() {
     let place = Place::new(Options::default());
-    let error = place.world.init_on(Arc::new(place.backend(Some(MONTH)).0)).expect_err("refused");
-    assert!(sfarc::error::chain(&error).contains("Object Lock"), "{}", sfarc::error::chain(&error));
+    let (backend, traffic) = place.backend(Some(MONTH));
+    let text = sfarc::error::chain(&place.world.init_on(Arc::new(backend)).expect_err("refused"));
+    assert!(text.contains("leave out `--lock-for`") && text.contains("no Object Lock"), "{text}");
+    assert_eq!(traffic.requests(sfarc::backend::traffic::Request::Put), 1, "it is not asked again and again");
 }
 
 #[test]

@@ -66,6 +66,47 @@ fn a_snapshot_that_changes_nothing_costs_six_requests() {
     assert!(read == streams);
 }
 
+/// Of a stream of some packs each pack is read once, as a whole, and what says where its parts lie with a few requests
+/// more: the lists of all of it are in one place.
+#[test]
+fn a_restore_reads_each_pack_once() {
+    let cloud = Cloud::new();
+    let streams = one("s", stream(&[(1, 90_000_000)]));
+    cloud.process(|repository| cloud.world.take(repository, &streams).expect("taken"));
+    let packs = cloud.server.objects().into_iter().filter(|(name, _)| name.contains("/packs/")).count() as u64;
+    let (read, [get, head, put, list, ..]) = cloud.process(|repository| {
+        let snapshot = repository.resolve("latest").expect("there");
+        read_streams(repository, &snapshot).expect("restored")
+    });
+    assert!(read == streams);
+    println!("{packs} packs: {get} reads, {list} listings");
+    assert!(packs >= 5 && get <= 3 * packs, "{get} reads of {packs} packs");
+    // What there is; snapshots; the gc log behind them. Not once more for the index.
+    assert_eq!((head, put, list), (0, 0, 3));
+}
+
+#[test]
+fn whoever_opened_before_reads_what_others_have_added_since() {
+    let cloud = Cloud::new();
+    let early = one("s", stream(&[(1, 3_000_000)]));
+    cloud.process(|repository| cloud.world.take(repository, &early).expect("taken"));
+    let (read, _) = cloud.process(|repository| {
+        let late = one("s", stream(&[(1, 1_000_000), (2, 2_000_000)]));
+        let other = cloud.world.open_on(Arc::new(backend(&client(&cloud.server).0, "a/prefix"))).expect("opened");
+        let id = cloud.world.take(&other, &late).expect("taken").id.expect("an id");
+        let read = |id| read_streams(repository, &repository.read_snapshot(id).expect("there")).expect("restored");
+        assert!(read(id) == late);
+        // And what was there before is where a collector has put it since.
+        let ids = other.snapshot_ids().expect("listed");
+        other.forget(&ids.into_iter().filter(|one| *one != id).collect::<Vec<_>>()).expect("forgotten");
+        collect_all(&other);
+        cloud.server.advance(std::time::Duration::from_secs(8 * 3600));
+        collect_all(&other);
+        read(id) == late
+    });
+    assert!(read);
+}
+
 /// Puts so many snapshots without streams, one second apart.
 fn put_snapshots(repository: &Repository, count: i64) {
     let session = Session::begin(repository).expect("begun");

@@ -1,0 +1,182 @@
+//! Finding chunks: where they lie as far as the index knows, and the blocks that hold them.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::blocks::{BlockCache, SharedBlock};
+use crate::format::index::PackEntry;
+use crate::format::pack::{BlockKind, BlockSpan};
+use crate::ids::{ChunkId, ObjectId};
+use crate::limits;
+use crate::repo::index::{Index, Location};
+use crate::repo::list::NodeSource;
+use crate::repo::pack_reader::{PackCache, PackReader};
+use crate::repo::pool::Pool;
+use crate::repo::{RepoError, Repository};
+
+/// Finds chunks of a repository for one thread.
+pub(super) struct Finder<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) pool: Arc<Pool>,
+    index: Arc<Mutex<Index>>,
+    packs: Arc<PackCache>,
+    blocks: Arc<BlockCache>,
+    last: Option<(PackEntry, u16)>,
+    /// Packs whose lists were foreseen lately.
+    foreseen: VecDeque<ObjectId>,
+}
+
+impl<'a> Finder<'a> {
+    pub(super) fn new(repository: &'a Repository, index: Index, pool: Pool) -> Self {
+        let (pool, index) = (Arc::new(pool), Arc::new(Mutex::new(index)));
+        let (packs, blocks, last, foreseen) = <_>::default();
+        Self { repository, pool, index, packs, blocks, last, foreseen }
+    }
+
+    /// Another one for another thread: with the same index and packs, and blocks of its own.
+    pub(super) fn fork(&self) -> Self {
+        let (index, packs, pool) = (Arc::clone(&self.index), Arc::clone(&self.packs), Arc::clone(&self.pool));
+        let (blocks, last, foreseen) = <_>::default();
+        Self { repository: self.repository, pool, index, packs, blocks, last, foreseen }
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The pack that a chunk lies in, as far as the index knows.
+    pub(super) fn pack_of(&self, id: &ChunkId) -> Result<Option<PackEntry>, RepoError> {
+        Ok(self.index().find_reopening(self.repository, id)?.first().map(|location| location.pack))
+    }
+
+    /// Begins to open the block that holds a chunk of data, unless it is known. Says where in the block the chunk is,
+    /// and whether the block was not known.
+    pub(super) fn begin(&mut self, id: &ChunkId) -> Result<(usize, SharedBlock, bool), RepoError> {
+        let (pack, ordinal) = self.locate(id)?;
+        let reader = self.packs.open(self.repository, pack)?;
+        let span = reader.block_of(ordinal, id)?;
+        if span.row.kind != BlockKind::Data {
+            return Err(RepoError::MissingChunk { chunk: *id });
+        }
+        let (block, opened) = self.open_block(&reader, span);
+        Ok((usize::from(ordinal) - span.first_chunk, block, opened))
+    }
+
+    fn locate(&mut self, id: &ChunkId) -> Result<(PackEntry, u16), RepoError> {
+        if let Some((pack, ordinal)) = self.last
+            && self.packs.follows(&pack, ordinal, id)
+        {
+            self.last = Some((pack, ordinal + 1));
+            return Ok((pack, ordinal + 1));
+        }
+        let found = self.index().find_to_read(self.repository, id)?;
+        let first = found.first().ok_or(RepoError::MissingChunk { chunk: *id })?;
+        self.last = Some((first.pack, first.ordinal));
+        Ok((first.pack, first.ordinal))
+    }
+
+    fn open_block(&self, reader: &Arc<PackReader>, span: BlockSpan) -> (SharedBlock, bool) {
+        let (block, is_new) = self.blocks.find_or_insert((reader.entry.id, span.ordinal));
+        if is_new {
+            let (slot, reader, repository) = (block.clone(), Arc::clone(reader), self.repository.clone());
+            // Nobody waits for the ticket: the result is handed over through the slot.
+            drop(self.pool.submit(move || slot.fill(reader.read_block(&repository, &span))));
+        }
+        (block, is_new)
+    }
+
+    /// A chunk of a kind from the first of its places that is not damaged.
+    pub(super) fn load(&mut self, kind: BlockKind, id: &ChunkId) -> Result<Vec<u8>, RepoError> {
+        match self.load_as_indexed(kind, id) {
+            // A collector may have moved it since the index was opened.
+            Err(error) if error.is_damage() => {
+                self.index().reopen(self.repository)?;
+                self.load_as_indexed(kind, id)
+            }
+            other => other,
+        }
+    }
+
+    fn load_as_indexed(&mut self, kind: BlockKind, id: &ChunkId) -> Result<Vec<u8>, RepoError> {
+        let found: Vec<Location> = self.index().find_to_read(self.repository, id)?;
+        let mut failure = RepoError::MissingChunk { chunk: *id };
+        for location in found {
+            match self.load_chunk(kind, &location, id) {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) if error.is_damage() => failure = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failure)
+    }
+
+    fn load_chunk(&mut self, kind: BlockKind, location: &Location, id: &ChunkId) -> Result<Vec<u8>, RepoError> {
+        let reader = self.packs.open(self.repository, location.pack)?;
+        let span = reader.block_of(location.ordinal, id)?;
+        if span.row.kind != kind {
+            return Err(RepoError::MissingChunk { chunk: *id });
+        }
+        let key = (reader.entry.id, span.ordinal);
+        if kind == BlockKind::List && self.repository.backend.is_remote() && !self.blocks.has(key) {
+            self.open_lists(&reader, span.ordinal);
+        }
+        let cached = self.blocks.find(key).map(|block| block.wait());
+        let block = match cached {
+            Some(Ok(block)) => block,
+            _ => self.blocks.keep(key, reader.read_block(self.repository, &span)?),
+        };
+        Ok(block.chunk(usize::from(location.ordinal) - span.first_chunk).to_vec())
+    }
+
+    /// Begins to read the lists of a pack from this block on, together: one after the other they would cost a round trip
+    /// each, with nothing else to do.
+    fn open_lists(&self, reader: &Arc<PackReader>, from: usize) {
+        for span in lists_from(reader, from) {
+            self.open_block(reader, span);
+        }
+    }
+
+    /// Begins to open the pack that holds a node of a list, and to read the lists in it, unless that was done lately:
+    /// then false. What fails here fails again where it is needed, and is told there.
+    pub(super) fn foresee(&mut self, node: &ChunkId) -> bool {
+        let found = self.index().find_reopening(self.repository, node).unwrap_or_default();
+        let Some(&location) = found.first() else { return false };
+        if self.foreseen.contains(&location.pack.id) {
+            return false;
+        }
+        if self.foreseen.len() >= limits::DIRECTORY_CACHE {
+            self.foreseen.pop_front();
+        }
+        self.foreseen.push_back(location.pack.id);
+        self.read_lists(location, *node);
+        true
+    }
+
+    fn read_lists(&self, location: Location, node: ChunkId) {
+        let (packs, blocks, repository) = (Arc::clone(&self.packs), Arc::clone(&self.blocks), self.repository.clone());
+        drop(self.pool.submit(move || {
+            let Ok(reader) = packs.open(&repository, location.pack) else { return };
+            let Ok(first) = reader.block_of(location.ordinal, &node) else { return };
+            std::thread::scope(|scope| {
+                for span in lists_from(&reader, first.ordinal) {
+                    let (block, is_new) = blocks.find_or_insert((reader.entry.id, span.ordinal));
+                    if is_new {
+                        let (reader, repository) = (&reader, &repository);
+                        scope.spawn(move || block.fill(reader.read_block(repository, &span)));
+                    }
+                }
+            });
+        }));
+    }
+}
+
+fn lists_from(reader: &PackReader, from: usize) -> impl Iterator<Item = BlockSpan> {
+    let lists = reader.spans()[from..].iter().filter(|span| span.row.kind == BlockKind::List);
+    lists.take(limits::LISTS_AHEAD).copied()
+}
+
+impl NodeSource for Finder<'_> {
+    fn load_node(&mut self, id: &ChunkId) -> Result<Vec<u8>, RepoError> {
+        self.load(BlockKind::List, id)
+    }
+}
