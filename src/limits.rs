@@ -87,10 +87,11 @@ pub const FILTER_BYTES: usize = 24 << 20;
 /// Pack directories kept decoded.
 pub const DIRECTORY_CACHE: usize = 12;
 
-/// Bytes at the end of a pack in which most directories lie: dumps that compress well have 20,000 chunks in a pack.
-pub const DIRECTORY_GUESS: u64 = 512 << 10;
+/// Bytes at the end of a pack in which most directories lie: dumps that compress well have 20,000 chunks in a pack, and
+/// lists as many again.
+pub const DIRECTORY_GUESS: u64 = 768 << 10;
 
-/// Blocks of list nodes that a restore has under way together: of one pack.
+/// Blocks of list nodes that a restore reads together: of one pack.
 pub const LISTS_AHEAD: usize = 8;
 
 /// Decompressed blocks that a restore keeps for chunks that come again.
@@ -102,7 +103,10 @@ pub const RESTORE_AHEAD: usize = 16;
 /// Packs of a bucket that a restore has in memory or under way.
 pub const PACKS_AHEAD: usize = 4;
 
-/// Chunks of a stream that a restore from a bucket looks ahead for packs that it will need.
+/// Bytes of a stream that a restore from a bucket looks ahead for packs that it will need.
+pub const SCOUT_BYTES: u64 = 128 << 20;
+
+/// The same in chunks.
 pub const SCOUT_CHUNKS: usize = 32 << 10;
 
 /// Small objects of a bucket that are read at a time.

@@ -149,7 +149,7 @@ pub enum Cause {
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// The bucket refused to lock what is put.
-    #[error("it cannot be locked: leave out `--lock-for`, or use a bucket that was made with Object Lock")]
+    #[error("it cannot be locked: ask for no locks (`--lock-for`), or use a bucket that was made with Object Lock")]
     Unlockable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The bucket refused, or could not be reached.
     #[error(transparent)]

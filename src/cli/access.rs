@@ -110,13 +110,14 @@ pub fn or_configured(global: &Global, configured: &crate::config::Repository) ->
             key_file: configured.key_file.clone(),
         };
     }
-    let (bucket, said) = (&mut global.bucket, &configured.bucket);
-    bucket.endpoint = bucket.endpoint.take().or_else(|| said.endpoint.clone());
-    bucket.region = bucket.region.take().or_else(|| said.region.clone());
-    bucket.addressing = bucket.addressing.or(said.addressing);
-    if bucket.lock_for.is_none() {
-        bucket.lock_for = said.lock_for;
-        bucket.lock_mode = said.lock_mode.unwrap_or(bucket.lock_mode);
+    // What is said of one bucket is not meant for another.
+    if configured.path.is_none() || configured.path == global.repo {
+        let (bucket, said) = (&mut global.bucket, &configured.bucket);
+        bucket.endpoint = bucket.endpoint.take().or_else(|| said.endpoint.clone());
+        bucket.region = bucket.region.take().or_else(|| said.region.clone());
+        bucket.addressing = bucket.addressing.or(said.addressing);
+        bucket.lock_for = bucket.lock_for.or(said.lock_for);
+        bucket.lock_mode = bucket.lock_mode.or(said.lock_mode);
     }
     global
 }

@@ -18,15 +18,11 @@ impl SharedBlock {
     /// The reason why there is no block.
     pub(super) fn failed(error: RepoError) -> Self {
         let shared = Self::default();
-        shared.fill(Err(error));
+        shared.put(Err(Arc::new(error)));
         shared
     }
 
     /// Hands the block to all that wait for it.
-    pub(super) fn fill(&self, opened: Result<Block, RepoError>) {
-        self.put(opened.map(Arc::new).map_err(Arc::new));
-    }
-
     fn put(&self, opened: Opened) {
         let (slot, ready) = &*self.0;
         *locked(slot) = Some(opened);
@@ -41,6 +37,23 @@ impl SharedBlock {
     }
 }
 
+/// Whoever has promised a block and goes without it says so: nobody waits for ever.
+pub(super) struct Promise(SharedBlock);
+
+impl Promise {
+    pub(super) fn keep(self, opened: Result<Block, RepoError>) {
+        self.0.put(opened.map(Arc::new).map_err(Arc::new));
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        let (slot, ready) = &*self.0.0;
+        locked(slot).get_or_insert_with(|| Err(Arc::new(RepoError::Cancelled)));
+        ready.notify_all();
+    }
+}
+
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -51,47 +64,50 @@ pub(super) type BlockKey = (ObjectId, usize);
 /// Blocks opened lately or under way, the one that was used longest ago dropped first.
 #[derive(Default)]
 pub(super) struct BlockCache {
-    blocks: Mutex<VecDeque<(BlockKey, SharedBlock)>>,
+    blocks: Mutex<Blocks>,
 }
 
 impl BlockCache {
-    pub(super) fn has(&self, key: BlockKey) -> bool {
-        locked(&self.blocks).iter().any(|(of, _)| *of == key)
-    }
-
+    /// The block, if it is known.
     pub(super) fn find(&self, key: BlockKey) -> Option<SharedBlock> {
-        let mut blocks = locked(&self.blocks);
-        let place = blocks.iter().rposition(|(of, _)| *of == key)?;
-        let found = blocks.remove(place)?;
-        let block = found.1.clone();
-        blocks.push_back(found);
-        Some(block)
+        find(&mut locked(&self.blocks), key)
     }
 
-    /// The block; true if it is new, and the caller is to fill it.
-    pub(super) fn find_or_insert(&self, key: BlockKey) -> (SharedBlock, bool) {
-        if let Some(block) = self.find(key) {
-            return (block, false);
+    /// The block; if it was not known, with the promise to open it.
+    pub(super) fn find_or_promise(&self, key: BlockKey) -> (SharedBlock, Option<Promise>) {
+        let mut blocks = locked(&self.blocks);
+        if let Some(block) = find(&mut blocks, key) {
+            return (block, None);
         }
         let block = SharedBlock::default();
-        self.insert(key, block.clone());
-        (block, true)
+        insert(&mut blocks, key, block.clone());
+        (block.clone(), Some(Promise(block)))
     }
 
     /// Keeps a block that was read, also where another failed before.
     pub(super) fn keep(&self, key: BlockKey, block: Block) -> Arc<Block> {
         let (shared, block) = (SharedBlock::default(), Arc::new(block));
         shared.put(Ok(Arc::clone(&block)));
-        locked(&self.blocks).retain(|(of, _)| *of != key);
-        self.insert(key, shared);
+        let mut blocks = locked(&self.blocks);
+        blocks.retain(|(of, _)| *of != key);
+        insert(&mut blocks, key, shared);
         block
     }
+}
 
-    fn insert(&self, key: BlockKey, block: SharedBlock) {
-        let mut blocks = locked(&self.blocks);
-        if blocks.len() >= limits::BLOCK_CACHE {
-            blocks.pop_front();
-        }
-        blocks.push_back((key, block));
+type Blocks = VecDeque<(BlockKey, SharedBlock)>;
+
+fn find(blocks: &mut Blocks, key: BlockKey) -> Option<SharedBlock> {
+    let place = blocks.iter().rposition(|(of, _)| *of == key)?;
+    let found = blocks.remove(place)?;
+    let block = found.1.clone();
+    blocks.push_back(found);
+    Some(block)
+}
+
+fn insert(blocks: &mut Blocks, key: BlockKey, block: SharedBlock) {
+    if blocks.len() >= limits::BLOCK_CACHE {
+        blocks.pop_front();
     }
+    blocks.push_back((key, block));
 }

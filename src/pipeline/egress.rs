@@ -147,7 +147,10 @@ impl<'a> Egress<'a> {
         if !self.finder.repository.backend.is_remote() {
             return self.pass(Scout::new(Leaves::Here(walk), false), range, taker);
         }
-        let ahead = self.finder.fork();
+        if range.is_empty() {
+            return Ok(());
+        }
+        let ahead = self.finder.fork(range.end - range.start);
         std::thread::scope(|scope| self.pass(Scout::new(Leaves::ahead(walk, ahead, scope), true), range, taker))
     }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::blocks::{BlockCache, SharedBlock};
+use super::blocks::{BlockCache, Promise, SharedBlock};
 use crate::format::index::PackEntry;
 use crate::format::pack::{BlockKind, BlockSpan};
 use crate::ids::{ChunkId, ObjectId};
@@ -14,14 +14,22 @@ use crate::repo::pack_reader::{PackCache, PackReader};
 use crate::repo::pool::Pool;
 use crate::repo::{RepoError, Repository};
 
+/// Bytes of a stream of small chunks that one block of lists covers, or more.
+const BLOCK_COVERS: u64 = 16 << 20;
+
 /// Finds chunks of a repository for one thread.
 pub(super) struct Finder<'a> {
     pub(super) repository: &'a Repository,
     pub(super) pool: Arc<Pool>,
     index: Arc<Mutex<Index>>,
     packs: Arc<PackCache>,
-    blocks: Arc<BlockCache>,
+    /// Blocks of lists.
+    lists: Arc<BlockCache>,
+    /// Blocks of data, of this one only: it looks up what comes in its own order.
+    blocks: BlockCache,
     last: Option<(PackEntry, u16)>,
+    /// Blocks of lists that are read together.
+    lists_ahead: usize,
     /// Packs whose lists were foreseen lately.
     foreseen: VecDeque<ObjectId>,
 }
@@ -29,15 +37,19 @@ pub(super) struct Finder<'a> {
 impl<'a> Finder<'a> {
     pub(super) fn new(repository: &'a Repository, index: Index, pool: Pool) -> Self {
         let (pool, index) = (Arc::new(pool), Arc::new(Mutex::new(index)));
-        let (packs, blocks, last, foreseen) = <_>::default();
-        Self { repository, pool, index, packs, blocks, last, foreseen }
+        let (packs, lists, blocks, last, foreseen) = <_>::default();
+        let lists_ahead = if repository.backend.is_remote() { limits::LISTS_AHEAD } else { 1 };
+        Self { repository, pool, index, packs, lists, blocks, last, lists_ahead, foreseen }
     }
 
-    /// Another one for another thread: with the same index and packs, and blocks of its own.
-    pub(super) fn fork(&self) -> Self {
+    /// Another one for another thread, which walks the lists of so many bytes of a stream.
+    pub(super) fn fork(&self, stretch: u64) -> Self {
         let (index, packs, pool) = (Arc::clone(&self.index), Arc::clone(&self.packs), Arc::clone(&self.pool));
         let (blocks, last, foreseen) = <_>::default();
-        Self { repository: self.repository, pool, index, packs, blocks, last, foreseen }
+        // For a file out of a large stream, not all lists that lie beside those of its own.
+        let lists_ahead = usize::try_from(stretch / BLOCK_COVERS).unwrap_or(usize::MAX).clamp(1, self.lists_ahead);
+        let lists = Arc::clone(&self.lists);
+        Self { repository: self.repository, pool, index, packs, lists, blocks, last, lists_ahead, foreseen }
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
@@ -76,11 +88,12 @@ impl<'a> Finder<'a> {
     }
 
     fn open_block(&self, reader: &Arc<PackReader>, span: BlockSpan) -> (SharedBlock, bool) {
-        let (block, is_new) = self.blocks.find_or_insert((reader.entry.id, span.ordinal));
-        if is_new {
-            let (slot, reader, repository) = (block.clone(), Arc::clone(reader), self.repository.clone());
-            // Nobody waits for the ticket: the result is handed over through the slot.
-            drop(self.pool.submit(move || slot.fill(reader.read_block(&repository, &span))));
+        let (block, promise) = self.blocks.find_or_promise((reader.entry.id, span.ordinal));
+        let is_new = promise.is_some();
+        if let Some(promise) = promise {
+            let (reader, repository) = (Arc::clone(reader), self.repository.clone());
+            // Nobody waits for the ticket: the block is handed over by the promise.
+            drop(self.pool.submit(move || promise.keep(reader.read_block(&repository, &span))));
         }
         (block, is_new)
     }
@@ -117,23 +130,20 @@ impl<'a> Finder<'a> {
             return Err(RepoError::MissingChunk { chunk: *id });
         }
         let key = (reader.entry.id, span.ordinal);
-        if kind == BlockKind::List && self.repository.backend.is_remote() && !self.blocks.has(key) {
-            self.open_lists(&reader, span.ordinal);
-        }
-        let cached = self.blocks.find(key).map(|block| block.wait());
+        let cache = match kind {
+            BlockKind::Data => &self.blocks,
+            BlockKind::List => {
+                read_lists(self.repository, &reader, span.ordinal, self.lists_ahead, &self.lists);
+                &self.lists
+            }
+        };
+        let cached = cache.find(key).map(|block| block.wait());
         let block = match cached {
             Some(Ok(block)) => block,
-            _ => self.blocks.keep(key, reader.read_block(self.repository, &span)?),
+            // Not there, or whoever read it failed: then with the reason.
+            _ => cache.keep(key, reader.read_block(self.repository, &span)?),
         };
         Ok(block.chunk(usize::from(location.ordinal) - span.first_chunk).to_vec())
-    }
-
-    /// Begins to read the lists of a pack from this block on, together: one after the other they would cost a round trip
-    /// each, with nothing else to do.
-    fn open_lists(&self, reader: &Arc<PackReader>, from: usize) {
-        for span in lists_from(reader, from) {
-            self.open_block(reader, span);
-        }
     }
 
     /// Begins to open the pack that holds a node of a list, and to read the lists in it, unless that was done lately:
@@ -148,31 +158,28 @@ impl<'a> Finder<'a> {
             self.foreseen.pop_front();
         }
         self.foreseen.push_back(location.pack.id);
-        self.read_lists(location, *node);
-        true
-    }
-
-    fn read_lists(&self, location: Location, node: ChunkId) {
-        let (packs, blocks, repository) = (Arc::clone(&self.packs), Arc::clone(&self.blocks), self.repository.clone());
+        let (packs, lists, repository) = (Arc::clone(&self.packs), Arc::clone(&self.lists), self.repository.clone());
+        let (node, ahead) = (*node, self.lists_ahead);
         drop(self.pool.submit(move || {
             let Ok(reader) = packs.open(&repository, location.pack) else { return };
             let Ok(first) = reader.block_of(location.ordinal, &node) else { return };
-            std::thread::scope(|scope| {
-                for span in lists_from(&reader, first.ordinal) {
-                    let (block, is_new) = blocks.find_or_insert((reader.entry.id, span.ordinal));
-                    if is_new {
-                        let (reader, repository) = (&reader, &repository);
-                        scope.spawn(move || block.fill(reader.read_block(repository, &span)));
-                    }
-                }
-            });
+            read_lists(&repository, &reader, first.ordinal, ahead, &lists);
         }));
+        true
     }
 }
 
-fn lists_from(reader: &PackReader, from: usize) -> impl Iterator<Item = BlockSpan> {
-    let lists = reader.spans()[from..].iter().filter(|span| span.row.kind == BlockKind::List);
-    lists.take(limits::LISTS_AHEAD).copied()
+/// Reads the lists of a pack from this block on, together, as far as the first of them is not known: one after the other
+/// they would cost a round trip each, with nothing else to do. Those that cannot be read are not known then.
+fn read_lists(repository: &Repository, reader: &PackReader, from: usize, ahead: usize, cache: &BlockCache) {
+    if cache.find((reader.entry.id, from)).is_some() {
+        return;
+    }
+    let lists = reader.spans()[from..].iter().filter(|span| span.row.kind == BlockKind::List).take(ahead);
+    let promised = lists.filter_map(|span| Some((*span, cache.find_or_promise((reader.entry.id, span.ordinal)).1?)));
+    let (spans, promises): (Vec<BlockSpan>, Vec<Promise>) = promised.unzip();
+    let Ok(read) = reader.read_blocks(repository, &spans) else { return };
+    promises.into_iter().zip(read).for_each(|(promise, block)| promise.keep(block));
 }
 
 impl NodeSource for Finder<'_> {

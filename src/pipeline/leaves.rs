@@ -9,14 +9,18 @@ use crossbeam_channel::{Receiver, bounded};
 
 use super::finder::Finder;
 use crate::format::list::ListRow;
+use crate::limits;
 use crate::repo::RepoError;
-use crate::repo::list::ListWalker;
+use crate::repo::list::{ListWalker, ends_early};
 
 /// Leaves that a thread is ahead.
 const AHEAD: usize = 512;
 
 /// Packs with lists that are read before their turn comes.
-const FORESEEN: usize = 4;
+const FORESEEN: usize = 2;
+
+/// How far from where it is a walk foresees lists, in bytes of the stream.
+const FORESIGHT: u64 = 256 << 20;
 
 /// Chunks that follow each other.
 pub(super) struct Leaf {
@@ -54,15 +58,15 @@ pub(super) struct Walk {
     walker: ListWalker,
     range: Range<u64>,
     begun: bool,
-    /// How far nodes that come were looked up, in bytes of the stream.
-    foreseen_to: u64,
+    /// How far the nodes of each level that come were looked up, in bytes of the stream.
+    looked_up: [u64; limits::LIST_MAX_DEPTH as usize + 1],
     /// Where the nodes begin whose packs were foreseen, of those whose turn has not come.
     foreseen: VecDeque<u64>,
 }
 
 impl Walk {
     pub(super) fn new(walker: ListWalker, range: Range<u64>) -> Self {
-        Self { walker, range, begun: false, foreseen_to: 0, foreseen: VecDeque::new() }
+        Self { walker, range, begun: false, looked_up: <_>::default(), foreseen: VecDeque::new() }
     }
 
     fn next(&mut self, finder: &mut Finder<'_>) -> Result<Option<Leaf>, Broken> {
@@ -76,27 +80,32 @@ impl Walk {
             return Ok(None);
         }
         let mut rows = self.walker.next_leaf(finder).map_err(broken(offset))?;
+        if rows.is_empty() {
+            return Err(broken(offset)(ends_early()));
+        }
         let mut at = offset;
         rows.retain(|row| {
             let is_inside = at < self.range.end;
             at += row.len;
             is_inside
         });
-        Ok(Some(Leaf { offset, rows }).filter(|leaf| !leaf.rows.is_empty()))
+        Ok(Some(Leaf { offset, rows }))
     }
 
     /// Has the next packs with lists read while there is something else to do.
     fn foresee(&mut self, finder: &mut Finder<'_>) {
         let offset = self.walker.offset();
         self.foreseen.retain(|begin| *begin > offset);
-        for (begin, node) in self.walker.nodes_to_come() {
-            if begin >= self.range.end || self.foreseen.len() >= FORESEEN {
+        let end = self.range.end.min(offset.saturating_add(FORESIGHT));
+        for (begin, depth, node) in self.walker.nodes_to_come() {
+            if begin >= end || self.foreseen.len() >= FORESEEN {
                 break;
             }
-            if begin < self.foreseen_to {
+            let looked_up = &mut self.looked_up[usize::from(depth)];
+            if begin < *looked_up {
                 continue;
             }
-            self.foreseen_to = begin + 1;
+            *looked_up = begin + 1;
             if finder.foresee(node) {
                 self.foreseen.push_back(begin);
             }

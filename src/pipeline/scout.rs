@@ -33,6 +33,8 @@ pub(super) struct Scout {
     leaves: Leaves,
     is_ahead: bool,
     rows: VecDeque<Sighted>,
+    /// Bytes of the stream that `rows` covers.
+    bytes: u64,
     /// Why no more are known.
     end: Option<Result<(), Broken>>,
     /// Bytes that are needed since a chunk was looked up.
@@ -48,7 +50,7 @@ impl Scout {
     /// Looks ahead, or does not: then chunks come as they are asked for.
     pub(super) fn new(leaves: Leaves, is_ahead: bool) -> Self {
         let (rows, needed, expected) = <_>::default();
-        Self { leaves, is_ahead, rows, end: None, unsampled: SAMPLE_BYTES, needed, expected, expecting: 0 }
+        Self { leaves, is_ahead, rows, bytes: 0, end: None, unsampled: SAMPLE_BYTES, needed, expected, expecting: 0 }
     }
 
     /// The next chunk, if one is known or may be waited for.
@@ -68,7 +70,10 @@ impl Scout {
             }
         }
         let next = self.rows.pop_front();
-        self.expecting -= usize::from(next.as_ref().is_some_and(|sighted| sighted.expects));
+        if let Some(next) = &next {
+            self.expecting -= usize::from(next.expects);
+            self.bytes -= next.row.len;
+        }
         Ok(next)
     }
 
@@ -79,7 +84,9 @@ impl Scout {
     }
 
     fn wants_more(&self) -> bool {
-        let is_far = self.expecting >= limits::PACKS_AHEAD / 2 || self.rows.len() >= limits::SCOUT_CHUNKS;
+        let is_far = self.expecting >= limits::PACKS_AHEAD / 2
+            || self.bytes >= limits::SCOUT_BYTES
+            || self.rows.len() >= limits::SCOUT_CHUNKS;
         self.rows.is_empty() || (self.is_ahead && !is_far)
     }
 
@@ -95,6 +102,7 @@ impl Scout {
             let looked_up = if self.is_ahead && is_needed { self.look_up(egress, &row) } else { Ok(false) };
             let expects = looked_up.map_err(|source| EgressError::Repo { offset, source })?;
             self.expecting += usize::from(expects);
+            self.bytes += row.len;
             self.rows.push_back(Sighted { offset, row, is_needed, expects });
             offset += row.len;
         }

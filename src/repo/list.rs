@@ -126,6 +126,11 @@ fn malformed(why: &'static str) -> RepoError {
     RepoError::Format { object: "the chunk list of the stream".to_owned(), source }
 }
 
+/// What is wrong with a list that ends before its stream does.
+pub fn ends_early() -> RepoError {
+    malformed("it ends before its stream does")
+}
+
 impl ListWalker {
     /// Walks the whole list of a stream of `len` bytes.
     pub fn new(root: Option<ListRoot>, len: u64) -> Result<Self, RepoError> {
@@ -184,15 +189,16 @@ impl ListWalker {
         Ok(())
     }
 
-    /// The nodes that are known and still to be walked, in their order, and where in the stream each begins.
-    pub fn nodes_to_come(&self) -> impl Iterator<Item = (u64, &ChunkId)> {
+    /// The nodes that are known and still to be walked, in their order: where in the stream each begins, its level, and
+    /// its name.
+    pub fn nodes_to_come(&self) -> impl Iterator<Item = (u64, u8, &ChunkId)> {
         let rows = self.stack.iter().rev().flat_map(|(depth, rows)| rows.iter().rev().map(move |row| (*depth, row)));
         let placed = rows.scan(self.offset, |end, (depth, row)| {
             let begin = *end;
             *end += row.len;
             Some((begin, depth, row))
         });
-        placed.filter(|(_, depth, _)| *depth > 0).map(|(begin, _, row)| (begin, &row.id))
+        placed.filter(|(_, depth, _)| *depth > 0).map(|(begin, depth, row)| (begin, depth, &row.id))
     }
 
     /// The next row of any level: its depth (0 for data) and itself. Its children are not walked unless asked for.

@@ -113,6 +113,26 @@ impl PackReader {
         self.open_block(&repository.keys, span, sealed)
     }
 
+    /// Reads blocks, those that lie side by side with one request, and proves every chunk in them; one result for each.
+    pub fn read_blocks(
+        &self,
+        repository: &Repository,
+        spans: &[BlockSpan],
+    ) -> Result<Vec<Result<Block, RepoError>>, RepoError> {
+        let end_of = |span: &BlockSpan| span.offset + u64::from(span.row.stored_len);
+        let runs: Vec<&[BlockSpan]> = spans.chunk_by(|one, next| end_of(one) == next.offset).collect();
+        let ranges: Vec<_> = runs.iter().map(|run| run[0].offset..end_of(&run[run.len() - 1])).collect();
+        let parts = repository.backend.get_parts(&Key::Pack(self.entry.id), &ranges)?;
+        let mut blocks = Vec::new();
+        for (run, mut part) in runs.into_iter().zip(parts) {
+            for span in run {
+                let rest = part.split_off((span.row.stored_len as usize).min(part.len()));
+                blocks.push(self.open_block(&repository.keys, span, std::mem::replace(&mut part, rest)));
+            }
+        }
+        Ok(blocks)
+    }
+
     /// Opens the stored bytes of a block and proves every chunk in it.
     pub fn open_block(&self, keys: &KeyRing, span: &BlockSpan, sealed: Vec<u8>) -> Result<Block, RepoError> {
         let key = Key::Pack(self.entry.id);

@@ -34,9 +34,9 @@ pub struct Bucket {
     /// Lock what is put into an S3 bucket with Object Lock: nobody can remove it for so long (`30d`).
     #[arg(long, global = true, env = "SFARC_LOCK_FOR", hide_env_values = true, value_parser = parse_lock_period, value_name = "TIME", help_heading = HEADING)]
     pub lock_for: Option<Duration>,
-    /// Who may lift such a lock sooner: nobody, or whoever may bypass governance.
-    #[arg(long, global = true, env = "SFARC_LOCK_MODE", hide_env_values = true, value_parser = modes(), default_value = "compliance", help_heading = HEADING)]
-    pub lock_mode: Mode,
+    /// Who may lift such a lock sooner: nobody, or whoever may bypass governance [default: compliance].
+    #[arg(long, global = true, env = "SFARC_LOCK_MODE", hide_env_values = true, value_parser = modes(), help_heading = HEADING)]
+    pub lock_mode: Option<Mode>,
     /// Keep sealed copies of index runs and manifests below this folder [default: $XDG_CACHE_HOME/sfarc or
     /// ~/.cache/sfarc].
     #[arg(long, global = true, env = "SFARC_CACHE_DIR", hide_env_values = true, value_name = "FOLDER", help_heading = HEADING)]
@@ -74,7 +74,11 @@ impl Bucket {
                 region,
                 addressing: self.addressing,
                 profile: self.profile.clone(),
-                lock: self.lock_for.map(|period| Lock { period, mode: self.lock_mode, clock: Arc::new(SystemClock) }),
+                lock: self.lock_for.map(|period| Lock {
+                    period,
+                    mode: self.lock_mode.unwrap_or_default(),
+                    clock: Arc::new(SystemClock),
+                }),
                 traffic: self.traffic.clone(),
                 ..Line::default()
             },

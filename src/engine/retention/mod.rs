@@ -88,16 +88,19 @@ pub fn decide<'p>(
     mut rules: impl FnMut(&Manifest) -> Option<Rules<'p>>,
 ) -> Vec<Decision> {
     let known = Known::of(listing, now.saturating_add(APART));
-    let mut groups: BTreeMap<String, Vec<(&Snapshot, Rules<'p>)>> = BTreeMap::new();
+    let mut groups: BTreeMap<_, Vec<(&Snapshot, Rules<'p>)>> = BTreeMap::new();
     let mut decisions = Vec::new();
     for snapshot in &listing.snapshots {
         if snapshot.manifest.is_own() {
             decisions.extend(own.map(|own| own::decide(snapshot, &known, own)));
         } else if let Some(rules) = rules(&snapshot.manifest) {
-            groups.entry(group_of(snapshot)).or_default().push((snapshot, rules));
+            groups
+                .entry((group_of(snapshot), snapshot.maker.as_ref().map(|maker| maker.public)))
+                .or_default()
+                .push((snapshot, rules));
         }
     }
-    for (name, mut group) in groups {
+    for ((name, _), mut group) in groups {
         // Newest first; of equal times, the order does not matter as long as it is always the same.
         group.sort_by_key(|(snapshot, _)| std::cmp::Reverse((snapshot.manifest.time, snapshot.id)));
         let Some((_, rules)) = group.iter().find(|(one, _)| known.has_come(one)).or(group.first()).copied() else {
@@ -115,7 +118,8 @@ struct Known {
     /// Their ids, of those that cannot be read, too.
     ids: HashSet<String>,
     pinned: HashSet<String>,
-    drilled: Option<String>,
+    /// Which a drill has proven last, with and without drills from the future.
+    drilled: HashSet<String>,
     /// Snapshots that are later are from the future.
     latest: UnixNanos,
     /// When the newest was taken, of those that are not.
@@ -139,10 +143,15 @@ impl Known {
             .iter()
             .map(|snapshot| &snapshot.manifest)
             .filter(|manifest| manifest.label(&format!("{OWN_LABEL}drill-of")).is_some_and(|id| ids.contains(id)));
-        let drilled = drill::last_proven(there).map(|(_, id)| id.to_owned());
+        let come = there.clone().filter(|manifest| manifest.time <= latest);
+        let last = [drill::last_proven(there), drill::last_proven(come)];
+        let drilled = last.into_iter().flatten().map(|(_, id)| id.to_owned()).collect();
         let times = all.iter().map(|snapshot| snapshot.manifest.time);
         let newest = times.filter(|time| *time <= latest).max().unwrap_or(latest);
-        let mut safety: Vec<&Snapshot> = all.iter().filter(|snapshot| own::is_safety(&snapshot.manifest)).collect();
+        let mut safety: Vec<&Snapshot> = all
+            .iter()
+            .filter(|snapshot| own::is_safety(&snapshot.manifest) && snapshot.manifest.time <= latest)
+            .collect();
         safety.sort_by_key(|snapshot| std::cmp::Reverse((snapshot.manifest.time, snapshot.id)));
         let safety = safety.into_iter().map(|snapshot| snapshot.id).collect();
         Self { ids, pinned, drilled, latest, newest, safety }
@@ -164,7 +173,7 @@ fn decide_group(name: &str, group: &[&Snapshot], Rules { policy, zone }: Rules<'
         if known.pinned.contains(&id) {
             keep(snapshot, "pinned".to_owned());
         }
-        if known.drilled.as_deref() == Some(&id[..]) {
+        if known.drilled.contains(&id) {
             keep(snapshot, "last drilled".to_owned());
         }
         for tag in policy.tags.iter().filter(|tag| snapshot.manifest.tags.contains(tag)) {

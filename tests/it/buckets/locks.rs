@@ -265,7 +265,7 @@ fn a_bucket_without_object_lock_says_so() {
     let place = Place::new(Options::default());
     let (backend, traffic) = place.backend(Some(MONTH));
     let text = sfarc::error::chain(&place.world.init_on(Arc::new(backend)).expect_err("refused"));
-    assert!(text.contains("leave out `--lock-for`") && text.contains("no Object Lock"), "{text}");
+    assert!(text.contains("ask for no locks") && text.contains("no Object Lock"), "{text}");
     assert_eq!(traffic.requests(sfarc::backend::traffic::Request::Put), 1, "it is not asked again and again");
 }
 
