@@ -50,6 +50,11 @@ pub enum RepoError {
     /// No key slot opens with the credential.
     #[error("wrong password or key file")]
     WrongKey,
+    /// The writer that this credential is of was closed.
+    #[error(
+        "the key of this writer was closed: nothing that it takes counts; use another (`sfarc key export --role writer`)"
+    )]
+    WriterClosed,
     /// A file opens nothing, whatever the repository.
     #[error("{0} is not an sfarc key file, or damaged")]
     NoKeyFile(String),

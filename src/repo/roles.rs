@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::PoisonError;
 
+use super::gc_log::{GcLog, tombstone};
 use super::objects::{check_name, open_record};
 use super::{RepoError, Repository};
 use crate::backend::{Key, Kind};
@@ -81,6 +82,14 @@ impl Repository {
             Role::Reader | Role::Writer => Ok(()),
             Role::Maintainer | Role::Auditor => Err(CryptoError::CannotDo("add snapshots").into()),
         }
+    }
+
+    /// Fails if the credential is of a writer that the gc log says was closed.
+    pub(super) fn require_open_writer(&self, log: &GcLog) -> Result<(), RepoError> {
+        if self.keys.role() == Role::Writer && log.is_dead(&mark_of_closed(&self.keys.signer()?.public())) {
+            return Err(RepoError::WriterClosed);
+        }
+        Ok(())
     }
 
     /// Fails unless the credential is of somebody who checks what is there.
@@ -220,10 +229,18 @@ impl Repository {
             let why = format!("a closed writer has at most {MOST_CLOSED} snapshots: forget some of its before");
             return Err(RepoError::KeySlot(why));
         }
+        let mut log = self.gc_log()?;
+        self.append_to_gc_log(&mut log, &[], &[tombstone(&mark_of_closed(&one.record.public))])?;
         self.register(WriterRecord { closed: Some(closed), ..one.record })?;
         self.backend.delete(&Key::Writer(one.id))?;
         Ok(one.id)
     }
+}
+
+/// What a gc record calls dead so that a closed writer, which sees no registrations, learns of it: no snapshot has such a
+/// name.
+fn mark_of_closed(public: &[u8; 32]) -> ObjectId {
+    ObjectId::of(public)
 }
 
 /// True if a snapshot with this signer counts: signed by a writer that is registered, and not closed before.

@@ -34,6 +34,7 @@ impl Session {
         let is_lazy = repository.backend.is_remote();
         let log = if is_lazy { repository.gc_log_lately()? } else { repository.gc_log()? };
         log.features().require_write()?;
+        repository.require_open_writer(&log)?;
         let id = SessionId::new(repository.env.random());
         let mut session = Self { repository: repository.clone(), id, log, hold: None, objects: Vec::new() };
         if !is_lazy {
@@ -96,6 +97,7 @@ impl Session {
         self.objects.insert(0, pending);
         self.repository.backend.put(&pending, object)?;
         self.repository.refresh_gc_log(&mut self.log)?;
+        self.repository.require_open_writer(&self.log)?;
         self.log.features().require_write()
     }
 
@@ -117,6 +119,7 @@ impl Session {
             }
         }
         self.repository.refresh_gc_log(&mut self.log)?;
+        self.repository.require_open_writer(&self.log)?;
         if self.log.is_dead(&id) {
             return Err(RepoError::Fenced);
         }

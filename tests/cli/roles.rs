@@ -98,7 +98,14 @@ fn a_vanished_snapshot_and_a_closed_writer_are_told() {
     assert_documented("key export", &exported);
     repo.run(["key", "remove", writer["id"].as_str().expect("an id")]).ok();
     repo.run(["key", "list"]).ok().says("closed writer");
+    by(&repo, "writer", &["snapshot", "--command", "a=seq 30"]).ends(12).says("the key of this writer was closed");
+    // Whoever has stolen the key does not look.
+    let log = repo.path().join("gc");
+    std::fs::rename(&log, repo.at("log")).expect("renamed");
+    std::fs::create_dir(&log).expect("made");
     let third = taken("a=seq 30");
+    std::fs::remove_dir(&log).expect("removed");
+    std::fs::rename(repo.at("log"), &log).expect("renamed");
     repo.run(["cat", &second, "a"]).ok();
     repo.run(["cat", &third, "a"]).ends(13).says("is forged");
     repo.run(["audit"]).ends(13).says(&third).says("no writer of this repository");

@@ -371,7 +371,14 @@ fn snapshots_of_a_closed_writer_do_not_count_any_more() {
     world.store.put(&Key::Snapshot(ObjectId::of(&junk)), &junk).expect("put");
     reader.close_writer(&registered[0].id.to_string()).expect("closed");
     world.store.delete(&Key::Snapshot(ObjectId::of(&junk))).expect("deleted");
+    let refused = world.take(&opened(&world, &key), &streams(2)).expect_err("it is told");
+    assert!(sfarc::error::chain(&refused).contains("was closed") && refused.category() == Category::WrongKey);
+    // Whoever has stolen the key does not look.
+    let told = Key::Gc(reader.gc_log().expect("read").epoch());
+    let record = world.store.bytes(&told).expect("there");
+    world.store.delete(&told).expect("deleted");
     let after = taken(&world, &opened(&world, &key), &streams(2));
+    world.store.put(&told, &record).expect("put");
     let reader = world.open().expect("opens");
     restores(&world, before, &streams(1));
     assert!(matches!(reader.read_snapshot(after), Err(RepoError::Forged { .. })));
