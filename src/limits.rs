@@ -91,8 +91,11 @@ pub const DIRECTORY_CACHE: usize = 12;
 /// lists as many again.
 pub const DIRECTORY_GUESS: u64 = 768 << 10;
 
-/// Blocks of list nodes that a restore reads together: of one pack.
-pub const LISTS_AHEAD: usize = 8;
+/// Blocks of lists that a restore reads together, of one pack: as many as wait for each other.
+pub const LISTS_AHEAD: usize = LISTS_TOGETHER / BLOCK_TARGET_BYTES;
+
+/// Decompressed blocks of lists that a restore keeps: those of a pack, and of the packs that it foresees.
+pub const LIST_CACHE: usize = 3 * LISTS_AHEAD;
 
 /// Decompressed blocks that a restore keeps for chunks that come again.
 pub const BLOCK_CACHE: usize = 32;

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::ids::ObjectId;
-use crate::limits;
 use crate::repo::RepoError;
 use crate::repo::pack_reader::Block;
 
@@ -62,12 +61,17 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) type BlockKey = (ObjectId, usize);
 
 /// Blocks opened lately or under way, the one that was used longest ago dropped first.
-#[derive(Default)]
 pub(super) struct BlockCache {
+    capacity: usize,
     blocks: Mutex<Blocks>,
 }
 
 impl BlockCache {
+    /// A cache of at most so many blocks.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { capacity, blocks: Mutex::default() }
+    }
+
     /// The block, if it is known.
     pub(super) fn find(&self, key: BlockKey) -> Option<SharedBlock> {
         find(&mut locked(&self.blocks), key)
@@ -80,7 +84,7 @@ impl BlockCache {
             return (block, None);
         }
         let block = SharedBlock::default();
-        insert(&mut blocks, key, block.clone());
+        self.insert(&mut blocks, key, block.clone());
         (block.clone(), Some(Promise(block)))
     }
 
@@ -90,8 +94,15 @@ impl BlockCache {
         shared.put(Ok(Arc::clone(&block)));
         let mut blocks = locked(&self.blocks);
         blocks.retain(|(of, _)| *of != key);
-        insert(&mut blocks, key, shared);
+        self.insert(&mut blocks, key, shared);
         block
+    }
+
+    fn insert(&self, blocks: &mut Blocks, key: BlockKey, block: SharedBlock) {
+        if blocks.len() >= self.capacity {
+            blocks.pop_front();
+        }
+        blocks.push_back((key, block));
     }
 }
 
@@ -103,11 +114,4 @@ fn find(blocks: &mut Blocks, key: BlockKey) -> Option<SharedBlock> {
     let block = found.1.clone();
     blocks.push_back(found);
     Some(block)
-}
-
-fn insert(blocks: &mut Blocks, key: BlockKey, block: SharedBlock) {
-    if blocks.len() >= limits::BLOCK_CACHE {
-        blocks.pop_front();
-    }
-    blocks.push_back((key, block));
 }

@@ -145,7 +145,7 @@ impl<'a> Egress<'a> {
         let walker = walker.map_err(|source| EgressError::Repo { offset: range.start, source })?;
         let walk = Walk::new(walker, range.clone());
         if !self.finder.repository.backend.is_remote() {
-            return self.pass(Scout::new(Leaves::Here(walk), false), range, taker);
+            return self.pass(Scout::new(Leaves::Here(Box::new(walk)), false), range, taker);
         }
         if range.is_empty() {
             return Ok(());

@@ -37,7 +37,8 @@ pub(super) struct Finder<'a> {
 impl<'a> Finder<'a> {
     pub(super) fn new(repository: &'a Repository, index: Index, pool: Pool) -> Self {
         let (pool, index) = (Arc::new(pool), Arc::new(Mutex::new(index)));
-        let (packs, lists, blocks, last, foreseen) = <_>::default();
+        let (packs, last, foreseen) = <_>::default();
+        let (lists, blocks) = (Arc::new(BlockCache::new(limits::LIST_CACHE)), BlockCache::new(limits::BLOCK_CACHE));
         let lists_ahead = if repository.backend.is_remote() { limits::LISTS_AHEAD } else { 1 };
         Self { repository, pool, index, packs, lists, blocks, last, lists_ahead, foreseen }
     }
@@ -45,7 +46,7 @@ impl<'a> Finder<'a> {
     /// Another one for another thread, which walks the lists of so many bytes of a stream.
     pub(super) fn fork(&self, stretch: u64) -> Self {
         let (index, packs, pool) = (Arc::clone(&self.index), Arc::clone(&self.packs), Arc::clone(&self.pool));
-        let (blocks, last, foreseen) = <_>::default();
+        let (blocks, last, foreseen) = (BlockCache::new(limits::BLOCK_CACHE), None, VecDeque::new());
         // For a file out of a large stream, not all lists that lie beside those of its own.
         let lists_ahead = usize::try_from(stretch / BLOCK_COVERS).unwrap_or(usize::MAX).clamp(1, self.lists_ahead);
         let lists = Arc::clone(&self.lists);
@@ -169,14 +170,17 @@ impl<'a> Finder<'a> {
     }
 }
 
-/// Reads the lists of a pack from this block on, together, as far as the first of them is not known: one after the other
-/// they would cost a round trip each, with nothing else to do. Those that cannot be read are not known then.
-fn read_lists(repository: &Repository, reader: &PackReader, from: usize, ahead: usize, cache: &BlockCache) {
-    if cache.find((reader.entry.id, from)).is_some() {
+/// Reads a block of lists of a pack, unless it is known, and together with it those that come next, or if there are not so
+/// many, those before it: one after the other they would cost a round trip each, with nothing else to do. Those that cannot
+/// be read are not known then.
+fn read_lists(repository: &Repository, reader: &PackReader, wanted: usize, together: usize, cache: &BlockCache) {
+    if cache.find((reader.entry.id, wanted)).is_some() {
         return;
     }
-    let lists = reader.spans()[from..].iter().filter(|span| span.row.kind == BlockKind::List).take(ahead);
-    let promised = lists.filter_map(|span| Some((*span, cache.find_or_promise((reader.entry.id, span.ordinal)).1?)));
+    let lists: Vec<&BlockSpan> = reader.spans().iter().filter(|span| span.row.kind == BlockKind::List).collect();
+    let place = lists.partition_point(|span| span.ordinal < wanted);
+    let lists = lists.iter().skip(place.min(lists.len().saturating_sub(together))).take(together);
+    let promised = lists.filter_map(|span| Some((**span, cache.find_or_promise((reader.entry.id, span.ordinal)).1?)));
     let (spans, promises): (Vec<BlockSpan>, Vec<Promise>) = promised.unzip();
     let Ok(read) = reader.read_blocks(repository, &spans) else { return };
     promises.into_iter().zip(read).for_each(|(promise, block)| promise.keep(block));

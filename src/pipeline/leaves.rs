@@ -48,7 +48,7 @@ pub(super) enum Next {
 /// The leaves of a stretch.
 pub(super) enum Leaves {
     /// Read when they are asked for.
-    Here(Walk),
+    Here(Box<Walk>),
     /// Read by a thread.
     Ahead(Receiver<Result<Leaf, Broken>>),
 }
