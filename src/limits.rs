@@ -94,8 +94,8 @@ pub const DIRECTORY_GUESS: u64 = 768 << 10;
 /// Blocks of lists that a restore reads together, of one pack: as many as wait for each other.
 pub const LISTS_AHEAD: usize = LISTS_TOGETHER / BLOCK_TARGET_BYTES;
 
-/// Decompressed blocks of lists that a restore keeps: those of a pack, and of the packs that it foresees.
-pub const LIST_CACHE: usize = 3 * LISTS_AHEAD;
+/// Decompressed blocks of lists that a restore keeps: those of a pack that has many, and as many of others.
+pub const LIST_CACHE: usize = 2 * LISTS_AHEAD;
 
 /// Decompressed blocks that a restore keeps for chunks that come again.
 pub const BLOCK_CACHE: usize = 32;
@@ -103,8 +103,8 @@ pub const BLOCK_CACHE: usize = 32;
 /// Blocks that a restore has under way ahead of its output.
 pub const RESTORE_AHEAD: usize = 16;
 
-/// Packs of a bucket that a restore has in memory or under way.
-pub const PACKS_AHEAD: usize = 4;
+/// Packs of a bucket that a restore has in memory or under way: one that it reads, and two that come.
+pub const PACKS_AHEAD: usize = 3;
 
 /// Bytes of a stream that a restore from a bucket looks ahead for packs that it will need.
 pub const SCOUT_BYTES: u64 = 128 << 20;

@@ -3,6 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    sfarc::allocator::share_one_arena();
+    sfarc::allocator::keep_small();
     ExitCode::from(sfarc::cli::run(std::env::args_os(), sfarc::env::Env::system()).code())
 }

@@ -16,7 +16,7 @@ fuzz_target!(
     ]),
     |input: &[u8]| {
         // The other unsafe code of the crate; under a sanitizer it does little, and must do no harm.
-        sfarc::allocator::share_one_arena();
+        sfarc::allocator::keep_small();
         sfarc::allocator::give_back();
         let mut choices = Choices(input);
         let key = [choices.byte(); 32];

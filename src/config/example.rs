@@ -55,7 +55,7 @@ every = "15m"
 # Or $SFARC_REPO, and $SFARC_PASSWORD_FILE or $SFARC_KEY_FILE.
 # path = "/var/lib/sfarc/repository"
 # password-file = "/run/secrets/sfarc/password"
-# In a bucket (path = "s3://bucket/prefix"), what the cloud's own tools would not find:
+# Of a bucket (`s3://bucket/prefix` is a path), what the cloud's own tools would not find:
 # endpoint = "https://s3.example"
 # region = "eu-1"
 # lock-for = "30d"              # Object Lock: nobody removes what is put for so long

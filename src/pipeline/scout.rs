@@ -84,7 +84,7 @@ impl Scout {
     }
 
     fn wants_more(&self) -> bool {
-        let is_far = self.expecting >= limits::PACKS_AHEAD / 2
+        let is_far = self.expecting >= limits::PACKS_AHEAD - 1
             || self.bytes >= limits::SCOUT_BYTES
             || self.rows.len() >= limits::SCOUT_CHUNKS;
         self.rows.is_empty() || (self.is_ahead && !is_far)

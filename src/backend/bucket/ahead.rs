@@ -48,10 +48,18 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Parts of a pack that are asked for one by one before the whole pack is.
 const PARTS: u32 = 8;
 
-/// Packs that are expected, those used last at the end; the others make room for new ones.
+/// A pack that is expected.
+struct Expected {
+    id: ObjectId,
+    coming: Arc<Coming>,
+    /// True once a part of it was asked for.
+    is_used: bool,
+}
+
+/// Packs that are expected, those used last at the end.
 pub(super) struct Ahead {
     bucket: Bucket,
-    packs: Mutex<VecDeque<(ObjectId, Arc<Coming>)>>,
+    packs: Mutex<VecDeque<Expected>>,
     /// How many parts were asked for of packs that nobody expected.
     parts: Mutex<HashMap<ObjectId, u32>>,
 }
@@ -66,13 +74,15 @@ impl Ahead {
         let coming = Arc::new(Coming::default());
         {
             let mut packs = locked(&self.packs);
-            if packs.iter().any(|(id, _)| id == pack) {
+            if packs.iter().any(|expected| expected.id == *pack) {
                 return;
             }
             if packs.len() >= limits::PACKS_AHEAD {
-                packs.pop_front();
+                // What was used longest ago; what was not used yet, only where nothing was.
+                let place = packs.iter().position(|expected| expected.is_used).unwrap_or_default();
+                packs.remove(place);
             }
-            packs.push_back((*pack, Arc::clone(&coming)));
+            packs.push_back(Expected { id: *pack, coming: Arc::clone(&coming), is_used: false });
         }
         let (bucket, path, promise) = (self.bucket.clone(), self.bucket.path(&Key::Pack(*pack)), Promise(coming));
         drop(self.bucket.handle.spawn(async move {
@@ -104,10 +114,10 @@ impl Ahead {
 
     fn find(&self, pack: &ObjectId) -> Option<Arc<Coming>> {
         let mut packs = locked(&self.packs);
-        let place = packs.iter().position(|(id, _)| id == pack)?;
+        let place = packs.iter().position(|expected| expected.id == *pack)?;
         let found = packs.remove(place)?;
-        let coming = Arc::clone(&found.1);
-        packs.push_back(found);
+        let coming = Arc::clone(&found.coming);
+        packs.push_back(Expected { is_used: true, ..found });
         Some(coming)
     }
 
