@@ -113,7 +113,7 @@ pub fn or_configured(global: &Global, configured: &crate::config::Repository) ->
     // What is said of one bucket is not meant for another.
     if configured.path.is_none() || configured.path == global.repo {
         let (bucket, said) = (&mut global.bucket, &configured.bucket);
-        bucket.endpoint = bucket.endpoint.take().or_else(|| said.endpoint.clone());
+        bucket.endpoint = bucket.endpoint.take().filter(|text| !text.is_empty()).or_else(|| said.endpoint.clone());
         bucket.region = bucket.region.take().or_else(|| said.region.clone());
         bucket.addressing = bucket.addressing.or(said.addressing);
         bucket.lock_for = bucket.lock_for.or(said.lock_for);

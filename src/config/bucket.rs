@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::values::parse_span;
-use crate::backend::bucket::connect::Addressing;
+use crate::backend::bucket::connect::{Addressing, parse_endpoint};
 use crate::backend::bucket::lock::Mode;
 use crate::limits;
 
@@ -33,6 +33,19 @@ pub fn parse_lock_period(text: &str) -> Result<Duration, String> {
     let days = |period: &Duration| period.as_secs() / (24 * 3600);
     let (from, to) = (days(limits::LOCK_PERIODS.start()), days(limits::LOCK_PERIODS.end()));
     Err(format!("objects are locked for {from} to {to} days; what is needed for longer, `sfarc prune` locks anew"))
+}
+
+/// The URL of a bucket's servers.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Endpoint(pub(super) String);
+
+impl TryFrom<String> for Endpoint {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        parse_endpoint(&text).map(Self)
+    }
 }
 
 /// For how long objects are locked.

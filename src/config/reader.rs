@@ -52,7 +52,7 @@ impl Reader<'_> {
                 password_command: repository.password_command,
                 key_file: repository.key_file,
                 bucket: Bucket {
-                    endpoint: repository.endpoint,
+                    endpoint: repository.endpoint.map(|endpoint| endpoint.0),
                     region: repository.region,
                     addressing: repository.addressing.map(Into::into),
                     lock_for: repository.lock_for.map(|period| period.0),

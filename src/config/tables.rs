@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::bucket::{AddressingName, LockPeriod, ModeName};
+use super::bucket::{AddressingName, Endpoint, LockPeriod, ModeName};
 use super::plan::{ProofName, StreamTable};
 use super::values::{Size, Span};
 
@@ -63,7 +63,7 @@ pub(super) struct RepositoryTable {
     pub password_file: Option<PathBuf>,
     pub password_command: Option<String>,
     pub key_file: Option<PathBuf>,
-    pub endpoint: Option<String>,
+    pub endpoint: Option<Endpoint>,
     pub region: Option<String>,
     pub addressing: Option<AddressingName>,
     pub lock_for: Option<LockPeriod>,

@@ -35,6 +35,13 @@ pub struct Registration {
     pub record: WriterRecord,
 }
 
+impl Registration {
+    /// What people call the writer by: its public key. It stays the same when the writer is closed.
+    pub fn writer(&self) -> ObjectId {
+        ObjectId::new(self.record.public)
+    }
+}
+
 /// The writer that made a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Maker {
@@ -50,9 +57,7 @@ impl fmt::Display for Maker {
         if !self.label.is_empty() {
             write!(f, "{} ", self.label)?;
         }
-        f.write_str("(")?;
-        self.public[..8].iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        f.write_str(")")
+        write!(f, "({})", ObjectId::new(self.public).short())
     }
 }
 
@@ -208,13 +213,13 @@ impl Repository {
     pub fn close_writer(&self, prefix: &str) -> Result<ObjectId, RepoError> {
         self.require_reader()?;
         let (found, _) = self.registrations()?;
-        let mut matching = found.into_iter().filter(|one| one.id.to_string().starts_with(prefix));
+        let mut matching = found.into_iter().filter(|one| one.writer().to_string().starts_with(prefix));
         let (Some(one), None) = (matching.next(), matching.next()) else {
             let why = format!("`{prefix}` is not the beginning of exactly one writer; see `sfarc key list`");
             return Err(RepoError::KeySlot(why));
         };
         if one.record.closed.is_some() {
-            return Err(RepoError::KeySlot(format!("writer {} is closed already", one.id.short())));
+            return Err(RepoError::KeySlot(format!("writer {} is closed already", one.writer().short())));
         }
         let mut closed = Vec::new();
         for id in self.snapshot_ids()? {
@@ -231,9 +236,10 @@ impl Repository {
         }
         let mut log = self.gc_log()?;
         self.append_to_gc_log(&mut log, &[], &[tombstone(&mark_of_closed(&one.record.public))])?;
+        let (id, writer) = (one.id, one.writer());
         self.register(WriterRecord { closed: Some(closed), ..one.record })?;
-        self.backend.delete(&Key::Writer(one.id))?;
-        Ok(one.id)
+        self.backend.delete(&Key::Writer(id))?;
+        Ok(writer)
     }
 }
 
@@ -249,12 +255,18 @@ fn counts(writers: &[WriterRecord], signer: &[u8; 32], id: &ObjectId) -> bool {
     of.peek().is_some() && of.all(|writer| writer.closed.as_ref().is_none_or(|ids| ids.contains(id.as_bytes())))
 }
 
+/// What shows that a key file was not damaged: some of its secrets are used only when it is too late to find out.
+fn check_of(record: &[u8]) -> [u8; 4] {
+    *blake3::hash(record).as_bytes().first_chunk().expect("hashes have 32 bytes")
+}
+
 /// The text of a key file of a role.
 pub fn role_key_text(key: &RoleKey) -> String {
     use std::fmt::Write;
     let role = Role::LIMITED.get(usize::from(key.role)).map_or("unknown", |role| role.name());
     let mut text = format!("sfarc-{role}-1 ");
-    record::encode(key).iter().for_each(|byte| {
+    let record = record::encode(key);
+    record.iter().chain(&check_of(&record)).for_each(|byte| {
         let _ = write!(text, "{byte:02x}");
     });
     text.push('\n');
@@ -273,6 +285,11 @@ pub fn parse_role_key(text: &str) -> Option<RoleKey> {
         _ => None,
     };
     let bytes: Option<Vec<u8>> = digits.as_bytes().chunks(2).map(byte).collect();
-    let key: RoleKey = record::decode(&zeroize::Zeroizing::new(bytes?)).ok()?;
+    let bytes = zeroize::Zeroizing::new(bytes?);
+    let (record, check) = bytes.split_last_chunk()?;
+    if *check != check_of(record) {
+        return None;
+    }
+    let key: RoleKey = record::decode(record).ok()?;
     Some(key).filter(|key| usize::from(key.role) == number)
 }

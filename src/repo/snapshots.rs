@@ -3,6 +3,7 @@
 use super::roles::Maker;
 use super::{RepoError, Repository};
 use crate::backend::{Key, Kind};
+use crate::event::Event;
 use crate::format::manifest::{FenceRecord, Manifest};
 use crate::format::sealed::SealedKind;
 use crate::ids::ObjectId;
@@ -136,6 +137,20 @@ impl Repository {
         }
     }
 
+    /// Says why a snapshot may not be the one that is meant by its place among all.
+    fn doubt_latest(&self, text: &str, found: &Snapshot, listing: &Listing) {
+        let id = found.id.short();
+        if let Some((unread, error)) = listing.unreadable.first() {
+            let (count, unread) = (listing.unreadable.len(), unread.short());
+            self.env.tell(&Event::Warning(&format!(
+                "`{text}` is {id} among those that can be read: {count} cannot, {unread} is one ({error}); see `sfarc list`"
+            )));
+        }
+        if found.manifest.time > self.env.clock.now().saturating_add(24 * 3600 * 1_000_000_000) {
+            self.env.tell(&Event::Warning(&format!("`{text}` is {id}, which claims to be from the future")));
+        }
+    }
+
     fn resolve_latest(&self, text: &str, rest: &str) -> Result<Snapshot, RepoError> {
         let back = if rest.is_empty() { Some(0) } else { rest.strip_prefix('~').and_then(|n| n.parse().ok()) };
         let back: usize = back.ok_or_else(|| {
@@ -150,7 +165,9 @@ impl Repository {
             _ => RepoError::NoSuchSnapshot(format!("there is no {text}: the repository has {count} snapshots")),
         };
         let place = count.checked_sub(back + 1).ok_or_else(missing)?;
-        Ok(listing.snapshots.swap_remove(place))
+        let found = listing.snapshots.swap_remove(place);
+        self.doubt_latest(text, &found, &listing);
+        Ok(found)
     }
 
     fn resolve_prefix(&self, text: &str) -> Result<Snapshot, RepoError> {

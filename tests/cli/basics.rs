@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use crate::json::assert_documented;
@@ -336,4 +337,22 @@ fn a_full_disk_under_the_output_is_an_error() {
     let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("a full device");
     let output = repo.command(["cat", "latest", "s"]).stdout(full).stderr(Stdio::piped()).output();
     Ran::from(output.expect("it starts")).ends(1).says("cannot print the result");
+}
+
+#[test]
+fn a_damaged_snapshot_is_not_passed_over_in_silence() {
+    let repo = Repo::new();
+    repo.take("s", b"older");
+    let newest = repo.take("s", b"newer");
+    let manifest = repo.path().join("snapshots").join(&newest);
+    fs::set_permissions(&manifest, fs::Permissions::from_mode(0o600)).expect("writable");
+    fs::OpenOptions::new().write(true).open(&manifest).and_then(|file| file.set_len(100)).expect("cut");
+    let cat = repo.run(["cat", "latest", "s"]).ok();
+    assert_eq!(cat.out, b"older");
+    assert!(cat.err.contains("1 cannot") && cat.err.contains(&newest[..8]), "{}", cat.err);
+    let other = Repo::new();
+    let (to, key) = (other.path(), other.at("key"));
+    let copied =
+        repo.run([OsStr::new("copy"), "--to".as_ref(), to.as_ref(), "--to-key-file".as_ref(), key.as_ref()]).ends(13);
+    assert!(copied.err.contains(&newest[..8]), "{}", copied.err);
 }

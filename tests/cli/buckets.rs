@@ -56,6 +56,20 @@ fn a_bucket_is_used_like_a_folder() {
 }
 
 #[test]
+fn what_is_no_url_of_servers_is_refused() {
+    let bucket = Bucket::new(Options::default());
+    for endpoint in ["nonsense", "localhost:9000", "http://", "ftp://x"] {
+        bucket.run(&["list", "--endpoint", endpoint]).ends(2).says("is no URL of servers");
+    }
+    let list = || bucket.command(&["list"]);
+    let refused =
+        Ran::from(list().env_remove("SFARC_ENDPOINT").env("AWS_ENDPOINT_URL", "nonsense").output().expect("runs"));
+    refused.ends(1).says("is no URL of servers");
+    bucket.here.write("sfarc.toml", b"[repository]\npath = \"s3://b/p\"\nendpoint = \"nonsense\"\n");
+    bucket.run(&["config", "check"]).ends(2).says("line 3").says("is no URL of servers");
+}
+
+#[test]
 fn copies_can_be_lost_or_spoiled() {
     let bucket = Bucket::new(Options::default());
     bucket.here.write("f", b"some bytes");

@@ -133,6 +133,11 @@ fn roles_are_for_repositories_that_have_them() {
     let args = ["list", "--key-file", key.to_str().expect("UTF-8")];
     repo.run(args).ends(12);
     other.write("cut.key", &std::fs::read(&key).expect("there")[..200]);
+    let mut wrong = std::fs::read(&key).expect("there");
+    let place = wrong.len() - 150;
+    wrong[place] = if wrong[place] == b'0' { b'1' } else { b'0' };
+    other.write("wrong.key", &wrong);
+    by(&other, "wrong", &["snapshot", "--command", "a=true"]).ends(12).says("or damaged");
     by(&other, "cut", &["snapshot", "--command", "a=true"]).ends(12).says("not an sfarc key file, or damaged");
 }
 

@@ -263,5 +263,5 @@ fn no_writer_crowds_out_what_another_has_taken() {
     let policy = Policy { last: 2, ..Policy::default() };
     assert_eq!(reasons(&all, 6, &policy), ["last good, last 1", "", "", "", "last 2", "last good, last 1"]);
     let decisions = decide_all(&all, BEGIN, &TimeZone::UTC, &Own::default(), &policy);
-    assert_eq!(decisions[0].group, "target db, by writer pod-1 (0101010101010101)");
+    assert_eq!(decisions[0].group, "target db, by writer pod-1 (01010101)");
 }

@@ -369,7 +369,7 @@ fn snapshots_of_a_closed_writer_do_not_count_any_more() {
     // What anybody may put there keeps nobody from being closed.
     let junk = noise(99, 500);
     world.store.put(&Key::Snapshot(ObjectId::of(&junk)), &junk).expect("put");
-    reader.close_writer(&registered[0].id.to_string()).expect("closed");
+    reader.close_writer(&registered[0].writer().to_string()).expect("closed");
     world.store.delete(&Key::Snapshot(ObjectId::of(&junk))).expect("deleted");
     let refused = world.take(&opened(&world, &key), &streams(2)).expect_err("it is told");
     assert!(sfarc::error::chain(&refused).contains("was closed") && refused.category() == Category::WrongKey);

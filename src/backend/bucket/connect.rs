@@ -76,6 +76,18 @@ pub struct Line {
     pub traffic: Traffic,
 }
 
+/// Reads the URL of a bucket's servers; the crate takes whatever it is given, and panics with the first request.
+pub fn parse_endpoint(text: &str) -> Result<String, String> {
+    let url = text.parse::<http::Uri>().ok();
+    let scheme = url.as_ref().and_then(|url| url.scheme_str());
+    if matches!(scheme, Some("http" | "https"))
+        && url.as_ref().and_then(|url| url.host()).is_some_and(|host| !host.is_empty())
+    {
+        return Ok(text.to_owned());
+    }
+    Err(format!("`{text}` is no URL of servers such as `https://s3.example`"))
+}
+
 /// What requests are bounded by, where the environment does not say it: a pack takes a while on a thin line.
 const BOUNDS: [(ClientConfigKey, &str); 2] =
     [(ClientConfigKey::Timeout, "5 minutes"), (ClientConfigKey::ConnectTimeout, "10 seconds")];
@@ -142,8 +154,10 @@ fn s3(bucket: &str, line: &Line) -> Result<(Arc<dyn ObjectStore>, Option<Locks>)
         builder = builder.with_virtual_hosted_style_request(addressing == Addressing::Virtual);
     }
     let endpoint = [Key::S3Endpoint, Key::Endpoint].iter().find_map(|key| builder.get_config_value(key));
-    if endpoint.is_some_and(|endpoint| is_plain(&endpoint)) {
-        builder = builder.with_allow_http(true);
+    if let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.is_empty()) {
+        let endpoint = parse_endpoint(&endpoint);
+        let endpoint = endpoint.map_err(|why| object_store::Error::Generic { store: "S3", source: why.into() })?;
+        builder = builder.with_allow_http(is_plain(&endpoint));
     }
     // A bucket that locks whatever is put takes no put without. It is the hash that is signed anyway.
     if builder.get_config_value(&Key::Checksum).is_none() {

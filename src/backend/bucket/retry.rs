@@ -41,12 +41,18 @@ impl Retry {
 
 /// True for an answer that another attempt would not change.
 pub(super) fn is_final(error: &object_store::Error) -> bool {
-    is_invalid(error) || !matches!(error, object_store::Error::Generic { .. } | object_store::Error::JoinError { .. })
+    is_invalid(error)
+        || says(error, "NoSuchBucket")
+        || !matches!(error, object_store::Error::Generic { .. } | object_store::Error::JoinError { .. })
 }
 
 /// True if S3 does not do such a thing with this bucket. The code is in the body of the answer only, which the crate gives
 /// as text.
 pub(super) fn is_invalid(error: &object_store::Error) -> bool {
+    says(error, "InvalidRequest")
+}
+
+fn says(error: &object_store::Error, code: &str) -> bool {
     let object_store::Error::Generic { source, .. } = error else { return false };
-    source.to_string().contains("<Code>InvalidRequest</Code>")
+    source.to_string().contains(&format!("<Code>{code}</Code>"))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::backend::bucket::connect::{Addressing, Line};
+use crate::backend::bucket::connect::{Addressing, Line, parse_endpoint};
 use crate::backend::bucket::lock::{Lock, Mode};
 use crate::backend::place::Access;
 use crate::backend::traffic::Traffic;
@@ -23,7 +23,7 @@ const CACHE_MIB: u64 = 2048;
 #[derive(Debug, Clone, Args)]
 pub struct Bucket {
     /// The URL of the servers of a bucket, where they are not the cloud's own.
-    #[arg(long, global = true, env = "SFARC_ENDPOINT", hide_env_values = true, value_name = "URL", help_heading = HEADING)]
+    #[arg(long, global = true, env = "SFARC_ENDPOINT", hide_env_values = true, value_parser = endpoint, value_name = "URL", help_heading = HEADING)]
     pub endpoint: Option<String>,
     /// The region of an S3 bucket.
     #[arg(long, global = true, env = "SFARC_REGION", hide_env_values = true, value_name = "NAME", help_heading = HEADING)]
@@ -52,6 +52,11 @@ pub struct Bucket {
     pub traffic: Traffic,
 }
 
+/// The URL of servers; an empty variable says nothing.
+pub(super) fn endpoint(text: &str) -> Result<String, String> {
+    if text.is_empty() { Ok(String::new()) } else { parse_endpoint(text) }
+}
+
 /// Not as an enum of clap: its values would be explained in every help.
 pub(super) fn styles() -> impl TypedValueParser<Value = Addressing> {
     let style = |text: String| if text == "virtual" { Addressing::Virtual } else { Addressing::Path };
@@ -66,7 +71,8 @@ fn modes() -> impl TypedValueParser<Value = Mode> {
 impl Bucket {
     /// The same for the backend.
     pub fn access(&self) -> Access {
-        let (endpoint, region) = (self.endpoint.clone(), self.region.clone());
+        let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let (endpoint, region) = (said(&self.endpoint), said(&self.region));
         let shelf = self.cache_folder().filter(|_| self.cache_mib > 0).map(|folder| (folder, self.cache_mib << 20));
         Access {
             line: Line {

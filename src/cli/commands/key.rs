@@ -40,7 +40,8 @@ pub(in crate::cli) fn add(
 
 pub(in crate::cli) fn remove(id: &str, repository: &Repository, output: &mut Output) -> Result<Exit, CliError> {
     let is_meant = |one: &ObjectId| one.to_string().starts_with(id);
-    let is_writer = repository.keys.has_roles() && repository.registrations()?.0.iter().any(|one| is_meant(&one.id));
+    let is_writer =
+        repository.keys.has_roles() && repository.registrations()?.0.iter().any(|one| is_meant(&one.writer()));
     let id = match (is_writer, repository.slots()?.iter().any(|slot| is_meant(&slot.id))) {
         (true, true) => {
             let text = format!("`{id}` is the beginning of a key slot and of a writer; give more of its digits");
@@ -84,7 +85,7 @@ pub(in crate::cli) fn list(repository: &Repository, output: &mut Output) -> Resu
         for writer in &writers {
             output.object(&json!({
                 "type": "key",
-                "id": writer.id.to_string(),
+                "id": writer.writer().to_string(),
                 "kind": kind_of(&writer.record),
                 "label": writer.record.label,
                 "created": text::utc_time(writer.record.created),
@@ -99,7 +100,7 @@ pub(in crate::cli) fn list(repository: &Repository, output: &mut Output) -> Resu
     }
     for writer in &writers {
         let (created, label) = (text::local_time(writer.record.created), text::name(writer.record.label.as_bytes()));
-        table.add_row([writer.id.short(), kind_of(&writer.record).to_owned(), created, label]);
+        table.add_row([writer.writer().short(), kind_of(&writer.record).to_owned(), created, label]);
     }
     output.table(&table)?;
     Ok(Exit::Done)

@@ -67,9 +67,12 @@ pub fn copy(
         let text = "both are the same repository, or one is a mirror of the other: there is nothing to copy";
         return Err(Error::Refused(text.to_owned()));
     }
-    let mut both = Both::new(from.snapshots()?.snapshots, to.snapshots().map_err(there_error)?.snapshots);
+    let here = from.snapshots()?;
+    let mut both = Both::new(here.snapshots, to.snapshots().map_err(there_error)?.snapshots);
     let mut names = Names::default();
-    let mut report = Report::default();
+    // Whether one that cannot be read is meant, nobody knows.
+    let damaged = here.unreadable.into_iter().map(|(id, error)| (id, error.into())).collect();
+    let mut report = Report { damaged, ..Report::default() };
     let chosen: Vec<Snapshot> = both.here.iter().filter(|snapshot| is_chosen(snapshot)).cloned().collect();
     for snapshot in &chosen {
         if both.there.contains_key(&original(snapshot)) {
