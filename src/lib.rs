@@ -4,7 +4,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`ids`], [`limits`], [`event`], [`env`](mod@env) | names, bounds, facts, the world outside |
+//! | [`ids`], [`limits`], [`sync`], [`event`], [`env`](mod@env) | names, bounds, what threads share, facts, the world outside |
 //! | [`format`](mod@format) | bytes to values and back; `format-spec.md` in code |
 //! | [`crypto`] | keys, seals, hashes |
 //! | [`content`] | proofs of what streams hold: dumps, JSON, Zuul's keys |
@@ -47,6 +47,7 @@ pub mod repo;
 pub mod schedule;
 pub mod service;
 pub mod source;
+pub mod sync;
 pub mod tar;
 pub mod target;
 #[cfg(any(test, feature = "testing"))]

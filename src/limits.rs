@@ -65,6 +65,10 @@ pub const OBJECT_MAX_BYTES: u64 = RECORD_MAX_BYTES as u64 + 4096;
 /// not so long that a slip costs years.
 pub const LOCK_PERIODS: std::ops::RangeInclusive<std::time::Duration> = days(3)..=days(400);
 
+/// How far clocks may be apart, in nanoseconds, before what another has dated is from the future: farther than zones of time
+/// are.
+pub const CLOCKS_APART: i64 = 86_400 * 1_000_000_000;
+
 const fn days(days: u64) -> std::time::Duration {
     std::time::Duration::from_secs(days * 24 * 3600)
 }

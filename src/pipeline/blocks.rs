@@ -1,60 +1,22 @@
 //! Blocks that workers open, shared by all that want chunks of them.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::ids::ObjectId;
 use crate::repo::RepoError;
 use crate::repo::pack_reader::Block;
+use crate::sync::{Promise, Promised, locked, promise};
 
-type Opened = Result<Arc<Block>, Arc<RepoError>>;
+/// A block, or the reason why it did not open.
+pub(super) type Opened = Result<Arc<Block>, Arc<RepoError>>;
 
-/// A block that somebody opens. Copies are of the same block.
-#[derive(Clone, Default)]
-pub(super) struct SharedBlock(Arc<(Mutex<Option<Opened>>, Condvar)>);
+/// A block that somebody opens.
+pub(super) type SharedBlock = Promised<Opened>;
 
-impl SharedBlock {
-    /// The reason why there is no block.
-    pub(super) fn failed(error: RepoError) -> Self {
-        let shared = Self::default();
-        shared.put(Err(Arc::new(error)));
-        shared
-    }
-
-    /// Hands the block to all that wait for it.
-    fn put(&self, opened: Opened) {
-        let (slot, ready) = &*self.0;
-        *locked(slot) = Some(opened);
-        ready.notify_all();
-    }
-
-    /// Waits for the block.
-    pub(super) fn wait(&self) -> Opened {
-        let (slot, ready) = &*self.0;
-        let slot = ready.wait_while(locked(slot), |slot| slot.is_none()).unwrap_or_else(PoisonError::into_inner);
-        slot.as_ref().expect("waited for it").clone()
-    }
-}
-
-/// Whoever has promised a block and goes without it says so: nobody waits for ever.
-pub(super) struct Promise(SharedBlock);
-
-impl Promise {
-    pub(super) fn keep(self, opened: Result<Block, RepoError>) {
-        self.0.put(opened.map(Arc::new).map_err(Arc::new));
-    }
-}
-
-impl Drop for Promise {
-    fn drop(&mut self) {
-        let (slot, ready) = &*self.0.0;
-        locked(slot).get_or_insert_with(|| Err(Arc::new(RepoError::Cancelled)));
-        ready.notify_all();
-    }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// What came of opening a block, for all that want it.
+pub(super) fn shared(opened: Result<Block, RepoError>) -> Opened {
+    opened.map(Arc::new).map_err(Arc::new)
 }
 
 /// A pack, and which of its blocks.
@@ -78,23 +40,22 @@ impl BlockCache {
     }
 
     /// The block; if it was not known, with the promise to open it.
-    pub(super) fn find_or_promise(&self, key: BlockKey) -> (SharedBlock, Option<Promise>) {
+    pub(super) fn find_or_promise(&self, key: BlockKey) -> (SharedBlock, Option<Promise<Opened>>) {
         let mut blocks = locked(&self.blocks);
         if let Some(block) = find(&mut blocks, key) {
             return (block, None);
         }
-        let block = SharedBlock::default();
+        let (promise, block) = promise();
         self.insert(&mut blocks, key, block.clone());
-        (block.clone(), Some(Promise(block)))
+        (block, Some(promise))
     }
 
     /// Keeps a block that was read, also where another failed before.
     pub(super) fn keep(&self, key: BlockKey, block: Block) -> Arc<Block> {
-        let (shared, block) = (SharedBlock::default(), Arc::new(block));
-        shared.put(Ok(Arc::clone(&block)));
+        let block = Arc::new(block);
         let mut blocks = locked(&self.blocks);
         blocks.retain(|(of, _)| *of != key);
-        self.insert(&mut blocks, key, shared);
+        self.insert(&mut blocks, key, SharedBlock::kept(Ok(Arc::clone(&block))));
         block
     }
 

@@ -194,7 +194,7 @@ impl<'a> Egress<'a> {
             Ok((place, block, opened)) => Ok(Pending { row, offset, place, block: Some(block), opened }),
             // Told when the chunk's turn comes, if it lies nowhere else.
             Err(error) if error.is_damage() => {
-                let block = Some(SharedBlock::failed(error));
+                let block = Some(SharedBlock::kept(Err(Arc::new(error))));
                 Ok(Pending { row, offset, place: 0, block, opened: false })
             }
             Err(error) => Err(error),
@@ -206,9 +206,9 @@ impl<'a> Egress<'a> {
         let right = |chunk: &[u8]| chunk.len() as u64 == pending.row.len;
         let Some(block) = &pending.block else { return Ok(take(None)) };
         match block.wait() {
-            Ok(block) if right(block.chunk(pending.place)) => Ok(take(Some(block.chunk(pending.place)))),
-            Ok(_) => Err(wrong_length(pending.row.id)),
-            Err(_) => {
+            Some(Ok(block)) if right(block.chunk(pending.place)) => Ok(take(Some(block.chunk(pending.place)))),
+            Some(Ok(_)) => Err(wrong_length(pending.row.id)),
+            Some(Err(_)) | None => {
                 let chunk = self.finder.load(BlockKind::Data, &pending.row.id)?;
                 if right(&chunk) { Ok(take(Some(&chunk))) } else { Err(wrong_length(pending.row.id)) }
             }

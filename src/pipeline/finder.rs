@@ -1,9 +1,9 @@
 //! Finding chunks: where they lie as far as the index knows, and the blocks that hold them.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::blocks::{BlockCache, Promise, SharedBlock};
+use super::blocks::{BlockCache, Opened, SharedBlock, shared};
 use crate::format::index::PackEntry;
 use crate::format::pack::{BlockKind, BlockSpan};
 use crate::ids::{ChunkId, ObjectId};
@@ -13,6 +13,7 @@ use crate::repo::list::NodeSource;
 use crate::repo::pack_reader::{PackCache, PackReader};
 use crate::repo::pool::Pool;
 use crate::repo::{RepoError, Repository};
+use crate::sync::{Promise, locked};
 
 /// Bytes of a stream of small chunks that one block of lists covers, or more.
 const BLOCK_COVERS: u64 = 16 << 20;
@@ -54,7 +55,7 @@ impl<'a> Finder<'a> {
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
-        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.index)
     }
 
     /// The pack that a chunk lies in, as far as the index knows.
@@ -94,7 +95,7 @@ impl<'a> Finder<'a> {
         if let Some(promise) = promise {
             let (reader, repository) = (Arc::clone(reader), self.repository.clone());
             // Nobody waits for the ticket: the block is handed over by the promise.
-            drop(self.pool.submit(move || promise.keep(reader.read_block(&repository, &span))));
+            drop(self.pool.submit(move || promise.keep(shared(reader.read_block(&repository, &span)))));
         }
         (block, is_new)
     }
@@ -138,7 +139,7 @@ impl<'a> Finder<'a> {
                 &self.lists
             }
         };
-        let cached = cache.find(key).map(|block| block.wait());
+        let cached = cache.find(key).and_then(|block| block.wait());
         let block = match cached {
             Some(Ok(block)) => block,
             // Not there, or whoever read it failed: then with the reason.
@@ -181,9 +182,9 @@ fn read_lists(repository: &Repository, reader: &PackReader, wanted: usize, toget
     let place = lists.partition_point(|span| span.ordinal < wanted);
     let lists = lists.iter().skip(place.min(lists.len().saturating_sub(together))).take(together);
     let promised = lists.filter_map(|span| Some((**span, cache.find_or_promise((reader.entry.id, span.ordinal)).1?)));
-    let (spans, promises): (Vec<BlockSpan>, Vec<Promise>) = promised.unzip();
+    let (spans, promises): (Vec<BlockSpan>, Vec<Promise<Opened>>) = promised.unzip();
     let Ok(read) = reader.read_blocks(repository, &spans) else { return };
-    promises.into_iter().zip(read).for_each(|(promise, block)| promise.keep(block));
+    promises.into_iter().zip(read).for_each(|(promise, block)| promise.keep(shared(block)));
 }
 
 impl NodeSource for Finder<'_> {

@@ -1,7 +1,7 @@
 //! Reading packs: directories, and blocks proven chunk by chunk.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::objects::{crypto_error, format_error, open_header};
 use super::{RepoError, Repository};
@@ -14,6 +14,7 @@ use crate::format::pack::{BlockKind, BlockSpan, Codec, Directory};
 use crate::format::sealed::{SealedKind, Section, Trailer};
 use crate::ids::{ChunkId, ObjectId};
 use crate::limits;
+use crate::sync::locked;
 
 /// A pack whose directory is open.
 #[derive(Debug)]
@@ -213,8 +214,8 @@ impl Block {
 /// A pack that is open, or that somebody is opening.
 type Slot = Arc<Mutex<Option<Arc<PackReader>>>>;
 
-/// Packs opened lately; the one that was used longest ago is dropped first. Threads that want the same pack wait for one of them to open it;
-/// those that want others do not.
+/// Packs opened lately; the one that was used longest ago is dropped first. Threads that want the same pack wait for one
+/// of them to open it; those that want others do not.
 #[derive(Debug, Default)]
 pub struct PackCache {
     packs: Mutex<VecDeque<(ObjectId, Slot)>>,
@@ -253,8 +254,4 @@ impl PackCache {
         let next = pack.as_ref().and_then(|pack| pack.directory.chunks().get(usize::from(ordinal) + 1));
         next.is_some_and(|chunk| chunk.id == *id)
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

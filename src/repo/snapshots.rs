@@ -146,7 +146,7 @@ impl Repository {
                 "`{text}` is {id} among those that can be read: {count} cannot, {unread} is one ({error}); see `sfarc list`"
             )));
         }
-        if found.manifest.time > self.env.clock.now().saturating_add(24 * 3600 * 1_000_000_000) {
+        if found.manifest.time > self.env.clock.now().saturating_add(limits::CLOCKS_APART) {
             self.env.tell(&Event::Warning(&format!("`{text}` is {id}, which claims to be from the future")));
         }
     }

@@ -26,7 +26,7 @@ mod report;
 pub mod state;
 mod work;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, never, select, unbounded};
@@ -40,6 +40,7 @@ use crate::env::{Cancel, Env, UnixNanos};
 use crate::error::Error;
 use crate::repo::Repository;
 use crate::schedule::nanos;
+use crate::sync::locked;
 
 /// The loop looks at the clock this often, whatever is due.
 const LOOK: Duration = Duration::from_secs(60);
@@ -134,10 +135,6 @@ pub struct Ended {
 enum Report {
     Target(String, Box<Outcome>),
     Upkeep(Work, UnixNanos, Result<Done, Error>),
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Names of works of upkeep, in the state and in metrics.

@@ -9,6 +9,7 @@ const ORDER: &[&str] = &[
     "allocator",
     "ids",
     "limits",
+    "sync",
     "event",
     "env",
     "format",

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use bytes::Bytes;
 
@@ -10,40 +10,10 @@ use super::Bucket;
 use crate::backend::Key;
 use crate::ids::ObjectId;
 use crate::limits;
+use crate::sync::{Promised, locked, promise};
 
-/// A pack on its way; once it has arrived, its bytes, or nothing if it could not be read.
-#[derive(Default)]
-struct Coming {
-    bytes: Mutex<Option<Option<Bytes>>>,
-    arrived: Condvar,
-}
-
-impl Coming {
-    fn wait(&self) -> Option<Bytes> {
-        let bytes = self.arrived.wait_while(locked(&self.bytes), |bytes| bytes.is_none());
-        bytes.unwrap_or_else(PoisonError::into_inner).clone().flatten()
-    }
-}
-
-/// Whoever has promised a pack and goes without it says so.
-struct Promise(Arc<Coming>);
-
-impl Promise {
-    fn keep(self, bytes: Option<Bytes>) {
-        *locked(&self.0.bytes) = Some(bytes);
-    }
-}
-
-impl Drop for Promise {
-    fn drop(&mut self) {
-        locked(&self.0.bytes).get_or_insert(None);
-        self.0.arrived.notify_all();
-    }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// A pack on its way; nothing comes if it could not be read.
+type Coming = Promised<Bytes>;
 
 /// Parts of a pack that are asked for one by one before the whole pack is.
 const PARTS: u32 = 8;
@@ -51,7 +21,7 @@ const PARTS: u32 = 8;
 /// A pack that is expected.
 struct Expected {
     id: ObjectId,
-    coming: Arc<Coming>,
+    coming: Coming,
     /// True once a part of it was asked for.
     is_used: bool,
 }
@@ -71,7 +41,7 @@ impl Ahead {
 
     /// Begins to read a pack.
     pub(super) fn expect(&self, pack: &ObjectId) {
-        let coming = Arc::new(Coming::default());
+        let (promise, coming) = promise();
         {
             let mut packs = locked(&self.packs);
             if packs.iter().any(|expected| expected.id == *pack) {
@@ -82,13 +52,15 @@ impl Ahead {
                 let place = packs.iter().position(|expected| expected.is_used).unwrap_or_default();
                 packs.remove(place);
             }
-            packs.push_back(Expected { id: *pack, coming: Arc::clone(&coming), is_used: false });
+            packs.push_back(Expected { id: *pack, coming, is_used: false });
         }
-        let (bucket, path, promise) = (self.bucket.clone(), self.bucket.path(&Key::Pack(*pack)), Promise(coming));
+        let (bucket, path) = (self.bucket.clone(), self.bucket.path(&Key::Pack(*pack)));
         drop(self.bucket.handle.spawn(async move {
             // Whoever wants it and finds nothing asks for it again, and is told what is wrong.
             let read = bucket.retry.run(|| bucket.read(&path, None)).await;
-            promise.keep(read.ok().flatten());
+            if let Some(bytes) = read.ok().flatten() {
+                promise.keep(bytes);
+            }
         }));
     }
 
@@ -112,11 +84,11 @@ impl Ahead {
         bytes.get(range).map(<[u8]>::to_vec)
     }
 
-    fn find(&self, pack: &ObjectId) -> Option<Arc<Coming>> {
+    fn find(&self, pack: &ObjectId) -> Option<Coming> {
         let mut packs = locked(&self.packs);
         let place = packs.iter().position(|expected| expected.id == *pack)?;
         let found = packs.remove(place)?;
-        let coming = Arc::clone(&found.coming);
+        let coming = found.coming.clone();
         packs.push_back(Expected { is_used: true, ..found });
         Some(coming)
     }

@@ -157,7 +157,9 @@ fn s3(bucket: &str, line: &Line) -> Result<(Arc<dyn ObjectStore>, Option<Locks>)
     if let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.is_empty()) {
         let endpoint = parse_endpoint(&endpoint);
         let endpoint = endpoint.map_err(|why| object_store::Error::Generic { store: "S3", source: why.into() })?;
-        builder = builder.with_allow_http(is_plain(&endpoint));
+        if is_plain(&endpoint) {
+            builder = builder.with_allow_http(true);
+        }
     }
     // A bucket that locks whatever is put takes no put without. It is the hash that is signed anyway.
     if builder.get_config_value(&Key::Checksum).is_none() {

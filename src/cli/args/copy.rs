@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::bucket::styles;
+use super::bucket::{endpoint, styles};
 use crate::backend::bucket::connect::Addressing;
 use crate::config::bucket::parse_lock_period;
 
@@ -62,7 +62,7 @@ pub struct Destination {
     #[arg(long, env = "SFARC_TO", hide_env_values = true, value_name = "FOLDER|URL", help_heading = HEADING)]
     pub to: PathBuf,
     /// The URL of the servers there [default: that of --endpoint].
-    #[arg(long, env = "SFARC_TO_ENDPOINT", hide_env_values = true, value_name = "URL", help_heading = HEADING)]
+    #[arg(long, env = "SFARC_TO_ENDPOINT", hide_env_values = true, value_parser = endpoint, value_name = "URL", help_heading = HEADING)]
     pub to_endpoint: Option<String>,
     /// The region of an S3 bucket there [default: that of --region].
     #[arg(long, env = "SFARC_TO_REGION", hide_env_values = true, value_name = "NAME", help_heading = HEADING)]

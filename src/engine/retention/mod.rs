@@ -20,6 +20,7 @@ use super::{drill, name_of};
 use crate::env::UnixNanos;
 use crate::format::manifest::{Manifest, OWN_LABEL};
 use crate::ids::ObjectId;
+use crate::limits;
 use crate::repo::snapshots::{Listing, Snapshot};
 
 use jiff::tz::TimeZone;
@@ -63,9 +64,6 @@ fn group_of(snapshot: &Snapshot) -> String {
     }
 }
 
-/// How far clocks may be apart before a snapshot is one from the future: farther than zones of time are.
-const APART: UnixNanos = 86_400 * 1_000_000_000;
-
 /// The rules that a snapshot follows, and the zone that its days begin in.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'p> {
@@ -87,7 +85,7 @@ pub fn decide<'p>(
     own: Option<&Own>,
     mut rules: impl FnMut(&Manifest) -> Option<Rules<'p>>,
 ) -> Vec<Decision> {
-    let known = Known::of(listing, now.saturating_add(APART));
+    let known = Known::of(listing, now.saturating_add(limits::CLOCKS_APART));
     let mut groups: BTreeMap<_, Vec<(&Snapshot, Rules<'p>)>> = BTreeMap::new();
     let mut decisions = Vec::new();
     for snapshot in &listing.snapshots {

@@ -1,6 +1,8 @@
 //! What the cluster was asked for.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
+
+use crate::sync::locked;
 
 /// A pod, a container and a command.
 pub(super) type Asked = (String, String, Vec<String>);
@@ -10,10 +12,6 @@ pub(super) type Asked = (String, String, Vec<String>);
 pub(super) struct Journal {
     requests: Mutex<Vec<(String, String)>>,
     sessions: Mutex<Vec<Asked>>,
-}
-
-fn locked<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
-    list.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Journal {
