@@ -188,7 +188,8 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
     /// meanwhile gets one or the other as a whole, and durable on return.
     ///
     /// Only for a whole object in the place of a damaged one of the same name. Everything else is put: what one writer
-    /// has stored no other may overwrite, and the gc protocol relies on that. Sessions are never replaced.
+    /// has stored no other may overwrite, and the gc protocol relies on that. Sessions are never replaced. A store that
+    /// keeps objects for a time may refuse: then it fails with `Exists`, and the object stays as it was.
     fn replace(&self, key: &Key, bytes: &[u8]) -> Result<(), BackendError>;
 
     /// The bytes of an object, or of a range of it.

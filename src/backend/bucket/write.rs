@@ -5,6 +5,7 @@ use object_store::path::Path;
 use object_store::{Error, ObjectStore, PutMode, PutOptions, PutPayload};
 
 use super::lock::{Locks, is_locked};
+use super::remove::is_refusal;
 use super::retry::{is_final, is_invalid};
 use super::{Bucket, Outcome, failed};
 use crate::backend::{BackendError, Cause, Key};
@@ -56,7 +57,12 @@ impl Bucket {
             let options = PutOptions { mode: PutMode::Overwrite, extensions, ..PutOptions::default() };
             self.store.put_opts(&path, PutPayload::from_bytes(bytes.clone()), options).await
         });
-        put.map(drop).map_err(|error| failed_put("replace", key, locks, error))
+        put.map(drop).map_err(|error| {
+            if is_refusal(&error) {
+                return BackendError::new("replace", key, Cause::Exists);
+            }
+            failed_put("replace", key, locks, error)
+        })
     }
 
     /// How an object is locked, if it is.

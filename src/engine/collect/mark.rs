@@ -13,9 +13,9 @@ use crate::repo::loader::{ChunkLoader, LoaderCache};
 use crate::repo::{RepoError, Repository};
 
 /// An index whose rows in use are marked.
-pub(super) struct Marked {
+pub(in crate::engine) struct Marked {
     /// The index.
-    pub index: Index,
+    pub(in crate::engine) index: Index,
     bits: Vec<u64>,
     /// Chunks in use that lie in condemned packs only, with the best of their places.
     condemned: HashMap<ChunkId, Location>,
@@ -54,6 +54,16 @@ impl Marked {
             }
         }
         Ok(marked)
+    }
+
+    /// Marks what snapshots need of which no writer is at work: those of a mirror.
+    pub(in crate::engine) fn of_snapshots(repository: &Repository, log: &GcLog) -> Result<Self, RepoError> {
+        Self::mark(repository, log, &Dead::new())
+    }
+
+    /// True if a chunk that lies at these places, if at any, is in use.
+    pub(in crate::engine) fn is_needed(&self, id: &ChunkId, found: &[Location]) -> bool {
+        self.condemned.contains_key(id) || found.iter().any(|location| self.is_marked(location.row))
     }
 
     fn mark_list(&mut self, repository: &Repository, cache: &mut LoaderCache, root: &Root) -> Result<(), RepoError> {

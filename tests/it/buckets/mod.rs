@@ -30,6 +30,11 @@ fn backend(store: &Arc<dyn ObjectStore>, prefix: &str) -> BucketBackend {
     BucketBackend::new(Arc::clone(store), Path::from(prefix)).expect("threads")
 }
 
+/// A repository's place in the stand-in.
+pub(crate) fn bucket(server: &Server, prefix: &str) -> BucketBackend {
+    backend(&client(server).0, prefix)
+}
+
 /// Runs the contract's rules, each at a prefix that nobody has used.
 fn keeps_the_contract(store: &Arc<dyn ObjectStore>) {
     let mut number = 0;
