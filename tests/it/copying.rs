@@ -436,3 +436,17 @@ fn a_writer_of_the_other_repository_copies_what_is_named() {
     let known = copy(&from, &reader, |_| true, copy::Options::default()).expect("looked");
     assert_eq!((known.copied.len(), known.present, known.read), (0, 1, 0));
 }
+
+#[test]
+fn a_copy_that_is_damaged_there_is_stored_anew_after_a_check() {
+    let two = Two::new(46);
+    let streams = one("db", stream(&[(1, 90 << 10)]));
+    two.take(&streams);
+    let copied = two.copy().copied[0].id.expect("an id");
+    spoil_packs(&two.there);
+    sfarc::engine::check::check(&two.to, &sfarc::engine::check::ReadData::All).expect("checked");
+    two.to.forget(&[copied]).expect("forgotten");
+    let report = two.copy();
+    assert_eq!((report.copied.len(), report.is_damaged()), (1, false), "{report:?}");
+    assert_restores(&two.to, &expected(&report, &[&streams]), "copied again");
+}

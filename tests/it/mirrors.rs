@@ -333,8 +333,8 @@ fn a_pack_that_only_a_lost_snapshot_needs_stays_in_the_mirror() {
     let repository = world.open().expect("opens");
     collect_quietly(&repository, "without the snapshot");
     let report = tidy(&repository, &copy, mirror::Options::default());
-    assert_eq!(report.lost, [Key::Snapshot(id)]);
-    assert!(report.withheld > 0, "{report:?}");
+    assert_eq!(report.lost[0], Key::Snapshot(id));
+    assert!(report.lost.len() > 1 && report.lost[1..].iter().all(|key| key.kind() == Kind::Packs), "{report:?}");
     assert_restores(&world.with_store(copy.after_crash()).open().expect("opens"), &kept, "from the mirror");
 }
 
@@ -371,7 +371,7 @@ fn a_condemned_pack_stays_until_what_took_its_place_was_read() {
         }
         let report = tidy(&world.open().expect("opens"), &copy, mirror::Options::default());
         let old = before.iter().filter(|key| copy.bytes(key).is_none()).count();
-        assert_eq!(old > 0, way == "whole", "{way}: {report:?}");
+        assert_eq!((old > 0, report.is_damaged()), (way == "whole", way != "whole"), "{way}: {report:?}");
         assert_restores(&world.with_store(copy.after_crash()).open().expect("opens"), &kept, way);
     }
 }
@@ -565,4 +565,58 @@ fn a_store_that_lets_nothing_be_replaced_is_mirrored_to_all_the_same() {
     let report = mirror(&*world.store, &to, &world.env(), VERIFY).expect("mirrored");
     assert_eq!(report.spoilt, [pack]);
     assert!(to.len(&Key::Snapshot(id)).is_ok());
+}
+
+/// A pack was lost here, and a check or a snapshot has condemned it: it is whole in the mirror, and the last.
+#[test]
+fn a_lost_pack_that_was_distrusted_stays_in_the_mirror() {
+    let (world, repository, kept) = to_mirror(45);
+    collect_quietly(&repository, "before the mirror");
+    let copy = Arc::new(MemoryBackend::default());
+    mirror(&*world.store, &*copy, &world.env(), mirror::Options::default()).expect("mirrored");
+    let pack = needed_pack(&repository, &kept);
+    let Key::Pack(id) = pack else { panic!("{pack} is no pack") };
+    lose(&world.store, &pack);
+    repository.distrust(&mut repository.gc_log().expect("the log"), &[id]).expect("distrusted");
+    let report = tidy(&repository, &copy, mirror::Options::default());
+    assert_eq!((&report.lost[..], report.deleted), (&[pack][..], 0));
+    assert_restores(&world.with_store(copy.after_crash()).open().expect("opens"), &kept, "from the mirror");
+}
+
+/// A check of a mirror notes there what it found damaged. With the key that is taken back; what is more than that is not.
+#[test]
+fn what_a_check_of_a_mirror_has_noted_is_taken_back() {
+    for has_own in [false, true] {
+        let (world, repository, kept) = to_mirror(46);
+        let copy = Arc::new(MemoryBackend::default());
+        mirror(&*world.store, &*copy, &world.env(), mirror::Options::default()).expect("mirrored");
+        let pack = needed_pack(&repository, &kept);
+        let bytes = copy.bytes(&pack).expect("there");
+        copy.tamper(&pack, &rotten(&bytes));
+        let mirrored = world.open_on(Arc::clone(&copy) as _).expect("opens");
+        let found = sfarc::engine::check::check(&mirrored, &sfarc::engine::check::ReadData::All).expect("checked");
+        assert!(!found.distrusted.is_empty());
+        if has_own {
+            world.take(&mirrored, &one("db", stream(&[(9, 40 << 10)]))).expect("a snapshot");
+        }
+        // The repository goes on: one number says two things.
+        let streams = one("db", stream(&[(4, 30 << 10)]));
+        let id = world.take(&repository, &streams).expect("a snapshot").id.expect("an id");
+        repository.forget(&[id]).expect("forgotten");
+        for key in [false, true] {
+            let options = mirror::Options { verify: key, dry_run: false };
+            let ended = if key {
+                mirror_and_tidy(&repository, &(Arc::clone(&copy) as _), options)
+            } else {
+                mirror(&*world.store, &*copy, &world.env(), options)
+            };
+            if key && !has_own {
+                let report = ended.unwrap_or_else(|error| panic!("{}", chain(&error)));
+                assert_eq!((report.taken_back, report.healed), (1, 1), "{report:?}");
+                assert!(all(&copy) == all(&world.store));
+            } else {
+                assert!(ended.is_err_and(|error| chain(&error).contains("changed by itself")), "{key} {has_own}");
+            }
+        }
+    }
 }

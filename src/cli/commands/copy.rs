@@ -43,7 +43,8 @@ pub(in crate::cli) fn run(
     }
     for (id, error) in &report.spoilt {
         env.tell(&Event::Warning(&format!(
-            "the copy of snapshot {} is damaged there: {}; `sfarc check --read-data` there tells more",
+            "the copy of snapshot {} is damaged there: {}; after `sfarc check --read-data` there, `sfarc forget` it \
+             there and copy it again: what is damaged is then stored anew",
             id.short(),
             chain(error)
         )));

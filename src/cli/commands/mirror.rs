@@ -81,15 +81,22 @@ fn warn_of(report: &Report, there: &Place, warn: impl Fn(&str)) {
     }
     for key in &report.lost {
         warn(&format!(
-            "{key} is lost in the repository, which has not given it up: the mirror keeps it, and `sfarc repair --from \
+            "{key} is lost in the repository: the mirror keeps it, and `sfarc repair --from \
              {there}` brings it back"
         ));
     }
     if report.withheld > 0 {
         let packs = text::count(report.withheld, "pack");
         warn(&format!(
-            "{packs} that the repository has given up stay in the mirror: what its snapshots need of them is nowhere \
-             else there yet; mirror again, and if that does not help, `sfarc check` the repository"
+            "{packs} that the repository has given up stay in the mirror until it has what took their place: the \
+             repository has changed meanwhile, mirror again"
+        ));
+    }
+    if report.taken_back > 0 {
+        let records = text::count(report.taken_back, "record");
+        warn(&format!(
+            "a check of the mirror had noted damaged packs there ({records}): that was taken back; `--verify` replaces \
+             what is damaged"
         ));
     }
     if let Some(error) = &report.unknown {

@@ -4,6 +4,7 @@
 //! nothing is copied. Whether one of two that differ is only damaged, the keys tell.
 
 use super::proof::Proof;
+use super::rebase::take_back;
 use super::transfer::Transfer;
 use super::{Objects, Report, failed, there};
 use crate::backend::{Backend, BackendError, Key};
@@ -68,27 +69,34 @@ pub(super) fn compare_log(
     verify: bool,
     report: &mut Report,
 ) -> Result<(), Error> {
-    if known.keys().any(|key| !here.contains_key(key)) {
+    // The last first: a log has no gap.
+    for key in known.keys().rev().filter(|key| !here.contains_key(key)) {
+        if take_back(pair, key, None, report)? {
+            continue;
+        }
         let text = "the gc log there has records that the repository does not have: either the mirror was changed by \
                     itself (garbage was collected or snapshots were forgotten there), or the repository has lost \
                     records, or an older state of it was put back. A mirror is only read: if it was changed, make a new \
-                    one in an empty place; otherwise `sfarc repair --from` brings back here what was lost";
+                    one in an empty place; if only a check was run there, `sfarc mirror --delete`, which opens the \
+                    repository, goes on; otherwise `sfarc repair --from` brings back here what was lost";
         return Err(Error::Refused(text.to_owned()));
     }
-    let newest = known.keys().next_back();
-    for (key, len) in known {
-        if verify || Some(key) == newest || here.get(key) != Some(len) {
-            compare_record(pair, key, report)?;
+    // Whether the newest is the same: so are all before it then, unless one is damaged.
+    let mut is_doubtful = true;
+    for (key, len) in known.iter().rev().filter(|(key, _)| here.contains_key(key)) {
+        if verify || is_doubtful || here.get(key) != Some(len) {
+            is_doubtful = compare_record(pair, key, report)?;
         }
     }
     Ok(())
 }
 
-fn compare_record(pair: &Transfer<'_>, key: &Key, report: &mut Report) -> Result<(), Error> {
+/// True if the mirror had another record there, which was taken back.
+fn compare_record(pair: &Transfer<'_>, key: &Key, report: &mut Report) -> Result<bool, Error> {
     let one = pair.from.get(key, None).map_err(failed)?;
     let other = pair.to.get(key, None).map_err(there)?;
     if one == other {
-        return Ok(());
+        return Ok(false);
     }
     match (pair.prover.prove(key, &one), pair.prover.prove(key, &other)) {
         (Proof::Whole, Proof::Wrong) => {
@@ -98,23 +106,25 @@ fn compare_record(pair: &Transfer<'_>, key: &Key, report: &mut Report) -> Result
             report.copied += 1;
             report.copied_bytes += one.len() as u64;
             report.healed += 1;
-            Ok(())
+            Ok(false)
         }
         (Proof::Wrong, Proof::Whole) => {
             name_once(&mut report.damaged, key);
-            Ok(())
+            Ok(false)
         }
         (Proof::Wrong, Proof::Wrong) => {
             name_once(&mut report.damaged, key);
             name_once(&mut report.spoilt, key);
-            Ok(())
+            Ok(false)
         }
+        _ if take_back(pair, key, Some(&one), report)? => Ok(true),
         _ => {
             let text = format!(
                 "{key} is another there than here: either the mirror was changed by itself (garbage was collected or \
                  snapshots were forgotten there), or one of the two is damaged. A mirror is only read: if it was \
                  changed, make a new one in an empty place. `sfarc check` of both tells which is damaged; `sfarc \
-                 mirror --delete`, which opens the repository, mends one that is damaged there"
+                 mirror --delete`, which opens the repository, mends one that is damaged there, and takes back what only a \
+                 check has noted"
             );
             Err(Error::Refused(text))
         }

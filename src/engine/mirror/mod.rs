@@ -5,7 +5,9 @@
 //! Running snapshots and collectors are seen to (docs/decisions/0014).
 
 mod log;
+mod needs;
 mod proof;
+mod rebase;
 mod tidy;
 mod transfer;
 
@@ -51,8 +53,10 @@ pub struct Report {
     pub spoilt: Vec<Key>,
     /// Objects that the repository has lost, and the mirror keeps. Only who opens the repository can tell.
     pub lost: Vec<Key>,
-    /// Packs that the repository has given up, and the mirror keeps because nothing else there holds what they hold.
+    /// Packs that the repository has given up, and the mirror keeps until it has what took their place.
     pub withheld: u64,
+    /// Records in which a check of the mirror had noted damaged packs, and which were removed.
+    pub taken_back: u64,
     /// Why not all that was given up was removed from the mirror, if that cannot be told.
     pub unknown: Option<RepoError>,
 }
