@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sfarc::backend::folder::FolderBackend;
-use sfarc::backend::{Backend, Key, Kind};
+use sfarc::backend::{Backend, Key, Kind, Listed};
 use sfarc::crypto::role::Role;
 use sfarc::engine::mirror::{self, Report, mirror, mirror_and_tidy};
 use sfarc::error::chain;
@@ -442,66 +442,117 @@ fn a_key_that_was_removed_goes_from_the_mirror_while_the_others_are_whole() {
     assert_restores(&world.with_store(copy.after_crash()).open().expect("opens"), &kept, "without the key");
 }
 
-/// A mirror that is damaged in several ways, of a repository that was collected and is damaged in others.
-fn troubled(seed: u64) -> (World, Arc<MemoryBackend>, Expected) {
+/// Where a mirror is, and how an object of it gets other bytes.
+struct Place {
+    store: Arc<dyn Backend>,
+    spoil: Box<dyn Fn(&Key, &[u8])>,
+}
+
+impl Place {
+    /// Folders and buckets take any bytes for an object.
+    fn new(store: Arc<dyn Backend>) -> Self {
+        let inner = Arc::clone(&store);
+        Self { store, spoil: Box::new(move |key, bytes| inner.replace(key, bytes).expect("spoilt")) }
+    }
+
+    fn in_memory() -> Self {
+        let store = Arc::new(MemoryBackend::default());
+        let inner = Arc::clone(&store);
+        Self { store, spoil: Box::new(move |key, bytes| inner.tamper(key, bytes)) }
+    }
+}
+
+/// Makes a mirror that is damaged in several ways, of a repository that was collected since and is damaged in others.
+fn troubled(seed: u64, place: &Place) -> World {
     let (world, repository, kept) = to_mirror(seed);
-    let copy = Arc::new(MemoryBackend::default());
-    mirror(&*world.store, &*copy, &world.env(), mirror::Options::default()).expect("mirrored");
+    let to = &*place.store;
+    mirror(&*world.store, to, &world.env(), mirror::Options::default()).expect("mirrored");
     let everything = sfarc::engine::collect::Options { max_unused: 0.0, ..Default::default() };
     sfarc::engine::collect::collect(&repository, everything).expect("collected");
     for kind in [Kind::Keys, Kind::Snapshots] {
         let key = world.store.keys(kind)[0];
-        let bytes = copy.bytes(&key).expect("there");
-        copy.tamper(&key, &bytes[..30]);
+        (place.spoil)(&key, &to.get(&key, None).expect("there")[..30]);
     }
     let pack = needed_pack(&repository, &kept);
-    if copy.bytes(&pack).is_some() {
+    if to.len(&pack).is_ok() {
         let bytes = world.store.bytes(&pack).expect("there");
         world.store.tamper(&pack, &bytes[..50]);
     }
-    (world, copy, kept)
+    world
 }
 
-/// Wherever it is cut off, what could be restored from both places together can be restored: each object that was whole
-/// in one of them is whole in one of them.
-#[test]
-fn a_mirror_cut_off_anywhere_loses_nothing_that_is_whole_somewhere() {
-    let is_whole = |key: &Key, bytes: &[u8]| key.content_id().is_none_or(|id| ObjectId::of(bytes) == *id);
-    for verify in [false, true] {
-        for lands in [false, true] {
-            for at in 1.. {
-                let (world, copy, _) = troubled(41);
-                let source = all(&world.store);
-                let needed: BTreeSet<Key> = source.iter().map(|(key, _)| *key).collect();
-                let before: BTreeSet<Key> = all(&copy)
-                    .into_iter()
-                    .filter(|(key, bytes)| needed.contains(key) && is_whole(key, bytes))
-                    .map(|(key, _)| key)
-                    .collect();
-                let faulty: Arc<dyn Backend> =
-                    Arc::new(FaultyBackend::new(Arc::clone(&copy) as _, Fault::Crash { at, lands }));
-                let repository = world.open().expect("opens");
-                let options = mirror::Options { verify, dry_run: false };
-                let ended = mirror_and_tidy(&repository, &faulty, options);
-                assert_eq!(all(&world.store), source, "the repository is only read");
-                for key in before {
-                    let bytes = copy.bytes(&key).unwrap_or_else(|| panic!("cut off at {at}: {key} is gone"));
-                    assert!(is_whole(&key, &bytes), "cut off at {at}: {key} is not whole any more");
-                }
-                if ended.is_ok() {
-                    break;
-                }
-                assert!(at < 400, "it never ends");
+fn folder(root: &std::path::Path, number: u64) -> Arc<dyn Backend> {
+    Arc::new(FolderBackend::create(&root.join(number.to_string())).expect("a mirror"))
+}
+
+fn is_whole(key: &Key, bytes: &[u8]) -> bool {
+    key.content_id().is_none_or(|id| ObjectId::of(bytes) == *id)
+}
+
+/// The objects of a store that are what their names say.
+fn whole(store: &dyn Backend) -> BTreeSet<Key> {
+    let listed = Kind::ALL.iter().flat_map(|&kind| store.list(kind).expect("listed"));
+    let read = |listed: Listed| Some((listed.key, store.get(&listed.key, None).ok()?));
+    listed.filter_map(read).filter(|(key, bytes)| is_whole(key, bytes)).map(|(key, _)| key).collect()
+}
+
+/// Wherever it is cut off, what was whole in the mirror and is still of the repository is whole there.
+fn loses_nothing_when_cut_off(step: usize, mut new: impl FnMut() -> Place) {
+    for (verify, lands) in [(false, false), (false, true), (true, false), (true, true)] {
+        for at in (1..).step_by(step) {
+            let place = new();
+            let (world, to) = (troubled(41, &place), Arc::clone(&place.store));
+            let source = all(&world.store);
+            let needed: BTreeSet<Key> = source.iter().map(|(key, _)| *key).collect();
+            let before = whole(&*to);
+            let faulty: Arc<dyn Backend> = Arc::new(FaultyBackend::new(Arc::clone(&to), Fault::Crash { at, lands }));
+            let repository = world.open().expect("opens");
+            let ended = mirror_and_tidy(&repository, &faulty, mirror::Options { verify, dry_run: false });
+            assert!(all(&world.store) == source, "the repository is only read");
+            let after = whole(&*to);
+            for key in before.intersection(&needed) {
+                assert!(after.contains(key), "cut off at {at}: {key} is not whole any more");
             }
+            if ended.is_ok() {
+                break;
+            }
+            assert!(at < 1000, "it never ends");
         }
     }
+}
+
+#[test]
+fn a_mirror_cut_off_anywhere_loses_nothing_that_was_whole() {
+    loses_nothing_when_cut_off(1, Place::in_memory);
+}
+
+#[test]
+fn a_mirror_in_a_folder_cut_off_loses_nothing() {
+    let root = tempfile::tempdir().expect("a folder");
+    let mut number = 0;
+    loses_nothing_when_cut_off(7, || {
+        number += 1;
+        Place::new(folder(root.path(), number))
+    });
+}
+
+#[test]
+fn a_mirror_in_a_bucket_cut_off_loses_nothing() {
+    use sfarc::testing::bucket::{Options, Server};
+    let server = Server::start(Options::default()).expect("a server");
+    let mut number = 0;
+    loses_nothing_when_cut_off(7, || {
+        number += 1;
+        Place::new(Arc::new(crate::buckets::bucket(&server, &format!("mirror/{number}"))))
+    });
 }
 
 /// No request removes or replaces an object of the mirror before that object, or what makes it needless, was read there.
 #[test]
 fn whatever_is_replaced_was_read_before() {
-    let (world, copy, _) = troubled(42);
-    let watched = Arc::new(RecordingBackend::new(Arc::clone(&copy) as _));
+    let place = Place::in_memory();
+    let world = troubled(42, &place);
+    let watched = Arc::new(RecordingBackend::new(place.store));
     let to: Arc<dyn Backend> = Arc::clone(&watched) as _;
     let report = mirror_and_tidy(&world.open().expect("opens"), &to, VERIFY).expect("mirrored");
     let mut read: BTreeSet<Key> = BTreeSet::new();
@@ -522,12 +573,9 @@ fn whatever_is_replaced_was_read_before() {
 #[test]
 fn a_folder_and_a_bucket_are_healed_alike() {
     use sfarc::testing::bucket::{Options, Server};
-    let folder = tempfile::tempdir().expect("a folder");
+    let root = tempfile::tempdir().expect("a folder");
     let server = Server::start(Options::default()).expect("a server");
-    let there: [Arc<dyn Backend>; 2] = [
-        Arc::new(FolderBackend::create(&folder.path().join("mirror")).expect("a mirror")),
-        Arc::new(crate::buckets::bucket(&server, "mirror")),
-    ];
+    let there: [Arc<dyn Backend>; 2] = [folder(root.path(), 1), Arc::new(crate::buckets::bucket(&server, "mirror"))];
     for to in there {
         let (world, repository, kept) = to_mirror(43);
         collect_quietly(&repository, "before the mirror");
