@@ -333,6 +333,13 @@ impl Repository {
         })
     }
 
+    /// The same repository in another store: a mirror of it.
+    #[must_use]
+    pub fn over(&self, backend: Arc<dyn Backend>) -> Self {
+        let (known_log, made_last, writers) = <_>::default();
+        Self { backend, known_log, made_last, writers, ..self.clone() }
+    }
+
     /// Fails if this program may not add to the repository.
     pub fn require_write(&self) -> Result<(), RepoError> {
         self.features.unknown().require_write()

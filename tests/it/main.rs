@@ -19,6 +19,7 @@ mod factory;
 mod hiding;
 mod hostile;
 mod index;
+mod mirrors;
 mod model;
 mod newer;
 mod old_repos;

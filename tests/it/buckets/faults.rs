@@ -137,3 +137,28 @@ fn an_object_that_a_store_makes_up_is_noticed() {
     server.lose(&key.to_string());
     assert!(store.get(&key, None).expect_err("gone").is_not_found());
 }
+
+#[test]
+fn a_replacement_gets_over_passing_faults() {
+    let server = Server::start(Options::default()).expect("a server");
+    let backend = backend(&client(&server).0, "");
+    backend.put(&Key::Gc(1), b"damaged").expect("put");
+    for fault in [Fault::LoseAnswer, Fault::Reset, Fault::Code(503)] {
+        let mut is_first = true;
+        server.faults().set(move |_, _| std::mem::take(&mut is_first).then_some(fault));
+        let bytes = format!("whole after {fault:?}").into_bytes();
+        backend.replace(&Key::Gc(1), &bytes).expect("replaced");
+        server.faults().clear();
+        assert_eq!(backend.get(&Key::Gc(1), None).expect("there"), bytes);
+    }
+}
+
+/// Whoever may only add cannot replace either: that is said, and the object stays as it was.
+#[test]
+fn a_store_that_lets_nothing_be_replaced_says_so() {
+    let server = Server::start(Options { append_only: true, ..Options::default() }).expect("a server");
+    let backend = backend(&client(&server).0, "");
+    backend.put(&Key::Gc(1), b"first").expect("put");
+    assert!(backend.replace(&Key::Gc(1), b"other").is_err_and(|error| error.is_exists()));
+    assert_eq!(backend.get(&Key::Gc(1), None).expect("there"), b"first");
+}
