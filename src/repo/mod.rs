@@ -110,7 +110,7 @@ pub enum RepoError {
     Fenced,
     /// Garbage must not be collected while something that may need it cannot be read.
     #[error(
-        "garbage is not collected while {what} is damaged: what it needs is unknown. `sfarc check` tells more; `sfarc forget` removes a damaged snapshot"
+        "garbage is not collected while {what} is damaged: what it needs is unknown. `sfarc check` tells more; `sfarc repair` mends what can be mended; `sfarc forget` removes a damaged snapshot"
     )]
     WillNotCollect {
         /// What cannot be read.
@@ -316,6 +316,13 @@ impl Repository {
             writers: Arc::default(),
             env,
         })
+    }
+
+    /// The same repository as another store shows it.
+    #[must_use]
+    pub fn on(&self, backend: Arc<dyn Backend>) -> Self {
+        let (known_log, made_last, writers) = (Arc::default(), Arc::default(), Arc::default());
+        Self { backend, known_log, made_last, writers, ..self.clone() }
     }
 
     /// Fails if this program may not add to the repository.

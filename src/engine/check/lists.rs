@@ -1,5 +1,7 @@
 //! Walking the chunk lists of all snapshots: what they need is there, and where it is not.
 
+use std::collections::HashSet;
+
 use super::{Broken, Hit, Report, is_gone};
 use crate::backend::Key;
 use crate::crypto::role::Role;
@@ -14,7 +16,7 @@ use crate::repo::loader::{ChunkLoader, LoaderCache};
 use crate::repo::{RepoError, Repository};
 
 /// Walks every snapshot. Shared stretches of lists are walked once.
-pub(super) fn walk_snapshots(
+pub(in crate::engine) fn walk_snapshots(
     repository: &Repository,
     index: Index,
     broken: &Broken,
@@ -28,7 +30,8 @@ pub(super) fn walk_snapshots(
         unit: Unit::Items,
     });
     let whole = Whole::new(&index);
-    let mut walk = Walk { repository, index, cache: LoaderCache::default(), whole, broken, hits: Vec::new() };
+    let (cache, missing) = (LoaderCache::default(), HashSet::new());
+    let mut walk = Walk { repository, index, cache, whole, broken, hits: Vec::new(), missing };
     for id in ids {
         repository.check_cancel()?;
         match needed(repository, id) {
@@ -43,6 +46,7 @@ pub(super) fn walk_snapshots(
         report.snapshots += 1;
         repository.env.tell(&Event::Advance(Task::ONLY, 1));
     }
+    report.missing = walk.missing;
     repository.env.tell(&Event::End(Task::ONLY));
     Ok(())
 }
@@ -110,6 +114,7 @@ struct Walk<'a> {
     whole: Whole,
     broken: &'a Broken,
     hits: Vec<Hit>,
+    missing: HashSet<ChunkId>,
 }
 
 /// The stream that is being walked.
@@ -204,6 +209,7 @@ impl Walk<'_> {
     }
 
     fn hit(&mut self, place: &Place<'_>, row: ListRow, offset: u64) {
+        self.missing.insert(row.id);
         self.hits.push(Hit { snapshot: place.snapshot, stream: place.stream.to_owned(), offset, len: row.len });
     }
 }

@@ -43,7 +43,7 @@ impl Marked {
             }
         }
         // Pinned: the marks are by the numbers of its rows.
-        let index = Index::open(repository, log).map_err(will_not("the index".to_owned()))?.pinned();
+        let index = Index::open_whole(repository, log).map_err(will_not("the index".to_owned()))?.pinned();
         let bits = vec![0; index.rows() as usize / 64 + 1];
         let mut marked = Self { index, bits, condemned: HashMap::new(), doubtful: Vec::new() };
         let mut cache = LoaderCache::default();

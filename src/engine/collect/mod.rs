@@ -8,8 +8,8 @@ mod mark;
 mod measure;
 mod plan;
 mod rescue;
-mod settle;
-mod sweep;
+pub(super) mod settle;
+pub(super) mod sweep;
 
 pub use rescue::rescue;
 
