@@ -100,6 +100,19 @@ impl FolderBackend {
         }
     }
 
+    /// Writes an object beside the one that has its name, and renames it over that.
+    fn write_over(&self, key: &Key, bytes: &[u8]) -> io::Result<()> {
+        let path = self.path(key);
+        let (temporary, mut file) = self.temporary()?;
+        let written = file.0.write_all(bytes).and_then(|()| file.0.sync_data());
+        let renamed = written.and_then(|()| fs::rename(&temporary, &path));
+        if renamed.is_err() {
+            // What failed first is told; what is left is swept later.
+            let _ = fs::remove_file(&temporary);
+        }
+        renamed.and_then(|()| sync_folder(path.parent().unwrap_or(&self.root)))
+    }
+
     /// Writes an object and gives its file, still open and locked.
     fn write(&self, key: &Key, bytes: &[u8]) -> io::Result<LockedFile> {
         let path = self.path(key);
@@ -163,6 +176,10 @@ impl Backend for FolderBackend {
     fn put(&self, key: &Key, bytes: &[u8]) -> Result<(), BackendError> {
         let written = self.write(key, bytes);
         written.map(drop).map_err(|error| BackendError::new("write", key, cause(error)))
+    }
+
+    fn replace(&self, key: &Key, bytes: &[u8]) -> Result<(), BackendError> {
+        self.write_over(key, bytes).map_err(|error| BackendError::new("replace", key, cause(error)))
     }
 
     fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Vec<u8>, BackendError> {

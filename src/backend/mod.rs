@@ -187,6 +187,13 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
     /// `Exists`, and of several that try at once one succeeds.
     fn put(&self, key: &Key, bytes: &[u8]) -> Result<(), BackendError>;
 
+    /// Puts an object in the place of the one that is there, or where none is: atomically, so that whoever reads
+    /// meanwhile gets one or the other as a whole, and durable on return.
+    ///
+    /// Only for a whole object in the place of a damaged one of the same name. Everything else is put: what one writer
+    /// has stored no other may overwrite, and the gc protocol relies on that. Sessions are never replaced.
+    fn replace(&self, key: &Key, bytes: &[u8]) -> Result<(), BackendError>;
+
     /// The bytes of an object, or of a range of it.
     fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Vec<u8>, BackendError>;
 

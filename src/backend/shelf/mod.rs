@@ -107,6 +107,18 @@ impl Shelf {
         }
     }
 
+    /// Forgets all that is known of an object: its copy, its length and its time.
+    fn forget(&self, key: &Key) {
+        let mut state = self.state();
+        self.files.remove(key);
+        state.times.remove(key);
+        state.lately.retain(|known| known.key != *key);
+        if let Some(place) = state.log.iter().position(|known| known.key == *key) {
+            // Copies of the gc log have no gap.
+            state.log.truncate(place);
+        }
+    }
+
     /// The gc log: what there are copies of, and what has come since. The last copy must be there still, as it was:
     /// otherwise this is another log, and no copy counts.
     fn list_gc(&self) -> Result<Vec<Listed>, BackendError> {
@@ -164,6 +176,15 @@ impl Backend for Shelf {
 
     fn put_buffer(&self, key: &Key, bytes: Vec<u8>) -> Result<Vec<u8>, BackendError> {
         self.bucket.put_buffer(key, bytes)
+    }
+
+    fn replace(&self, key: &Key, bytes: &[u8]) -> Result<(), BackendError> {
+        self.bucket.replace(key, bytes)?;
+        self.forget(key);
+        if matches!(key.kind(), Kind::Indexes | Kind::Keys) {
+            self.state().lately.push(Listed { key: *key, len: bytes.len() as u64, modified: 0 });
+        }
+        Ok(())
     }
 
     fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Vec<u8>, BackendError> {
