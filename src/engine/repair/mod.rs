@@ -4,6 +4,7 @@
 //! again. The order is that of every writer: packs, then index rows, then snapshots. docs/gc-protocol.md, "Repair", has
 //! what it relies on beside collectors.
 
+mod config;
 mod log;
 mod need;
 mod packs;
@@ -15,6 +16,7 @@ mod tally;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub use self::config::open_with;
 pub use self::places::Place;
 use super::check::{Hit, is_gone};
 use crate::backend::Key;

@@ -26,6 +26,11 @@ impl Place {
         Self { name: name.into(), store, is_cache: true }
     }
 
+    /// True if it may have a configuration.
+    pub fn may_open(&self) -> bool {
+        matches!(self.read(&Key::Config), Ok(Some(_)))
+    }
+
     /// True if it is a mirror or a copy of the repository with this configuration.
     pub(super) fn is_of(&self, config: &[u8]) -> Result<bool, Error> {
         Ok(self.is_cache || self.read(&Key::Config)?.is_some_and(|there| there == config))
