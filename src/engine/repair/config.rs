@@ -40,7 +40,9 @@ pub fn open_with(
             if dry_run {
                 return Ok(Some(opened));
             }
-            backend.replace(&Key::Config, &config).map_err(RepoError::from)?;
+            if backend.get(&Key::Config, None).ok().as_ref() != Some(&config) {
+                backend.replace(&Key::Config, &config).map_err(RepoError::from)?;
+            }
             let opened = opened.on(Arc::clone(backend));
             if with_slots {
                 // Of the slots there some may have been removed here: only what has just opened it opens it again.

@@ -12,7 +12,7 @@ use sfarc::repo::{Credential, Repository};
 use sfarc::testing::world::World;
 
 use super::{ALL, Action, Subject, damage, mirror_of, repaired};
-use crate::common::{Expected, assert_clean, assert_restores, one, stream};
+use crate::common::{Expected, assert_clean, assert_restores, collect_quietly, one, stream};
 
 fn opened(world: &World, key: &RoleKey) -> Repository {
     let backend = Arc::clone(&world.store) as Arc<dyn Backend>;
@@ -29,6 +29,7 @@ fn subject() -> (Subject, RoleKey) {
     let mut expected = Expected::new();
     let gone = world.take(&reader, &one("gone", stream(&[(90, 4000)]))).expect("taken").id.expect("an id");
     reader.forget(&[gone]).expect("forgotten");
+    collect_quietly(&reader, "before");
     for (seed, key) in (0..4).zip(keys.iter().cycle()) {
         let streams = one("db", stream(&[(1, 40 << 10), (seed + 10, 9 << 10)]));
         let id = world.take(&opened(&world, key), &streams).expect("taken").id.expect("an id");
