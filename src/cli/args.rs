@@ -92,7 +92,9 @@ secret/zuul-ssh-key --overwrite\n  sfarc restore latest --to /srv/sf --layout sf
     #[command(after_help = "Examples:\n  sfarc check\n  sfarc check --read-data\n  sfarc check --read-data 5%")]
     Check(Check),
     /// Restore what damage has left, here and at other places, and say what is lost.
-    #[command(after_help = "Examples:\n  sfarc repair --dry-run\n  sfarc repair --from s3://mirror/sf --from /mnt/usb/sf --read-data")]
+    #[command(
+        after_help = "Examples:\n  sfarc repair --dry-run\n  sfarc repair --from s3://mirror/sf --from /mnt/usb/sf --read-data"
+    )]
     Repair(Repair),
     /// Take snapshots for ever, thin them out, and look after the repository, as a file says.
     #[command(after_help = "Examples:\n  sfarc run --config sfarc.toml --listen 0.0.0.0:9808\n  sfarc run --once")]

@@ -8,7 +8,8 @@ use crate::repo::{Repo, noise};
 
 /// The objects of a kind.
 fn objects(repo: &Repo, kind: &str) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir(repo.path().join(kind)).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    let mut found: Vec<PathBuf> =
+        fs::read_dir(repo.path().join(kind)).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
     found.sort();
     found
 }
@@ -30,7 +31,10 @@ fn a_rotten_pack_comes_from_a_mirror() {
     repo.run(["check", "--read-data"]).ends(13);
     repo.run(["repair", "--read-data", "--from", "mirror", "--dry-run"]).ok().says("would take packs/");
     repo.run(["check", "--read-data"]).ends(13);
-    repo.run(["repair", "--read-data", "--from", "mirror"]).ok().says("took packs/").says("all of every snapshot restores");
+    repo.run(["repair", "--read-data", "--from", "mirror"])
+        .ok()
+        .says("took packs/")
+        .says("all of every snapshot restores");
     repo.check();
     assert!(repo.cat(&id, "a") == bytes);
     let nothing = repo.run(["repair", "--read-data", "--from", "mirror"]).ok();
@@ -47,7 +51,10 @@ fn what_is_lost_is_named_and_healed_by_the_next_snapshot() {
     let lost = repo.run(["repair", "--json"]).ends(13).json();
     lost.iter().for_each(|object| assert_documented("repair", object));
     let hit = lost.iter().find(|object| object["type"] == "hit").expect("it is named");
-    assert_eq!((&hit["snapshot"], &hit["stream"], &hit["offset"], &hit["bytes"]), (&id.clone().into(), &"a".into(), &0.into(), &300_000.into()));
+    assert_eq!(
+        (&hit["snapshot"], &hit["stream"], &hit["offset"], &hit["bytes"]),
+        (&id.clone().into(), &"a".into(), &0.into(), &300_000.into())
+    );
     repo.run(["repair"]).ends(13).says("hit: snapshot").says("300000 bytes from offset 0 are lost");
     repo.take("a", &bytes);
     repo.run(["repair"]).ok();

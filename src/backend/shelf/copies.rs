@@ -31,7 +31,7 @@ impl Copies {
             let Ok(bytes) = self.bucket.whole_gather(&id) else { continue };
             let objects = gather::decode(&bytes).unwrap_or_default();
             if let Some((_, bytes)) = objects.into_iter().find(|(of, _)| of == key) {
-                return Ok(Some(bytes));
+                return Ok(Some(bytes.to_vec()));
             }
         }
         Ok(None)

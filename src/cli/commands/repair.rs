@@ -21,8 +21,7 @@ pub(in crate::cli) fn run(
     output: &mut Output,
 ) -> Result<Exit, CliError> {
     let places = places(args, global)?;
-    let options =
-        Options { read_data: args.read_data, nobody_prunes: args.nobody_prunes, dry_run: args.dry_run };
+    let options = Options { read_data: args.read_data, nobody_prunes: args.nobody_prunes, dry_run: args.dry_run };
     let repository = access::open_to_repair(global, env, &places, args.dry_run)?;
     let report = repair(&repository, &places, options)?;
     if output.is_json() {
@@ -118,7 +117,8 @@ fn print(report: &Report, args: &args::Repair, output: &mut Output) -> Result<()
     }
     for pack in &report.distrusted {
         let will = will("distrusted", "distrust");
-        output.line(format_args!("{will} pack {}: what it held is stored again when a snapshot has it", pack.short()))?;
+        output
+            .line(format_args!("{will} pack {}: what it held is stored again when a snapshot has it", pack.short()))?;
     }
     lost(report, output)?;
     for note in &report.notes {

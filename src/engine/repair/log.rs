@@ -32,9 +32,11 @@ impl Repair<'_> {
             records.forged.retain(|forged| *forged != epoch || !brought);
         }
         let forged = records.forged.iter();
-        self.report.notes.extend(forged.map(|epoch| {
-            format!("{} is of somebody who may not decide: it is taken to say nothing", Key::Gc(*epoch))
-        }));
+        self.report.notes.extend(
+            forged.map(|epoch| {
+                format!("{} is of somebody who may not decide: it is taken to say nothing", Key::Gc(*epoch))
+            }),
+        );
         if records.lost.is_empty() {
             return Ok(());
         }

@@ -147,7 +147,8 @@ impl Repair<'_> {
             if matches!(fault, Fault::Missing) && log.is_condemned(&id) {
                 self.faults.insert(id, Fault::Removed);
             } else if self.bring(&key, |_| true)? {
-                let len = u32::try_from(self.repository.backend.len(&key).map_err(RepoError::from)?).unwrap_or(u32::MAX);
+                let len =
+                    u32::try_from(self.repository.backend.len(&key).map_err(RepoError::from)?).unwrap_or(u32::MAX);
                 let (backend, keys) = (&*self.repository.backend, &self.repository.keys);
                 match PackReader::open(backend, keys, PackEntry { id, len }) {
                     Ok(reader) => found.give_rows(reader.entry, &reader.directory, &mut writer)?,

@@ -201,9 +201,7 @@ impl Index {
     /// Opens the index anew, in the way in which it was opened.
     pub fn reopen(&mut self, repository: &Repository) -> Result<(), RepoError> {
         let index = match self.on_damage {
-            OnDamage::LookElsewhere => {
-                Self::open_what_opens(repository, &repository.gc_log_for_reading()?, |_, _| {})?
-            }
+            OnDamage::LookElsewhere => Self::open_what_opens(repository, &repository.gc_log_for_reading()?, |_, _| {})?,
             OnDamage::StoreAgain => Self::open(repository, &repository.gc_log()?)?,
             OnDamage::Refuse => Self::open_whole(repository, &repository.gc_log()?)?,
         };

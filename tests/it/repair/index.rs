@@ -42,7 +42,9 @@ fn rows_of_packs(repository: &Repository) -> Rows {
 fn packs(repository: &Repository) -> Vec<PackEntry> {
     let listed = repository.list(Kind::Packs).expect("listed").into_iter();
     listed
-        .filter_map(|listed| if let Key::Pack(id) = listed.key { Some(PackEntry { id, len: listed.len as u32 }) } else { None })
+        .filter_map(
+            |listed| if let Key::Pack(id) = listed.key { Some(PackEntry { id, len: listed.len as u32 }) } else { None },
+        )
         .collect()
 }
 
