@@ -263,7 +263,7 @@ impl Repository {
 
 /// What a gc record calls dead so that a closed writer, which sees no registrations, learns of it: no snapshot has such a
 /// name.
-fn mark_of_closed(public: &[u8; 32]) -> ObjectId {
+pub(crate) fn mark_of_closed(public: &[u8; 32]) -> ObjectId {
     ObjectId::of(public)
 }
 

@@ -135,9 +135,12 @@ fn print(report: &Report, args: &args::Repair, output: &mut Output) -> Result<()
 }
 
 fn lost(report: &Report, output: &mut Output) -> Result<(), CliError> {
-    for Lost { key, why } in report.damaged_packs.iter().chain(&report.lost) {
-        let why = why.strip_prefix(&format!("{key} is damaged: ")).unwrap_or(why);
-        output.line(format_args!("lost: {key}: {why}"))?;
+    let why = |lost: &Lost| lost.why.replacen(&format!("{} is damaged: ", lost.key), "", 1);
+    for pack in &report.damaged_packs {
+        output.line(format_args!("damaged: {}: {}", pack.key, why(pack)))?;
+    }
+    for object in &report.lost {
+        output.line(format_args!("lost: {}: {}", object.key, why(object)))?;
     }
     for hit in &report.hits {
         let (id, stream) = (hit.snapshot.short(), text::name(&hit.stream));

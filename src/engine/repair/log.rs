@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use super::{Fault, Repair};
 use crate::backend::{Key, Kind};
 use crate::error::Error;
-use crate::ids::ObjectId;
 use crate::repo::gc_log::{Tombstone, tombstone};
+use crate::repo::roles::mark_of_closed;
 use crate::repo::{RepoError, Repository};
 
 /// The log as it is.
@@ -102,7 +102,7 @@ impl Repair<'_> {
         }
         let (writers, _) = self.repository.registrations()?;
         let closed = writers.into_iter().filter(|one| one.record.closed.is_some());
-        Ok(closed.map(|one| tombstone(&ObjectId::of(&one.record.public))).collect())
+        Ok(closed.map(|one| tombstone(&mark_of_closed(&one.record.public))).collect())
     }
 
     /// Copies of the log on other machines are known to be old by the time of their last record: so all that follow a

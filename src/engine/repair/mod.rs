@@ -153,11 +153,11 @@ pub fn repair(repository: &Repository, places: &[Place], options: Options) -> Re
     let (faults, report) = (BTreeMap::new(), Report::default());
     let mut repair = Repair { repository, overlay, places, options, faults, report };
     repair.slots()?;
-    let mut found = repair.look_at_packs()?;
+    let found = repair.look_at_packs()?;
     repair.find_rotten_packs()?;
     repair.log()?;
     repair.writers()?;
-    repair.bring_packs(&mut found)?;
+    let found = repair.bring_packs(found)?;
     repair.mend_index(found)?;
     let absent = repair.snapshots()?;
     repair.need(&absent)?;

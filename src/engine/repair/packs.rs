@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 use super::places::Place;
 use super::rows::RowWriter;
 use super::tally::{Rows, Tally};
-use super::{Fault, Repair, Runs};
+use super::{Fault, Repair, Runs, damage};
 use crate::backend::{Key, Kind};
 use crate::engine::check::is_gone;
 use crate::engine::collect::sweep::rewrite_without;
@@ -61,10 +61,17 @@ impl Repair<'_> {
         let gone: Vec<ObjectId> = gone.collect();
         self.faults.extend(gone.into_iter().map(|id| (id, Fault::Missing)));
         let mut found = Found { runs, tally, wrong: BTreeSet::new() };
-        let (mut writer, faults) = (RowWriter::new(&self.repository), &mut self.faults);
-        for_each_directory(&self.repository, &listed, |pack, opened| {
+        let (repository, faults) = (&self.repository, &mut self.faults);
+        let mut writer = RowWriter::new(repository);
+        for_each_directory(repository, &listed, |pack, opened| {
             match opened {
-                Ok(reader) => found.give_rows(pack, &reader.directory, &mut writer)?,
+                Ok(reader) => {
+                    found.give_rows(pack, &reader.directory, &mut writer)?;
+                    // Perhaps it is the rows that are wrong, and perhaps it is another pack under this name.
+                    if found.wrong.contains(&pack.id) && damage(read_whole(repository, pack))?.is_some() {
+                        faults.insert(pack.id, Fault::Rotten);
+                    }
+                }
                 Err(error) if is_gone(&error) => drop(faults.insert(pack.id, Fault::Missing)),
                 Err(error) if error.is_damage() => drop(faults.insert(pack.id, Fault::Closed(chain(&error)))),
                 Err(error) => return Err(error),
@@ -138,15 +145,16 @@ impl Repair<'_> {
     }
 
     /// Takes from other places what is missing or damaged here, and gives it rows. Packs that a collector has removed are
-    /// brought when something needs them.
-    pub(super) fn bring_packs(&mut self, found: &mut Found) -> Result<(), Error> {
+    /// brought when something needs them. What follows goes by what it gives back.
+    pub(super) fn bring_packs(&mut self, mut found: Found) -> Result<Found, Error> {
         let log = self.repository.gc_log_for_reading()?;
-        let mut writer = RowWriter::new(&self.repository);
+        let (mut writer, mut was_another) = (RowWriter::new(&self.repository), false);
         for (id, fault) in std::mem::take(&mut self.faults) {
             let key = Key::Pack(id);
             if matches!(fault, Fault::Missing) && log.is_condemned(&id) {
                 self.faults.insert(id, Fault::Removed);
             } else if self.bring(&key, |_| true)? {
+                was_another |= found.wrong.contains(&id);
                 let len =
                     u32::try_from(self.repository.backend.len(&key).map_err(RepoError::from)?).unwrap_or(u32::MAX);
                 let (backend, keys) = (&*self.repository.backend, &self.repository.keys);
@@ -160,7 +168,9 @@ impl Repair<'_> {
                 self.faults.insert(id, fault);
             }
         }
-        Ok(self.finish_rows(writer)?)
+        self.finish_rows(writer)?;
+        // Rows were written for what lay under its name.
+        if was_another { self.look_at_packs() } else { Ok(found) }
     }
 
     /// Reads packs to the last byte: all, or only those that somebody has distrusted, if they may be whole elsewhere.
@@ -175,12 +185,7 @@ impl Repair<'_> {
         let total = packs.iter().map(|pack| u64::from(pack.len)).sum();
         begin(&self.repository, "reading data", total, Unit::Bytes);
         let (faults, report) = (&mut self.faults, &mut self.report);
-        let read = |repository: &Repository, pack: PackEntry| {
-            let key = Key::Pack(pack.id);
-            let object = repository.backend.get(&key, None)?;
-            check_name(&key, &object)
-        };
-        for_each(&self.repository, READ_AHEAD, &packs, read, |pack, read| {
+        for_each(&self.repository, READ_AHEAD, &packs, read_whole, |pack, read| {
             match read {
                 Ok(()) => {}
                 Err(error) if is_gone(&error) => {}
@@ -195,6 +200,11 @@ impl Repair<'_> {
     /// Says for ever that no writer relies on what is damaged.
     fn distrust(&mut self) -> Result<(), Error> {
         let mut log = self.repository.gc_log()?;
+        for (id, fault) in &mut self.faults {
+            if matches!(fault, Fault::Missing) && log.is_condemned(id) {
+                *fault = Fault::Removed;
+            }
+        }
         let new: Vec<ObjectId> = self.faults.keys().filter(|id| !log.is_condemned(id)).copied().collect();
         let condemned: Vec<_> = new.iter().map(tombstone).collect();
         self.repository.append_to_gc_log(&mut log, &condemned, &[])?;
@@ -228,10 +238,8 @@ impl Repair<'_> {
             tried.insert(id);
             let Some(bytes) = place.read(&listed.key)? else { continue };
             self.put(&listed.key, &bytes, place)?;
-            // One that was only rotten has its rows.
-            if !matches!(self.faults.remove(&id), Some(Fault::Rotten)) {
-                writer.add(pack, &reader.directory)?;
-            }
+            self.faults.remove(&id);
+            writer.add(pack, &reader.directory)?;
             chunks.iter().for_each(|chunk| drop(missing.remove(&chunk.id)));
             brought += 1;
         }
@@ -252,6 +260,13 @@ impl Found {
             }
         }
     }
+}
+
+/// Fails if the bytes of a pack are not what its name says.
+fn read_whole(repository: &Repository, pack: PackEntry) -> Result<(), RepoError> {
+    let key = Key::Pack(pack.id);
+    let object = repository.backend.get(&key, None)?;
+    check_name(&key, &object)
 }
 
 /// Packs that are read whole at a time.

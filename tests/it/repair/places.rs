@@ -212,3 +212,19 @@ fn a_lost_configuration_comes_from_a_mirror_of_this_repository_only() {
         }
     }
 }
+
+#[test]
+fn another_pack_under_its_name_is_found_without_reading_all() {
+    let subject = subject();
+    let places = [mirror_of(&subject.world)];
+    for key in subject.world.store.keys(Kind::Packs) {
+        let world = subject.world.after_crash();
+        damage(&world.store, &key, Action::Exchange);
+        let repository = world.open().expect("opens");
+        let report = repaired(&repository, &places, Options { read_data: false, ..ALL });
+        assert!(report.is_healthy() && report.packs_read == 0, "{report:?}");
+        assert_eq!(world.store.bytes(&key), subject.world.store.bytes(&key));
+        assert_restores(&repository, &subject.expected, "exchanged");
+        assert_clean(&repository, "exchanged");
+    }
+}
