@@ -1,5 +1,6 @@
 //! An opened repository: objects with meaning.
 
+mod distrust;
 pub mod gc_log;
 pub mod hiding;
 pub mod index;
@@ -127,6 +128,20 @@ pub enum RepoError {
     Forged {
         /// The object.
         object: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Something that belongs to a snapshot was lost on its way into the repository.
+    #[error("not everything got into the repository: {0}; nothing was saved, and this is a defect of sfarc: report it")]
+    NotWhole(&'static str),
+    /// A pack that a snapshot relies on is not what the index says.
+    #[error(
+        "pack {} {why}; nothing was saved: run it again, and what the pack held is stored anew. `sfarc check` tells which snapshots need it",
+        pack.short()
+    )]
+    PackLost {
+        /// The pack.
+        pack: ObjectId,
         /// What is wrong with it.
         why: &'static str,
     },

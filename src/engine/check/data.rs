@@ -56,7 +56,7 @@ pub(in crate::engine) fn read_packs(
         }
         let Some((pack, ticket)) = reading.pop_front() else { break };
         repository.check_cancel()?;
-        let found = match ticket.wait() {
+        let found = match ticket.wait().map_err(RepoError::from)? {
             // What was missing before is named already.
             Err(error) if is_gone(&error) => {
                 if broken.packs.insert(pack.id) {

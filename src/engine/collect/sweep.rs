@@ -7,14 +7,14 @@ use crate::ids::ObjectId;
 use crate::repo::gc_log::GcLog;
 use crate::repo::index::Index;
 use crate::repo::index::build::GroupWriter;
-use crate::repo::index::merge::for_each_row;
+use crate::repo::index::merge::{for_each_row, require_names};
 use crate::repo::index::run::Run;
 use crate::repo::{RepoError, Repository};
 
 /// Writes runs that name removed packs anew without their rows.
 ///
-/// Other writers may bring such rows back by merging runs that
-/// they had opened; the gc log makes them harmless, and the next call drops them again.
+/// Other writers may bring such rows back by merging runs that they had opened; the gc log makes them harmless, and the
+/// next call drops them again.
 pub(super) fn drop_rows(repository: &Repository, log: &GcLog) -> Result<(), RepoError> {
     let present: HashSet<ObjectId> = repository
         .list(Kind::Packs)?
@@ -40,6 +40,7 @@ pub(in crate::engine) fn rewrite_without(
     let Some(level) = stale.iter().map(|run| run.footer.level).max() else {
         return Ok(());
     };
+    require_names(repository, stale.iter().copied())?;
     let mut writer = GroupWriter::new(repository, level);
     for_each_row(repository, &stale, |row| if is_gone(&row.pack.id) { Ok(()) } else { writer.push(row) })?;
     writer.finish()?;

@@ -48,9 +48,9 @@ impl Repair<'_> {
         let seen = self.with(absent)?;
         let log = seen.gc_log_for_reading()?;
         let index = Index::open_what_opens(&seen, &log, |_, _| {})?;
-        let broken = self.broken(&seen, &index)?;
+        let mut broken = self.broken(&seen, &index)?;
         let mut walked = check::Report::default();
-        walk_snapshots(&seen, index, &broken, &mut walked)?;
+        walk_snapshots(&seen, index, &mut broken, &mut walked)?;
         Ok(walked)
     }
 

@@ -15,7 +15,6 @@ use crate::format::index::PackEntry;
 use crate::format::pack::Directory;
 use crate::ids::{ChunkId, ObjectId};
 use crate::limits;
-use crate::repo::gc_log::tombstone;
 use crate::repo::index::merge::merge_full_levels;
 use crate::repo::index::run::{PackTable, Run};
 use crate::repo::objects::check_name;
@@ -205,9 +204,8 @@ impl Repair<'_> {
                 *fault = Fault::Removed;
             }
         }
-        let new: Vec<ObjectId> = self.faults.keys().filter(|id| !log.is_condemned(id)).copied().collect();
-        let condemned: Vec<_> = new.iter().map(tombstone).collect();
-        self.repository.append_to_gc_log(&mut log, &condemned, &[])?;
+        let suspects: Vec<ObjectId> = self.faults.keys().copied().collect();
+        let new = self.repository.distrust(&mut log, &suspects)?;
         self.report.distrusted.extend(new);
         Ok(())
     }
@@ -331,7 +329,7 @@ fn for_each<T: Send + 'static>(
         }
         let Some((pack, ticket)) = reading.pop_front() else { break };
         repository.check_cancel()?;
-        let done = each(pack, ticket.wait())?;
+        let done = each(pack, ticket.wait().map_err(RepoError::from)?)?;
         repository.env.tell(&Event::Advance(Task::ONLY, done));
     }
     repository.env.tell(&Event::End(Task::ONLY));
