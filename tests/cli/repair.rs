@@ -37,7 +37,7 @@ fn a_rotten_pack_comes_from_a_mirror() {
         .says("all of every snapshot restores");
     repo.check();
     assert!(repo.cat(&id, "a") == bytes);
-    let nothing = repo.run(["repair", "--read-data", "--from", "mirror"]).ok();
+    let nothing = repo.run(["repair", "--quiet", "--read-data", "--from", "mirror"]).ok();
     assert_eq!(nothing.text(), "");
 }
 

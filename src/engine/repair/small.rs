@@ -101,7 +101,7 @@ impl Repair<'_> {
             let some = absent.keys().map(ObjectId::short).collect::<Vec<_>>().join(", ");
             self.report.notes.push(format!(
                 "snapshots that only another place has are not taken, because a record of the gc log is lost, and may \
-                 have called them forgotten; `sfarc copy` brings them: {some}"
+                 have called them forgotten; `sfarc restore --repo` reads them there: {some}"
             ));
             absent.clear();
         }

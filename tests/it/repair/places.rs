@@ -3,6 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
+use sfarc::backend::bucket::BucketBackend;
 use sfarc::backend::loose::LooseFiles;
 use sfarc::backend::{Backend, Key, Kind};
 use sfarc::engine::repair::{Options, Place, open_with};
@@ -86,6 +87,41 @@ fn a_repository_that_hides_sizes_is_repaired_alike() {
             assert_restores(&repository, &subject.expected, "hidden sizes");
         }
     }
+}
+
+/// A mirror of a store.
+fn copied(store: &dyn Backend) -> Place {
+    let copy = MemoryBackend::default();
+    let kinds = Kind::ALL.into_iter().filter(|kind| ![Kind::Config, Kind::Sessions].contains(kind));
+    let keys = kinds.flat_map(|kind| store.list(kind).expect("listed")).map(|listed| listed.key);
+    for key in std::iter::once(Key::Config).chain(keys) {
+        copy.put(&key, &store.get(&key, None).expect("read")).expect("put");
+    }
+    Place::new("the copy", Arc::new(copy))
+}
+
+#[test]
+fn a_bucket_is_repaired_alike() {
+    let objects = Arc::new(object_store::memory::InMemory::new());
+    let bucket = BucketBackend::new(objects, object_store::path::Path::from("prefix")).expect("threads");
+    let (world, bucket) = (World::new(31), Arc::new(bucket) as Arc<dyn Backend>);
+    let repository = world.init_on(Arc::clone(&bucket)).expect("a repository");
+    let subject = subject_on(world, &repository);
+    let places = [copied(&*bucket)];
+    for kind in [Kind::Packs, Kind::Indexes, Kind::Snapshots, Kind::Gc] {
+        let key = repository.list(kind).expect("listed")[0].key;
+        bucket.delete(&key).expect("removed");
+        let repository = subject.world.open_on(Arc::clone(&bucket)).expect("opens");
+        assert!(repaired(&repository, &places, ALL).is_healthy(), "{key}");
+        assert_restores(&repository, &subject.expected, "in a bucket");
+        assert_clean(&repository, "in a bucket");
+    }
+    // Without a place the record is replaced, and those that follow it are put again.
+    bucket.delete(&Key::Gc(1)).expect("removed");
+    let repository = subject.world.open_on(Arc::clone(&bucket)).expect("opens");
+    assert_eq!(repaired(&repository, &[], ALL).replaced_records, [1]);
+    collect_quietly(&repository, "in a bucket");
+    assert_restores(&repository, &subject.expected, "in a bucket");
 }
 
 /// The objects of these kinds as files of any names, at any depth.
