@@ -111,7 +111,7 @@ pub enum RepoError {
     Fenced,
     /// Garbage must not be collected while something that may need it cannot be read.
     #[error(
-        "garbage is not collected while {what} is damaged: what it needs is unknown. `sfarc check` tells more; `sfarc forget` removes a damaged snapshot"
+        "garbage is not collected while {what} is damaged: what it needs is unknown. `sfarc check` tells more; `sfarc repair` mends what can be mended; `sfarc forget` removes a damaged snapshot"
     )]
     WillNotCollect {
         /// What cannot be read.
@@ -333,10 +333,10 @@ impl Repository {
         })
     }
 
-    /// The same repository in another store: a mirror of it.
+    /// The same repository as another store shows it.
     #[must_use]
-    pub fn over(&self, backend: Arc<dyn Backend>) -> Self {
-        let (known_log, made_last, writers) = <_>::default();
+    pub fn on(&self, backend: Arc<dyn Backend>) -> Self {
+        let (known_log, made_last, writers) = (Arc::default(), Arc::default(), Arc::default());
         Self { backend, known_log, made_last, writers, ..self.clone() }
     }
 

@@ -24,6 +24,7 @@ mod looped;
 mod page;
 mod peers;
 mod recover;
+mod repair;
 mod repo;
 mod restore_safety;
 mod retention;

@@ -26,6 +26,7 @@ mod old_repos;
 mod partial;
 mod races;
 mod recovery;
+mod repair;
 mod retention;
 mod role_vectors;
 mod roles;
