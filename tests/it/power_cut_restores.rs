@@ -13,6 +13,7 @@ use sfarc::engine::restore::{Options, restore};
 use sfarc::engine::snapshot::{self, Input};
 use sfarc::repo::Repository;
 use sfarc::repo::snapshots::Snapshot;
+use sfarc::testing::disks::DiskDouble;
 use sfarc::testing::power_cut::{Change, Ledger, RecordingDisk, Tree};
 use sfarc::testing::world::World;
 
@@ -131,6 +132,25 @@ fn assert_survives(syncs_whole: bool, most: usize) {
     let mut ledger = Ledger::default();
     changes.iter().for_each(|change| ledger.apply(change));
     assert_eq!(scene.found(&ledger.states().newest(), "tree"), Ok(Some(1)), "the record says what happened");
+}
+
+/// As on NFS or FUSE: renames are plain ones.
+#[test]
+fn a_restore_works_where_names_cannot_be_exchanged() {
+    let scene = scene();
+    let place = scratch();
+    let to = place.path().join("out");
+    let disk = DiskDouble::default().without_noreplace().disk();
+    scene.restore(0, &to, disk.clone());
+    assert_eq!(read(&to.join("tree")), scene.snapshots[0].1);
+    assert_eq!(fs::read(to.join("plain")).expect("a file"), scene.snapshots[0].2);
+    let options = Options { to: to.clone(), overwrite: true, disk, ..Options::default() };
+    for stream in restore(&scene.repository, &scene.snapshots[1].0, &options).expect("tried") {
+        let failure = stream.failure.expect("it is in the way");
+        assert!(failure.to_string().contains("cannot exchange it"), "{failure}");
+    }
+    assert_eq!(read(&to.join("tree")), scene.snapshots[0].1, "what was there is untouched");
+    assert_eq!(fs::read_dir(&to).expect("a folder").count(), 2, "nothing else is left");
 }
 
 #[test]

@@ -8,9 +8,18 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, RenameFlags};
 use rustix::io::Errno;
 
-use crate::disk::{Disk, remove_tree, sync_folder};
+use crate::disk::{Disk, Source, remove_tree, sync_folder};
 use crate::error::Error;
 use crate::repo::Repository;
+
+const APPEARED: &str = "appeared meanwhile; nothing was overwritten";
+
+const IN_THE_WAY: &str = "is in the way, and this file system cannot exchange it: remove it, or name another folder";
+
+/// True if a file system knows no such renames (NFS, FUSE).
+fn is_unknown(error: Errno) -> bool {
+    [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP].contains(&error)
+}
 
 /// A private folder inside the target, removed with whatever is left in it.
 pub(super) struct Staging {
@@ -60,22 +69,43 @@ impl Place {
 
     /// Gives what is whole and durable its name, durably.
     pub(super) fn put(&self, overwrite: bool, disk: &Disk) -> Result<(), Error> {
-        let Self { staged, path, .. } = self;
-        let rename =
-            |flags| disk.rename((CWD, staged.as_os_str().as_bytes()), (CWD, path.as_os_str().as_bytes()), flags);
-        match rename(RenameFlags::NOREPLACE) {
+        match self.rename(disk, RenameFlags::NOREPLACE) {
             Ok(()) => {}
             // What was there goes into the staging folder, and with it.
-            Err(Errno::EXIST) if overwrite => {
-                rename(RenameFlags::EXCHANGE).map_err(|error| self.failed("replace")(error.into()))?;
-            }
-            Err(Errno::EXIST) => {
-                return Err(Error::Refused(format!("{} appeared meanwhile; nothing was overwritten", path.display())));
-            }
+            Err(Errno::EXIST) if overwrite => match self.rename(disk, RenameFlags::EXCHANGE) {
+                Ok(()) => {}
+                Err(error) if is_unknown(error) => return Err(self.refused(IN_THE_WAY)),
+                Err(error) => return Err(self.failed("replace")(error.into())),
+            },
+            Err(Errno::EXIST) => return Err(self.refused(APPEARED)),
+            Err(error) if is_unknown(error) => self.put_plainly(disk)?,
             Err(error) => return Err(self.failed("make")(error.into())),
         }
         // Before anything of what was replaced is removed: else a power cut could leave that under the name, emptied.
         let synced = sync_folder(disk, &self.to).and_then(|()| sync_folder(disk, &self.staging));
         synced.map_err(self.failed("sync the name of"))
+    }
+
+    /// The same where renames can neither refuse to replace something nor exchange it.
+    fn put_plainly(&self, disk: &Disk) -> Result<(), Error> {
+        if self.path.symlink_metadata().is_ok() {
+            return Err(self.refused(IN_THE_WAY));
+        }
+        // A file can be linked, which replaces nothing whatever appears meanwhile; a rename of a folder replaces no
+        // more than an empty one.
+        let (staged, path) = (self.staged.as_os_str().as_bytes(), self.path.as_os_str().as_bytes());
+        match disk.link(Source::Name(CWD, staged), CWD, path) {
+            Ok(()) => Ok(()),
+            Err(Errno::EXIST) => Err(self.refused(APPEARED)),
+            Err(_) => self.rename(disk, RenameFlags::empty()).map_err(|error| self.failed("make")(error.into())),
+        }
+    }
+
+    fn refused(&self, why: &str) -> Error {
+        Error::Refused(format!("{} {why}", self.path.display()))
+    }
+
+    fn rename(&self, disk: &Disk, flags: RenameFlags) -> Result<(), Errno> {
+        disk.rename((CWD, self.staged.as_os_str().as_bytes()), (CWD, self.path.as_os_str().as_bytes()), flags)
     }
 }
