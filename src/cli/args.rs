@@ -267,6 +267,12 @@ pub struct Restore {
     /// Replace what is in the way: files, or objects of a cluster.
     #[arg(long)]
     pub overwrite: bool,
+    /// Restore setuid and setgid bits of files, capabilities, and devices, whoever took the snapshot [default: only of folders of this host].
+    #[arg(long, conflicts_with_all = ["to_cluster", "layout"])]
+    pub special: bool,
+    /// Leave them out, even of folders of this host.
+    #[arg(long, conflicts_with_all = ["special", "to_cluster", "layout"])]
+    pub no_special: bool,
     /// Write the folder as another tool reads it.
     #[arg(long, value_enum, requires = "to", conflicts_with_all = ["stream", "path"])]
     pub layout: Option<Layout>,

@@ -288,10 +288,19 @@ impl Repository {
             writers: Arc::default(),
             env,
         };
-        repository.put_slot(credential, "initial")?;
+        // Left by an attempt that was cut off, or of somebody who does the same at this moment and will be refused.
+        let others = if repository.backend.is_remote() { Vec::new() } else { repository.list(Kind::Keys)? };
+        let slot = repository.put_slot(credential, "initial")?;
         let mut object = head.encode().to_vec();
         object.extend(repository.seal_record(SealedKind::Config, &record)?);
-        repository.backend.put(&Key::Config, &object)?;
+        if let Err(error) = repository.backend.put(&Key::Config, &object) {
+            if error.is_exists() {
+                repository.backend.delete(&Key::Slot(slot))?;
+            }
+            return Err(error.into());
+        }
+        let others: Vec<Key> = others.into_iter().map(|listed| listed.key).collect();
+        repository.backend.delete_all(&others)?;
         Ok(repository)
     }
 

@@ -21,6 +21,7 @@ mod locks;
 mod loop_ends;
 mod loop_faults;
 mod looped;
+mod namespaces;
 mod page;
 mod peers;
 mod recover;
