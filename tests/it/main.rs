@@ -25,6 +25,7 @@ mod old_repos;
 mod partial;
 mod races;
 mod recovery;
+mod refused;
 mod retention;
 mod role_vectors;
 mod roles;

@@ -27,7 +27,7 @@ ROOT = seq(0, 32); REPO = seq(0x40, 16); KEY = seq(0xa0, 32); NONCE = seq(0xa0, 
 V["root"] = ROOT; V["repo"] = REPO
 CHUNK, LIST = derive("chunk id", ROOT), derive("list id", ROOT)
 V["key.chunk_id"], V["key.list_id"] = CHUNK, LIST
-WRAP = {k: derive(f"wrap {k}", ROOT) for k in range(1, 8)}
+WRAP = {k: derive(f"wrap {k}", ROOT) for k in range(1, 9)}
 for k in WRAP: V[f"key.wrap.{k}"] = WRAP[k]
 INFO = derive("key slot description", ROOT); V["key.slot_description"] = INFO
 def cid(b): return blake3(b, key=CHUNK).digest(16)
