@@ -17,6 +17,7 @@ import hmac
 import os
 import struct
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -475,6 +476,7 @@ class Stream(NamedTuple):
     name: bytes
     content: Content
     catalog: Content | None
+    facts: list[tuple[str, str]]
 
 
 class Manifest(NamedTuple):
@@ -483,6 +485,11 @@ class Manifest(NamedTuple):
     host: str
     streams: list[Stream]
     labels: list[tuple[str, str]]
+    maker: str = "reader"
+
+    def is_of_writer(self) -> bool:
+        """True if nothing of it is given out before it is proven as a whole (R70)."""
+        return self.maker != "reader" or any(key == "sfarc/writer" for stream in self.streams for key, _ in stream.facts)
 
     def is_own(self) -> bool:
         """True for a record of the program."""
@@ -506,13 +513,12 @@ def read_stream(fields: Fields, version: int) -> Stream:
     content, catalog = read_content(fields), fields.maybe(lambda: read_content(fields))
     require(fields.uint(4) <= 3, "a proof is unknown")
     _new_bytes, _problems = fields.uint(8), fields.many(fields.text)
-    if version > 1:
-        _facts = fields.many(lambda: (fields.text(), fields.text()))
+    facts = fields.many(lambda: (fields.text(), fields.text())) if version > 1 else []
     require(len(name) > 0 and b"\0" not in name and b"\n" not in name, "a stream has a name that none may have")
     require(catalog is None or origin in (2, 5, 6), "a stream has a catalog that is no folder")
     for one in [content] if catalog is None else [content, catalog]:
         one.check()
-    return Stream(name, content, catalog)
+    return Stream(name, content, catalog, facts)
 
 
 def read_manifest(name: str, data: bytes) -> Manifest:
@@ -766,12 +772,13 @@ class Repository:
         sealed = Sealed(self.keys, SNAPSHOT, self.read("snapshots", name))
         if not self.keys.roles:
             return read_manifest(name, sealed.record())
-        manifest = read_manifest(name, self.divided_record(name, sealed))
-        require(not (sealed.keys[DATA].by_stranger and manifest.is_own()), "a writer has made a record of the program")
+        maker, plain = self.divided_record(name, sealed)
+        manifest = read_manifest(name, plain)._replace(maker=maker)
+        require(maker == "reader" or not manifest.is_own(), "a writer has made a record of the program")
         return manifest
 
-    def divided_record(self, name: str, sealed: Sealed) -> bytes:
-        """The manifest in a divided snapshot, if who has signed it counts (14.7)."""
+    def divided_record(self, name: str, sealed: Sealed) -> tuple[str, bytes]:
+        """Who made a divided snapshot, and the manifest in it, if who has signed it counts (14.7)."""
         fields = Fields(sealed.data)
         fields.take(DIVIDED_LEN)
         lengths = fields.uint(4), fields.uint(4)
@@ -784,24 +791,25 @@ class Repository:
         require(is_signed(public, signed, b"sfarc 2026-11-28 snapshot\0" + message), "its signature is not right")
         require(plain[:32] == public, "another has signed it than has made it")
         if sealed.keys[DATA].by_stranger:
-            require(self.counts(public, bytes.fromhex(name)), "who has signed it is no writer")
-        else:
-            require(public == self.keys.public("authority signature"), "who has signed it is no reader")
-        return plain[32:]
+            return self.label_of(public, bytes.fromhex(name)), plain[32:]
+        require(public == self.keys.public("authority signature"), "who has signed it is no reader")
+        return "reader", plain[32:]
 
-    def counts(self, public: bytes, name: bytes) -> bool:
-        """True if a writer is registered, and was not revoked before this snapshot."""
-        of = [revoked for writer, revoked in self.writers() if writer == public]
-        return bool(of) and all(revoked is None or name in revoked for revoked in of)
+    def label_of(self, public: bytes, name: bytes) -> str:
+        """The label of a writer that is registered, and was not revoked before this snapshot."""
+        of = [(label, revoked) for writer, label, revoked in self.writers() if writer == public]
+        counts = bool(of) and all(revoked is None or name in revoked for _, revoked in of)
+        require(counts, "who has signed it is no writer")
+        return f"writer {of[0][0] or public.hex()[:8]}"
 
-    def writers(self) -> Iterator[tuple[bytes, list[bytes] | None]]:
-        """Registered writers (14.6), and the snapshots that count of one that was revoked."""
+    def writers(self) -> Iterator[tuple[bytes, str, list[bytes] | None]]:
+        """Registered writers (14.6), their labels, and the snapshots that count of one that was revoked."""
         authority = self.keys.public("authority signature")
         for name in self.names("writers"):
             try:
                 data = Sealed(self.keys, WRITER, self.read("writers", name)).record()
                 ids = lambda f: f.many(lambda: f.take(32))
-                public, _label, _created, revoked, signature = record(
+                public, label, _created, revoked, signature = record(
                     data, lambda f: (f.take(32), f.text(), f.time(), f.maybe(lambda: ids(f)), f.take(64))
                 )
                 message = b"sfarc 2026-11-28 writer\0" + self.id + data[:-64] + bytes(64)
@@ -809,7 +817,7 @@ class Repository:
             except Damage as damage:
                 note(f"passing over writers/{name}: {damage}")
                 continue
-            yield public, revoked
+            yield public, label, revoked
 
     def is_fence(self, name: str, data: bytes) -> bool:
         if len(data) != FENCE_LENGTH:
@@ -948,6 +956,21 @@ def file_name(stream: Stream) -> bytes:
     return name + b".tar" if stream.catalog is not None else name
 
 
+def shown(text: str) -> str:
+    """A text without what a terminal takes for more than text (R75)."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def latest(snapshots: list[Manifest], wanted: str) -> list[Manifest]:
+    """The latest snapshot of one maker (R73): `latest`, `latest@reader`, `latest@LABEL`."""
+    soon = (time.time() + 86400) * 10**9
+    people = [snapshot for snapshot in snapshots if not snapshot.is_own() and (snapshot.maker == "reader" or snapshot.time <= soon)]
+    _, given, maker = wanted.partition("@")
+    makers = {snapshot.maker for snapshot in people}
+    require(given != "" or len(makers) < 2, "several have made snapshots: say latest@reader or latest@LABEL of a writer")
+    return [snapshot for snapshot in people if not given or snapshot.maker in (maker, f"writer {maker}")][-1:]
+
+
 def parse_key_file(text: str) -> bytes:
     head, digits = text[:12], text[12:].rstrip()
     require(head == "sfarc-key-1 " and len(digits) == 64 and not set(digits) - set("0123456789abcdef"), "this is no key file")
@@ -997,14 +1020,16 @@ def main() -> None:
         for snapshot in snapshots:
             moment = datetime.datetime.fromtimestamp(snapshot.time // 10**9, datetime.UTC)
             streams = ", ".join(f"{s.name.decode(errors='replace')} ({s.content.length})" for s in snapshot.streams)
-            print(snapshot.id, moment.isoformat(), snapshot.host, streams)
+            print(snapshot.id, moment.isoformat(), shown(snapshot.host), shown(streams), shown(snapshot.maker))
         return
-    people = [snapshot for snapshot in snapshots if not snapshot.is_own()]
-    chosen = people[-1:] if args.snapshot == "latest" else [s for s in snapshots if s.id.startswith(args.snapshot)]
+    chosen = latest(snapshots, args.snapshot) if args.snapshot.startswith("latest") else [s for s in snapshots if s.id.startswith(args.snapshot)]
     require(len(chosen) == 1, "the name fits no snapshot or several")
     if args.verb == "cat":
         named = [stream for stream in chosen[0].streams if stream.name == os.fsencode(args.stream)]
         require(len(named) == 1, "the snapshot has no such stream")
+        if chosen[0].is_of_writer():
+            for _ in repository.content(named[0].content):
+                pass
         sys.stdout.buffer.writelines(repository.content(named[0].content))
         return
     os.makedirs(args.dir, exist_ok=True)
