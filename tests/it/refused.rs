@@ -6,11 +6,13 @@ use std::process::Command;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use sfarc::backend::Key;
 use sfarc::backend::folder::FolderBackend;
 use sfarc::engine::{folder, restore};
 use sfarc::env::Env;
 use sfarc::format::catalog::CatalogKind;
 use sfarc::format::manifest::{FenceRecord, StreamEntry};
+use sfarc::ids::ObjectId;
 use sfarc::pipeline::egress::Egress;
 use sfarc::repo::roles::parse_role_key;
 use sfarc::repo::snapshots::Snapshot;
@@ -158,7 +160,7 @@ fn run(
 #[test]
 fn whole_repositories_are_read() {
     for (name, base) in bases() {
-        for way in base.secrets.keys().filter(|way| *way != "identity") {
+        for way in base.secrets.keys().filter(|way| way.as_str() != "identity") {
             let (refused, why, streams) = run(&base.files, base.credential(way), base.snapshots());
             assert_eq!(refused, "nothing", "{name} with the {way}: {why}");
             let expected: BTreeMap<String, Vec<u8>> =
@@ -191,6 +193,19 @@ fn keys_of_roles_are_refused_as_the_rules_say() {
         let key = parse_role_key(&case.value);
         let opened = key.is_some_and(|key| open(&place, Credential::Role(Box::new(key))).is_ok());
         assert_eq!(opened, !case.refused, "{} {}", case.rule, case.name);
+    }
+}
+
+#[test]
+fn roots_are_refused_as_the_rules_say() {
+    let (folder, bases) = (tempfile::tempdir().expect("there is room"), bases());
+    let place = folder.path().join("repository");
+    put(&place, &bases["roles"].files);
+    let repository = open(&place, bases["roles"].credential("passphrase")).expect("it opens");
+    for case in refused().values.iter().filter(|case| case.kind == "roots") {
+        let object = from_hex(&case.value);
+        let roots = repository.open_roots(&Key::Snapshot(ObjectId::of(&object)), &object);
+        assert_eq!(roots.is_err(), case.refused, "{} {}", case.rule, case.name);
     }
 }
 

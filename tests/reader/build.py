@@ -365,10 +365,10 @@ RECOVERY = u32(2) + blob(age_file(SLOT_KEY, pubx(IDENTITY)))
 def snapshot(
     record: bytes, roots: bytes, seed: bytes, to: tuple[int, int, int] = (1, 1, 1), signer: bytes | None = None,
     signature: Bend = same, lengths: Bend = same, p: bytes | None = None, cipher: int = 2, before: bytes = bytes(32),
-    whole: Bend = same, tail: bytes = b"", **bent,
+    whole: Bend = same, tail: bytes = b"", roots_signer: bytes | None = None, **bent,
 ) -> bytes:
     p, public = p or dprefix(4, cipher), pub25519(seed)
-    one, two = seal(p, 1, 0, (signer or public) + record), seal(p, 7, 0, public + roots)
+    one, two = seal(p, 1, 0, (signer or public) + record), seal(p, 7, 0, (roots_signer or public) + roots)
     out = whole(divided_head(p, to, **bent)) + lengths(u32(len(one)) + u32(len(two))) + one + two
     message = b"sfarc 2026-11-28 snapshot\0" + REPO + public + before + H(out)
     return out + seal(p, 8, 0, u16(1) + public + before + signature(sign(seed, message)) + tail)

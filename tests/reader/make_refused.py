@@ -325,7 +325,7 @@ case(69, "unknown kind of envelope", "roles", roles(reader=readers_snapshot(whol
 case(69, "lists to the recipient and data shared", "roles", roles(reader=readers_snapshot(to=(1, 2, 1))), "nothing")
 
 
-# Values that lie in no folder: key files of roles, bundles
+# Values that lie in no folder: key files of roles, roots of snapshots, bundles
 
 VALUES: list[dict] = []
 
@@ -355,6 +355,10 @@ value(25, "digits in upper case", "role key", role_key()[:15] + role_key()[15:].
 value(25, "other features", "role key", role_key(features=bytes(32)))
 value(25, "bytes behind its record", "role key", role_key(record=plus(b"\0")))
 value(25, "padded record", "role key", role_key(record=pad_record))
+value(71, "roots of its own", "roots", readers_snapshot().hex(), False)
+value(71, "roots of another", "roots", readers_snapshot(roots_signer=pub25519(WRITER)).hex())
+value(71, "roots that are padded", "roots", readers_snapshot(roots=pad_record(roots([(len(MINE), cid(MINE) + b"\0")]))).hex(), False)
+value(71, "bytes behind the roots", "roots", readers_snapshot(roots=roots([(len(MINE), cid(MINE) + b"\0")]) + b"\0").hex())
 BUNDLE = V["bundle"]
 value(72, "bundle", "bundle", BUNDLE.hex(), False)
 for what, stored in (

@@ -100,6 +100,8 @@ def main() -> int:
             try:
                 if case["kind"] == "bundle":
                     reader.read_bundle(bytes.fromhex(case["value"]))
+                elif case["kind"] == "roots":
+                    repository.roots(bytes.fromhex(case["value"]))
                 else:
                     reader.read_role_key(case["value"], repository)
                 ended = False

@@ -795,6 +795,19 @@ class Repository:
         require(public == self.keys.public("authority signature"), "who has signed it is no reader")
         return "reader", plain[32:]
 
+    def roots(self, data: bytes) -> list[tuple[int, tuple[bytes, int] | None]]:
+        """Lengths and roots of the contents of a divided snapshot (R71), as who prunes takes them."""
+        sealed, fields = Sealed(self.keys, SNAPSHOT, data), Fields(data)
+        fields.take(DIVIDED_LEN)
+        first, second = fields.uint(4), fields.uint(4)
+        plain = sealed.section(IN_ROOTS, 0, fields.at + first, second, LISTS)
+        signature = sealed.section(IN_SIGNATURE, 0, fields.at + first + second, SNAPSHOT_SIGNATURE_LEN)
+        public, _before, _signed = record(signature, lambda f: (f.take(32), f.take(32), f.take(64)))
+        require(plain[:32] == public, "its roots are out of the snapshot of another")
+        root = lambda f: f.maybe(lambda: (f.take(16), f.uint(1)))
+        _session, roots = record(plain[32:], lambda f: (f.take(16), f.many(lambda: (f.uint(8), root(f)), 2 * STREAMS_MAX)), True)
+        return roots
+
     def label_of(self, public: bytes, name: bytes) -> str:
         """The label of a writer that is registered, and was not revoked before this snapshot."""
         of = [(label, revoked) for writer, label, revoked in self.writers() if writer == public]
