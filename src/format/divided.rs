@@ -118,7 +118,7 @@ impl DividedHeader {
             return Err(FormatError::malformed(WHAT, "its envelopes are not in their order"));
         }
         if matches!(envelopes[0].seal, Seal::Recipient(_)) {
-            return Err(FormatError::malformed(WHAT, "its names are sealed to a recipient, and there is none for names"));
+            return Err(FormatError::malformed(WHAT, "its names are sealed to a recipient"));
         }
         Ok(Self { kind, cipher, envelopes })
     }

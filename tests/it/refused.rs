@@ -45,6 +45,7 @@ struct Value {
     rule: String,
     name: String,
     kind: String,
+    base: String,
     value: String,
     refused: bool,
 }
@@ -184,29 +185,36 @@ fn bent_repositories_are_refused_as_the_rules_say() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Calls `is_refused` with each value of a kind and the place of its repository.
+fn each_value(kind: &str, is_refused: impl Fn(&Value, &Path) -> bool) {
+    let (folder, mut ran) = (tempfile::tempdir().expect("there is room"), 0);
+    for (name, base) in bases() {
+        put(&folder.path().join(name), &base.files);
+    }
+    for case in refused().values.iter().filter(|case| case.kind == kind) {
+        let place = folder.path().join(&case.base);
+        assert_eq!(is_refused(case, &place), case.refused, "{} {}", case.rule, case.name);
+        ran += 1;
+    }
+    assert!(ran > 1, "there are no values of the kind {kind}");
+}
+
 #[test]
 fn keys_of_roles_are_refused_as_the_rules_say() {
-    let (folder, bases) = (tempfile::tempdir().expect("there is room"), bases());
-    let place = folder.path().join("repository");
-    put(&place, &bases["roles"].files);
-    for case in refused().values.iter().filter(|case| case.kind == "role key") {
+    each_value("role key", |case, place| {
         let key = parse_role_key(&case.value);
-        let opened = key.is_some_and(|key| open(&place, Credential::Role(Box::new(key))).is_ok());
-        assert_eq!(opened, !case.refused, "{} {}", case.rule, case.name);
-    }
+        !key.is_some_and(|key| open(place, Credential::Role(Box::new(key))).is_ok())
+    });
 }
 
 #[test]
 fn roots_are_refused_as_the_rules_say() {
-    let (folder, bases) = (tempfile::tempdir().expect("there is room"), bases());
-    let place = folder.path().join("repository");
-    put(&place, &bases["roles"].files);
-    let repository = open(&place, bases["roles"].credential("passphrase")).expect("it opens");
-    for case in refused().values.iter().filter(|case| case.kind == "roots") {
+    let bases = bases();
+    each_value("roots", |case, place| {
+        let repository = open(place, bases[&case.base].credential("passphrase")).expect("it opens");
         let object = from_hex(&case.value);
-        let roots = repository.open_roots(&Key::Snapshot(ObjectId::of(&object)), &object);
-        assert_eq!(roots.is_err(), case.refused, "{} {}", case.rule, case.name);
-    }
+        repository.open_roots(&Key::Snapshot(ObjectId::of(&object)), &object).is_err()
+    });
 }
 
 /// The numbers of the rules in the text, and those among them that say that they have no vector.

@@ -1,14 +1,14 @@
 """Builds whole repositories from format-spec.md alone, each part of which can be bent: for make_refused.py."""
 
 import base64
-import hashlib
 import hmac
+import re
 import tarfile
 from collections.abc import Callable
 
 from make_vectors import (
-    AUTHORITY, DATA, GROUP, KEY, LISTS, LOG, LROOT, NONCE, PASS, REPO, ROOT, V, WRAP, H, aead, blob, cid, derive,
-    dprefix, hpke_seal, i64, le, lid, many, opt, padded, padme, prefix, pub25519, pubx, seq, sign, slot, text, u16,
+    AUTHORITY, DATA, GROUP, KEY, LISTS, LOG, NONCE, PASS, REPO, ROOT, WRAP, H, aead, blob, cid, derive,
+    dprefix, hpke_seal, i64, le, lid, many, opt, padded, prefix, pub25519, pubx, seq, sign, slot, text, u16,
     u32, u64,
 )
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -64,11 +64,14 @@ def divided_head(p: bytes, to: tuple[int, int, int] = (1, 1, 1), **bent) -> byte
 # Packs (section 8, 14.3)
 
 
-def frame(plain: bytes, announced: int | None = None, window: int | None = None, dictionary: int | None = None) -> bytes:
-    """A zstd frame (RFC 8878) of raw blocks, or of repeated bytes; made by hand, so that nothing is in it by chance."""
-    blocks, parts = [plain[at : at + (1 << 17)] for at in range(0, len(plain), 1 << 17)] or [b""], []
+def frame(
+    plain: bytes, announced: int | None = None, window: int | None = None, dictionary: int | None = None, is_ended: bool = True,
+) -> bytes:
+    """A zstd frame (RFC 8878) of raw blocks, and of repeated bytes; made by hand, so that nothing is in it by chance."""
+    stretches = [part.group() for part in re.finditer(rb"(?s)(.)\1{999,}|(?:(?!(.)\2{999,}).)+", plain)]
+    blocks, parts = [part[at : at + (1 << 17)] for part in stretches for at in range(0, len(part), 1 << 17)] or [b""], []
     for number, part in enumerate(blocks):
-        repeated, last = len(part) > 1000 and not part.strip(part[:1]), number + 1 == len(blocks)
+        repeated, last = len(part) > 1000 and not part.strip(part[:1]), is_ended and number + 1 == len(blocks)
         parts.append(le(3, last | repeated << 1 | len(part) << 3) + (part[:1] if repeated else part))
     has_id = 0 if dictionary is None else 1
     if window is None:
@@ -139,7 +142,7 @@ def rows_of(stored: bytes, blocks: list[Block]) -> list[Row]:
 def run(
     rows: list[Row], cipher: int = 2, level: int = 0, is_padded: bool = False, footer: Bend = same, counts: tuple[int, int] = (0, 0),
     number: int = 0, gap: bytes = b"", trailer: Bend = same, starts: Callable[[list[int]], list[int]] = lambda s: s,
-    page_ordinal: int = 0, filler: int | None = 40, tail: bytes = b"", behind: bytes | None = None, length: int = 0,
+    page_ordinal: int = 0, filler: int | None = 40, filters: int = 0, behind: bytes | None = None, length: int = 0,
 ) -> bytes:
     p, packs = prefix(3, cipher), []
     rows = sorted(rows)
@@ -153,10 +156,12 @@ def run(
         first.append(int.from_bytes(page[0][0][:8], "big"))
         plain = b"".join(i + u32(numbers[name]) + u16(ordinal) for i, name, _, ordinal in page)
         out += seal(p, 4, at // 185 + page_ordinal, plain + (bytes(10) if len(page) == 185 else b""))
+    for at in range(0, filters, 63):
+        out += seal(p, 5, at // 63, b"\xff" * 64 * min(63, filters - at))
     out += gap
     if is_padded and filler is not None:
         out += seal(p, 6, 0, bytes(filler))
-    foot = u64(len(rows) + counts[0]) + u64(counts[1]) + u32(len(packs)) + u32(level | (256 if is_padded else 0)) + GROUP
+    foot = u64(len(rows) + counts[0]) + u64(filters + counts[1]) + u32(len(packs)) + u32(level | (256 if is_padded else 0)) + GROUP
     foot += b"".join(name + u32(size + length) for name, size in packs) + b"".join(map(u64, starts(first)))
     foot += (bytes(13) if is_padded else b"") if behind is None else behind
     sealed = seal(p, 3, 0, footer(foot))
@@ -309,7 +314,7 @@ def catalog(records: list[bytes] = ENTRIES) -> bytes:
 
 
 def folder_repository(stored_catalog: bytes = catalog(), stored: bytes = ARCHIVE, **bent) -> Files:
-    blocks = [data_block(chunks=[stored]), one_block(chunks=[stored_catalog])]
+    blocks = [data_block(chunks=[stored]), data_block(chunks=[stored_catalog])]
     origin = u32(2) + blob(b"/srv/files")
     listed = entry(b"files", of(stored, cid(stored) + b"\0"), of(stored_catalog, cid(stored_catalog) + b"\0"), origin)
     packed = pack(blocks)

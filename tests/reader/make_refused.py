@@ -3,7 +3,7 @@
 Usage: make_refused.py
 """
 
-from make_vectors import FILEKEY, MATERIAL, write
+from make_vectors import FILEKEY, MATERIAL, V, write
 from build import *
 
 SECRET = {"passphrase": "correct horse"}
@@ -69,6 +69,7 @@ version = lambda number: at(0, u16(number))
 case(5, "manifest of version 0", "plain", plain(record=version(0)), "snapshot")
 case(5, "manifest of version 3", "plain", plain(record=version(3)), "snapshot")
 case(5, "configuration of version 2", "plain", plain(configuration=config(record=version(2))), "repository")
+case(5, "configuration of version 0", "plain", plain(configuration=config(record=version(0))), "repository")
 case(5, "gc record of version 2", "plain", plain(log=gc(1, record_object(6, gc_record(1, version=2)))), "repository")
 case(5, "slot of version 9", "plain", plain(slots=(version(9)(SLOT),)), "repository")
 case(5, "catalog entry of version 2", "folder", folder_repository(catalog([version(2)(ENTRIES[0])] + ENTRIES[1:]), slots=TWO), "stream")
@@ -104,7 +105,7 @@ for place, value, what in ((0, 0x54, "magic"), (6, 5, "kind"), (7, 2, "format"),
         case(13, "header with another kind", "plain", plain(snapshot=stored), "snapshot")
     else:
         case(13, f"header with another {what}", "plain", plain(snapshot_bent=bent), "snapshot")
-case(13, "unknown cipher", "plain", plain(snapshot=p4(9, 3, record_object(4, manifest(list(STREAMS.values())), 2))), "snapshot")
+case(13, "unknown cipher", "plain", plain(snapshot_bent={"p": p4(9, 3)}), "snapshot")
 case(13, "gc record in the place of a snapshot", "plain", plain(snapshot=record_object(6, gc_record(1))), "snapshot")
 case(13, "pack with a header of another length", "plain", plain(pack_bent={"p": p4(12, 113, prefix(2, 1))}), "stream")
 case(14, "header byte 10 is 1", "plain", plain(snapshot_bent={"p": p4(10, 1)}), "snapshot")
@@ -157,6 +158,8 @@ trailer = lambda offset, length: lambda t: u64(int.from_bytes(t[:8], "little") +
 for what, bend in (("magic", at(12, b"X")), ("offset", trailer(1, 0)), ("length", trailer(0, 1)), ("offset in the header", trailer(-200, 0))):
     case(27, f"trailer of a pack: {what}", "plain", plain(pack_bent={"trailer": bend}), "stream")
     case(27, f"trailer of a run: {what}", "plain", plain(run_bent={"trailer": bend}), "stream")
+case(27, "bytes before the trailer of a pack", "plain", plain(pack_bent={"trailer": lambda t: b"junk" + t}), "stream")
+case(27, "bytes before the trailer of a run", "plain", plain(run_bent={"trailer": lambda t: b"junk" + t}), "stream")
 case(27, "footer that begins in the header", "plain", plain(run_bent={"trailer": lambda t: u64(100) + u32(int.from_bytes(t[:8], "little") + int.from_bytes(t[8:12], "little") - 100) + t[12:]}), "stream")
 case(28, "directory too short", "plain", plain(pack_bent={"directory": lambda d: d[:-1]}), "stream")
 case(28, "more chunks than there are", "plain", plain(pack_bent={"counts": (0, 1)}), "stream")
@@ -167,6 +170,7 @@ case(29, "padding of a directory is not zero", "padded", padded_repository(pack_
 case(30, "a padded block beside others", "plain", plain(pad_blocks((2, 0, 0))), "stream")
 case(30, "a block that is not padded beside others", "padded", padded_repository(blocks=pad_blocks((2, 3, 0))), "stream")
 case(31, "block of kind 3", "plain", plain([data_block(), one_block(row={"kind": 3}), list_block()]), "stream")
+case(31, "block of codec 4 beside padded ones", "padded", padded_repository(blocks=[data_block(codec=2), one_block(codec=3, row={"codec": 4}), list_block(codec=3)]), "stream")
 case(31, "block of codec 4", "plain", plain([data_block(), one_block(row={"codec": 4}), list_block()]), "stream")
 case(32, "block without a chunk", "plain", plain([data_block(), one_block(), list_block(), Block(1, 0, [])]), "stream")
 case(32, "blocks with fewer chunks than there are", "plain", plain([data_block(row={"count": 2}), one_block(), list_block()]), "stream")
@@ -187,7 +191,7 @@ for what, payload in (
     ("two frames", frame(CHUNKS[0]) + frame(b"".join(CHUNKS[1:]))), ("skippable frame before the frame", SKIPPABLE + frame(WHOLE)),
     ("skippable frame behind the frame", frame(WHOLE) + SKIPPABLE), ("bytes behind the frame", frame(WHOLE) + b"\0"),
     ("dictionary", frame(WHOLE, dictionary=7)), ("window of 2^22", frame(WHOLE, window=22)), ("no frame", WHOLE),
-    ("frame cut short", frame(WHOLE)[:-1]),
+    ("frame cut short", frame(WHOLE)[:-1]), ("frame without a last block", frame(WHOLE, is_ended=False)),
 ):
     case(36, what, "plain", plain([data_block(payload=payload), one_block(), list_block()]), "stream")
 case(36, "window of 2^21 is allowed", "plain", plain([data_block(payload=frame(WHOLE, window=21)), one_block(), list_block()]), "nothing")
@@ -222,7 +226,9 @@ case(40, "pack of another length", "plain", plain(run_bent={"length": 1}), "stre
 case(41, "footer too short", "plain", plain(run_bent={"footer": lambda f: f[:-1]}), "stream")
 case(41, "zeros behind a footer", "plain", plain(run_bent={"behind": bytes(8)}), "stream")
 case(41, "padding of a footer is not zero", "padded", padded_repository(run_bent={"is_padded": True, "behind": b"\0\1"}), "stream")
-case(42, "more filter blocks than rows", "plain", plain(run_bent={"counts": (0, 100)}), "stream")
+case(42, "more filter blocks than rows", "plain", plain(run_bent={"filters": 9}), "stream")
+case(42, "as many filter blocks as rows", "plain", plain(run_bent={"filters": 8}), "nothing")
+case(42, "filter that is not there", "plain", plain(run_bent={"counts": (0, 5)}), "stream")
 case(42, "level above 255", "plain", plain(run_bent={"level": 512}), "stream")
 case(42, "no rows", "plain", plain(run_bent={"footer": lambda f: u64(0) + f[8:-8]}), "stream")
 MANY = sorted((H(u32(i))[:16], bytes([7]) * 32, 500, i) for i in range(190))
@@ -290,7 +296,10 @@ case(58, "chunks in another order", "plain", tree(node(DATA_ROWS[::-1]), WHOLE),
 case(58, "BLAKE3 of an empty stream", "plain", plain(streams={"empty": entry(b"empty", content(0, H(b"x"), None))}), "stream")
 case(59, "catalog that ends within an entry", "folder", folder_repository(catalog()[:-1], slots=TWO), "stream")
 case(59, "bytes behind the last entry", "folder", folder_repository(catalog() + b"\0\0", slots=TWO), "stream")
-case(59, "catalog entry of more than 2^18 bytes", "folder", folder_repository(catalog() + u32(2**18 + 1), slots=TWO), "stream")
+case(59, "catalog entry that announces too much", "folder", folder_repository(catalog() + u32(2**18 + 1), slots=TWO), "stream")
+long_link = lambda size: ENTRIES[:-1] + [ENTRIES[-1].replace(blob(b"../a.txt"), blob(b"a" * (size - len(ENTRIES[-1]) + 8)))]
+case(59, "catalog entry of 2^18 bytes", "folder", folder_repository(catalog(long_link(2**18)), slots=TWO), "nothing")
+case(59, "catalog entry of 2^18 + 1 bytes", "folder", folder_repository(catalog(long_link(2**18 + 1)), slots=TWO), "stream")
 case(59, "catalog without its last entry", "folder", folder_repository(catalog(ENTRIES[:-1]), slots=TWO), "stream")
 HASH = len(ENTRIES[1]) - 33
 case(59, "another BLAKE3 of a file", "folder", folder_repository(catalog([ENTRIES[0], at(HASH, bytes(32))(ENTRIES[1])] + ENTRIES[2:]), slots=TWO), "stream")
@@ -321,7 +330,7 @@ swap = lambda h: h[:16] + h[132:248] + h[16:132] + h[248:]
 case(69, "envelopes out of order", "roles", roles(reader=readers_snapshot(whole=swap)), "snapshot")
 case(69, "names to a recipient", "roles", roles(writer=writers_snapshot(to=(2, 2, 2))), "snapshot")
 case(69, "encapsulated key of zeros", "roles", roles(writer=writers_snapshot(enc=bytes(32))), "snapshot")
-case(69, "unknown kind of envelope", "roles", roles(reader=readers_snapshot(whole=at(16 + 232, b"\3"))), "snapshot")
+case(69, "unknown kind of envelope", "roles", roles(writer=writers_snapshot(whole=at(16 + 232, b"\3"))), "snapshot")
 case(69, "lists to the recipient and data shared", "roles", roles(reader=readers_snapshot(to=(1, 2, 1))), "nothing")
 
 
@@ -340,8 +349,8 @@ def role_key(role: int = 0, name: str = "writer", repo: bytes = REPO, drop: str 
     return f"sfarc-{name}-1 " + (stored + check(H(stored)[:4])).hex() + "\n"
 
 
-def value(rule: int, name: str, kind: str, stored: str, is_refused: bool = True) -> None:
-    VALUES.append({"rule": f"R{rule}", "name": name, "kind": kind, "value": stored, "refused": is_refused})
+def value(rule: int, name: str, kind: str, stored: str, is_refused: bool = True, base: str = "roles") -> None:
+    VALUES.append({"rule": f"R{rule}", "name": name, "kind": kind, "base": base, "value": stored, "refused": is_refused})
 
 
 value(25, "key of a writer", "role key", role_key(), False)
@@ -353,12 +362,16 @@ value(25, "another repository", "role key", role_key(repo=bytes(16)))
 value(25, "missing secret", "role key", role_key(drop="wrap 6"))
 value(25, "digits in upper case", "role key", role_key()[:15] + role_key()[15:].upper())
 value(25, "other features", "role key", role_key(features=bytes(32)))
+value(25, "repository without roles", "role key", role_key(features=None), base="plain")
 value(25, "bytes behind its record", "role key", role_key(record=plus(b"\0")))
 value(25, "padded record", "role key", role_key(record=pad_record))
 value(71, "roots of its own", "roots", readers_snapshot().hex(), False)
 value(71, "roots of another", "roots", readers_snapshot(roots_signer=pub25519(WRITER)).hex())
 value(71, "roots that are padded", "roots", readers_snapshot(roots=pad_record(roots([(len(MINE), cid(MINE) + b"\0")]))).hex(), False)
 value(71, "bytes behind the roots", "roots", readers_snapshot(roots=roots([(len(MINE), cid(MINE) + b"\0")]) + b"\0").hex())
+value(24, "fingerprint of the repository", "fingerprint", V["fingerprint"].hex(), False, "folder")
+value(24, "fingerprint of another", "fingerprint", bytes(16).hex(), base="folder")
+value(24, "no fingerprint", "fingerprint", "", base="folder")
 BUNDLE = V["bundle"]
 value(72, "bundle", "bundle", BUNDLE.hex(), False)
 for what, stored in (
