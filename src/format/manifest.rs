@@ -162,10 +162,15 @@ pub const OWN_LABEL: &str = "sfarc/";
 /// what the original is.
 pub const COPY_OF: &str = "sfarc/copy-of";
 
+/// The label of a copy: 64 digits that only a reader of the repository that was copied from can make, of what was copied
+/// and of what it is here. It marks no purpose, either.
+pub const COPY_PROOF: &str = "sfarc/copy-proof";
+
 impl Manifest {
     /// True for a snapshot that nobody has asked for: one before a restore, or the record of a drill.
     pub fn is_own(&self) -> bool {
-        self.labels.iter().any(|(key, _)| key.starts_with(OWN_LABEL) && key != COPY_OF)
+        let is_own = |key: &str| key.starts_with(OWN_LABEL) && key != COPY_OF && key != COPY_PROOF;
+        self.labels.iter().any(|(key, _)| is_own(key))
     }
 
     /// True if a snapshot holds all that it was to hold, and that fits together.

@@ -323,7 +323,7 @@ case(66, "revoked writer", "roles", roles(writers=(registration(pub25519(WRITER)
 case(66, "revoked writer, snapshot named", "roles", roles(writers=(registration(pub25519(WRITER), [H(writers_snapshot())]),)), "nothing")
 case(66, "writer registered and revoked", "roles", roles(writers=(registration(pub25519(WRITER)), registration(pub25519(WRITER), []))), "snapshot")
 case(67, "record of the program by a writer", "roles", roles(writer=writers_snapshot([("sfarc/pin", "1")])), "snapshot")
-case(67, "copy by a writer", "roles", roles(writer=writers_snapshot([("sfarc/copy-of", "ab" * 32)])), "nothing")
+case(67, "copy by a writer", "roles", roles(writer=writers_snapshot([("sfarc/copy-of", "ab" * 32), ("sfarc/copy-proof", "cd" * 32)])), "nothing")
 case(68, "registration signed by the writer", "roles", roles(writers=(registration(pub25519(WRITER), seed=WRITER),)), "snapshot")
 case(68, "registration that was altered", "roles", roles(writers=(registration(pub25519(WRITER), record=lambda r: r.replace(b"pod", b"pot")),)), "snapshot")
 swap = lambda h: h[:16] + h[132:248] + h[16:132] + h[248:]

@@ -493,7 +493,7 @@ class Manifest(NamedTuple):
 
     def is_own(self) -> bool:
         """True for a record of the program."""
-        return any(key.startswith("sfarc/") and key != "sfarc/copy-of" for key, _ in self.labels)
+        return any(key.startswith("sfarc/") and key not in ("sfarc/copy-of", "sfarc/copy-proof") for key, _ in self.labels)
 
 
 def read_content(fields: Fields) -> Content:
