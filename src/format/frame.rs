@@ -81,7 +81,7 @@ mod tests {
             assert!(check(&frame[..frame.len() - 1]).is_err());
             assert!(check(&[&frame[..], &[0]].concat()).is_err());
             assert!(check(&[&frame[..], &frame].concat()).is_err());
-            assert!(check(&[b"\x50\x2a\x4d\x18\x00\x00\x00\x00", &frame[..]].concat()).is_err());
+            assert!(check(&[&b"\x50\x2a\x4d\x18\x00\x00\x00\x00"[..], &frame].concat()).is_err());
         }
     }
 
