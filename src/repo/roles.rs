@@ -297,7 +297,7 @@ pub fn parse_role_key(text: &str) -> Option<RoleKey> {
     let number = Role::LIMITED.iter().position(|role| magic == format!("sfarc-{role}-1"))?;
     let byte = |pair: &[u8]| match pair {
         [high, low] => {
-            let digit = |byte: &u8| char::from(*byte).to_digit(16);
+            let digit = |byte: &u8| char::from(*byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
             u8::try_from(digit(high)? << 4 | digit(low)?).ok()
         }
         _ => None,

@@ -28,6 +28,7 @@ mod power_cut_restores;
 mod power_cuts;
 mod races;
 mod recovery;
+mod refused;
 mod repair;
 mod retention;
 mod role_vectors;

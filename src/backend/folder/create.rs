@@ -9,7 +9,7 @@ use rustix::fs::{CWD, Mode};
 use rustix::io::Errno;
 
 use super::publish::Named;
-use super::{FolderBackend, TEMPORARY};
+use super::{FolderBackend, Naming, TEMPORARY};
 use crate::backend::{Kind, layout};
 use crate::disk::{Disk, make_folders, sync_folder};
 
@@ -69,8 +69,8 @@ fn refuse_others(root: &Path) -> io::Result<()> {
 /// Tries what every object needs: a lock, and a name that is given to one of two. Leaves nothing behind.
 fn probe(backend: &FolderBackend) -> io::Result<()> {
     let target = backend.root.join(TEMPORARY).join(backend.draw_name());
-    let (first, _lock) = backend.write_once(&target, b"probe")?;
-    let second = backend.write_once(&target, b"another").map(|(named, _)| named);
+    let (first, _lock) = backend.write_once(&target, b"probe", Naming::New)?;
+    let second = backend.write_once(&target, b"another", Naming::New).map(|(named, _)| named);
     match backend.disk.remove(CWD, target.as_os_str().as_bytes()) {
         Ok(()) | Err(Errno::NOENT) => {}
         Err(error) => return Err(error.into()),
