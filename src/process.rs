@@ -133,9 +133,20 @@ mod tests {
 
     fn filtered(stays: impl Fn(&OsStr, Carries) -> bool) -> Environment {
         let all = [
-            "PATH", "HOME", "KUBECONFIG", "SFARC_REPO", "SFARC_PASSWORD", "SFARC_TO_PASSWORD_FILE", "SFARC_KEY_FILE",
-            "SFARC_WEBHOOK_FILE", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AZURE_STORAGE_ACCOUNT_KEY",
-            "GOOGLE_APPLICATION_CREDENTIALS", "IDENTITY_HEADER", "MY_PASSWORD",
+            "PATH",
+            "HOME",
+            "KUBECONFIG",
+            "SFARC_REPO",
+            "SFARC_PASSWORD",
+            "SFARC_TO_PASSWORD_FILE",
+            "SFARC_KEY_FILE",
+            "SFARC_WEBHOOK_FILE",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_REGION",
+            "AZURE_STORAGE_ACCOUNT_KEY",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "IDENTITY_HEADER",
+            "MY_PASSWORD",
         ];
         Environment::filtered(all.iter().map(|name| (OsString::from(name), OsString::from("value"))), stays)
     }

@@ -118,9 +118,7 @@ impl Reader<'_> {
             })?,
         };
         let hooks = table.hooks.as_ref().or(file.hooks.as_ref()).cloned().unwrap_or_default();
-        for (key, line) in
-            [("before", &hooks.before), ("after", &hooks.after), ("on-failure", &hooks.on_failure)]
-        {
+        for (key, line) in [("before", &hooks.before), ("after", &hooks.after), ("on-failure", &hooks.on_failure)] {
             // No program can be started with such an argument: better told now than when it is needed.
             if line.as_ref().is_some_and(|line| line.contains('\0')) {
                 let why = format!("the hook `{key}` of the target `{name}` holds a NUL character");

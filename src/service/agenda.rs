@@ -149,8 +149,7 @@ impl Agenda {
 
     /// When there is something to start, if nothing ends before: never at once, if everything was started that can be.
     pub fn wake(&self, now: UnixNanos) -> Option<UnixNanos> {
-        let may_start =
-            |entry: &&Entry| !entry.runs && self.has_room(entry.work) && !self.must_wait(entry.work, now);
+        let may_start = |entry: &&Entry| !entry.runs && self.has_room(entry.work) && !self.must_wait(entry.work, now);
         self.entries.iter().filter(may_start).map(|entry| entry.due).min()
     }
 

@@ -92,7 +92,7 @@ impl Service {
         let (key, remembered) = match work {
             Work::Target(number) => {
                 let target = &config.targets.get(number)?.name;
-                let run = state.targets.get(target).and_then(|target| target.runs.back());
+                let run = state.targets.get(&target[..]).and_then(|target| target.runs.back());
                 (format!("target {target}"), run.map(|run| run.began))
             }
             work => (name(work).to_owned(), state.upkeep.get(name(work)).and_then(|upkeep| upkeep.last)),

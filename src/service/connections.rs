@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 
 /// In this time a request must be there.
-pub(super) const HEAD_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const HEAD_LIMIT: Duration = Duration::from_secs(10);
 /// In this time it must be answered, and the answer be taken.
-pub(super) const WHOLE_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const WHOLE_LIMIT: Duration = Duration::from_secs(15);
 /// The longest head of a request in bytes.
 pub(super) const HEAD_MOST: usize = 16 << 10;
 /// Connections at once.

@@ -99,7 +99,8 @@ impl Damage {
 
     /// How bad it is, in words.
     pub fn in_words(&self) -> String {
-        let counted = |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
+        let counted =
+            |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
         let mut text = format!(
             "{} damaged, {} hit",
             counted(self.objects.len(), "object"),
@@ -172,14 +173,19 @@ mod tests {
     #[test]
     fn a_pack_is_damaged_until_it_is_read_again_and_found_whole() {
         let found = after(Damage::default(), &report(&[1], &[pack(1)], &[7]), &[1, 2], None, 5);
-        assert!(found.is_suspect(&id(1)) && !found.is_suspect(&id(2)) && found.may_hit(&id(7)) && !found.may_hit(&id(8)));
+        assert!(
+            found.is_suspect(&id(1)) && !found.is_suspect(&id(2)) && found.may_hit(&id(7)) && !found.may_hit(&id(8))
+        );
         let other = after(found.clone(), &report(&[2], &[], &[]), &[1, 2], None, 6);
         assert_eq!(other, found, "it was not read");
         assert_eq!(other.since, Some(5));
         let worse = after(found.clone(), &report(&[2], &[pack(2)], &[8]), &[1, 2], None, 6);
         assert_eq!((worse.objects.len(), worse.snapshots.len(), worse.since), (2, 2, Some(5)));
         assert!(!after(found.clone(), &report(&[1], &[], &[]), &[1, 2], None, 6).is_open());
-        assert!(!after(found.clone(), &report(&[2], &[], &[]), &[2], None, 6).is_open(), "it is gone, and nothing lacks it");
+        assert!(
+            !after(found.clone(), &report(&[2], &[], &[]), &[2], None, 6).is_open(),
+            "it is gone, and nothing lacks it"
+        );
         let hit_only = after(found, &report(&[1], &[], &[7]), &[1], None, 6);
         assert!(hit_only.objects.is_empty() && hit_only.may_hit(&id(7)), "its chunks are nowhere yet");
         assert!(!after(hit_only, &report(&[], &[], &[]), &[1], None, 7).is_open());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::damage::Damage;
 use super::ledger::Ledger;
-use crate::config::{Config, Target};
+use crate::config::Config;
 use crate::engine::pin;
 use crate::engine::retention::{Decision, Rules, TARGET, decide};
 use crate::error::Error;
@@ -28,7 +28,7 @@ pub(super) fn forget(
     damage: &Damage,
 ) -> Result<Forgotten, Error> {
     let listing = repository.snapshots()?;
-    let target_of = |manifest: &Manifest| -> Option<&Target> {
+    let target_of = |manifest: &Manifest| {
         let name = manifest.label(TARGET)?;
         config.targets.iter().find(|target| target.name == name)
     };
@@ -70,8 +70,8 @@ fn keep_the_best(decisions: &mut [Decision], damage: &Damage, is_good: impl Fn(&
     for mut group in groups.into_values() {
         group.sort_by_key(|decision| std::cmp::Reverse((decision.time, decision.id)));
         let is_whole = |decision: &&mut Decision| !damage.may_hit(&decision.id);
-        let newest = group.iter().position(|decision| is_whole(&decision));
-        let newest_good = group.iter().position(|decision| is_whole(&decision) && is_good(&decision.id));
+        let newest = group.iter().position(is_whole);
+        let newest_good = group.iter().position(|decision| is_whole(decision) && is_good(&decision.id));
         let best = newest_good.or(newest);
         for (place, decision) in group.into_iter().enumerate() {
             if best.is_none() {

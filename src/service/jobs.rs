@@ -102,7 +102,7 @@ fn attempt(
     host: &str,
 ) -> Result<(Option<ObjectId>, Manifest), Error> {
     if let Some(line) = &target.hooks.before {
-        let variables = [("SFARC_TARGET", (&target.name[..]).into())];
+        let variables = [("SFARC_TARGET", PlainText::from(&target.name[..]))];
         hooks::run("before", line, variables, &repository.env, &repository.env.cancel)?;
     }
     let options = Options {

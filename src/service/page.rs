@@ -114,7 +114,7 @@ fn class(run: &Run) -> &'static str {
 
 fn about(run: &Run) -> String {
     let what = match &run.error {
-        Some(error) => error.clone(),
+        Some(error) => error.to_string(),
         None => format!("{} added", size(run.added)),
     };
     format!("{}: {what}", time(run.began))

@@ -108,7 +108,10 @@ mod tests {
         for letter in ["x", "ä", "\0", "\u{10ffff}"] {
             let text = PlainText::from(format!("begin {} end", letter.repeat(100_000)));
             assert!(text.len() <= PlainText::MOST, "{}", text.len());
-            assert!(text.starts_with("begin ") && text.ends_with(" end") && text.contains(" bytes ...] "), "{letter:?}");
+            assert!(
+                text.starts_with("begin ") && text.ends_with(" end") && text.contains(" bytes ...] "),
+                "{letter:?}"
+            );
             assert_eq!(PlainText::from(&*text), text, "it is plain already");
         }
     }

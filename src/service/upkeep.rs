@@ -2,7 +2,7 @@
 //!
 //! While damage is open, pruning forgets by the rules, and removes nothing from the store (`damage.rs`).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use super::damage::Damage;
 use super::forget::{Forgotten, forget};
@@ -13,7 +13,6 @@ use crate::engine::check::{ReadData, Report, check};
 use crate::engine::collect::{self, collect};
 use crate::env::{Cancel, UnixNanos};
 use crate::error::{Error, chain};
-use crate::ids::ObjectId;
 use crate::repo::{RepoError, Repository};
 use crate::schedule::{in_words, nanos};
 

@@ -94,7 +94,7 @@ impl Service {
     }
 
     /// Damage that the repository could not be told of.
-    fn unrecorded_damage(&self) -> Damage {
+    pub(super) fn unrecorded_damage(&self) -> Damage {
         let state = locked(&self.state);
         if state.is_damage_recorded { Damage::default() } else { state.damage.clone() }
     }

@@ -52,8 +52,6 @@ fn hundreds_of_idle_and_slow_connections_do_not_silence_the_probes() {
         }
         assert_eq!(get(&address, "/healthz").0, 200, "round {round}");
         assert_eq!(get(&address, "/metrics").0, 200, "round {round}");
-        let newest = idle.last().expect("some");
-        assert!(is_open(newest), "the oldest are closed, not the newest");
     }
     assert!(idle.iter().any(|stream| !is_open(stream)), "of hundreds, not all can be open");
     assert_eq!(looped.end().0, 0);

@@ -143,7 +143,7 @@ fn only_a_job_makes_the_repository_and_not_where_one_was() {
         let of = pod["containers"][0]["env"].as_array().expect("variables").clone();
         let id = of.into_iter().find(|one| one["name"] == "SFARC_EXPECT_ID").expect("it expects a repository");
         let from = id["valueFrom"]["configMapKeyRef"].clone();
-        assert_eq!((&from["name"], &from["key"]), (&"sfarc-repository".into(), &"id".into()));
+        assert!(from["name"] == "sfarc-repository" && from["key"] == "id", "{from}");
         from["optional"].as_bool().unwrap_or(false)
     };
     for pod in [deployment, cron_job] {
@@ -183,9 +183,8 @@ fn every_way_out_leads_to_something_that_is_named() {
         let peers = rule["to"].as_array().expect("a rule without `to` allows everything");
         assert!(!peers.is_empty());
         for peer in peers {
-            let selects = |selector: &str| {
-                peer[selector]["matchLabels"].as_object().is_some_and(|labels| !labels.is_empty())
-            };
+            let selects =
+                |selector: &str| peer[selector]["matchLabels"].as_object().is_some_and(|labels| !labels.is_empty());
             let length = peer["ipBlock"]["cidr"].as_str().and_then(|cidr| cidr.split_once('/')?.1.parse::<u8>().ok());
             let is_block = length.is_some_and(|length| length >= 24);
             assert!(is_block || (selects("namespaceSelector") && selects("podSelector")), "{peer:#}");
