@@ -146,7 +146,7 @@ pub struct Ended {
 /// What a work reports.
 enum Report {
     Target(String, Box<Outcome>),
-    Upkeep(Work, UnixNanos, Worked),
+    Upkeep(Work, UnixNanos, Box<Worked>),
 }
 
 /// Names of works of upkeep, in the state and in metrics.

@@ -18,7 +18,7 @@ impl Service {
     pub(super) fn ended(&self, agenda: &mut Agenda, report: Report) {
         match report {
             Report::Target(name, outcome) => self.target_ended(agenda, &name, *outcome),
-            Report::Upkeep(work, began, worked) => self.upkeep_ended(agenda, work, began, worked),
+            Report::Upkeep(work, began, worked) => self.upkeep_ended(agenda, work, began, *worked),
         }
     }
 

@@ -39,7 +39,7 @@ impl Service {
                 let name = config.targets.get(number).map(|target| target.name.clone()).unwrap_or_default();
                 Report::Target(name, Box::new(jobs::not_begun(began, self.now(), &error)))
             }
-            _ => Report::Upkeep(work, began, Worked::from(Err(error))),
+            _ => Report::Upkeep(work, began, Box::new(Worked::from(Err(error)))),
         }
     }
 
@@ -75,13 +75,13 @@ impl Service {
                     Some(error) => Worked::from(Err(error)),
                     None => upkeep::prune(&repository, config, host, &self.unrecorded_damage()),
                 };
-                Report::Upkeep(work, began, worked)
+                Report::Upkeep(work, began, Box::new(worked))
             }
             Work::Check => {
                 let worked = upkeep::check_part(&repository, config, host, &self.unrecorded_damage());
-                Report::Upkeep(work, began, worked)
+                Report::Upkeep(work, began, Box::new(worked))
             }
-            Work::Drill => Report::Upkeep(work, began, jobs::drill_next(&repository, config, host).into()),
+            Work::Drill => Report::Upkeep(work, began, Box::new(jobs::drill_next(&repository, config, host).into())),
         }
     }
 
