@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::damage::Damage;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, may_be_damaged};
 use crate::config::Config;
 use crate::engine::pin;
 use crate::engine::retention::{Decision, Rules, TARGET, decide};
@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::format::manifest::Manifest;
 use crate::ids::ObjectId;
 use crate::repo::Repository;
+use crate::repo::snapshots::Listing;
 
 /// What was forgotten.
 pub(super) struct Forgotten {
@@ -36,19 +37,9 @@ pub(super) fn forget(
     let mut decisions = decide(&listing, repository.env.clock.now(), Some(&config.own), |manifest| {
         target_of(manifest).map(|target| Rules { policy: &target.retention, zone: &target.zone })
     });
-    if damage.is_open() {
-        let good: HashSet<ObjectId> =
-            listing.snapshots.iter().filter(|one| one.manifest.is_good()).map(|one| one.id).collect();
-        keep_the_best(&mut decisions, damage, |id| good.contains(id));
-    }
+    keep_by_damage(&mut decisions, &listing, ledger, damage);
     let superseded = ledger.superseded();
-    for decision in &mut decisions {
-        if ledger.must_stay(&decision.id) {
-            decision.reasons.push("it says what is damaged".to_owned());
-        } else if superseded.contains(&decision.id) {
-            decision.reasons.clear();
-        }
-    }
+    decisions.iter_mut().filter(|one| superseded.contains(&one.id)).for_each(|one| one.reasons.clear());
     let count = pin::forget_unkept(repository, &listing, &decisions)?;
     let is_kept: HashSet<ObjectId> = decisions.iter().filter(|one| one.is_kept()).map(|one| one.id).collect();
     let mut kept: BTreeMap<String, u64> = config.targets.iter().map(|target| (target.name.clone(), 0)).collect();
@@ -58,6 +49,27 @@ pub(super) fn forget(
         }
     }
     Ok(Forgotten { count, kept })
+}
+
+/// While damage is open by the records of the repository, what is best of what is left stays, and what tells of the
+/// damage, whatever was decided by rules.
+pub fn keep_while_damaged(repository: &Repository, listing: &Listing, decisions: &mut [Decision]) -> Result<(), Error> {
+    if may_be_damaged(listing) {
+        let ledger = Ledger::of(repository, listing)?;
+        keep_by_damage(decisions, listing, &ledger, ledger.damage());
+    }
+    Ok(())
+}
+
+fn keep_by_damage(decisions: &mut [Decision], listing: &Listing, ledger: &Ledger, damage: &Damage) {
+    if damage.is_open() {
+        let good = listing.snapshots.iter().filter(|one| one.manifest.is_good());
+        let good: HashSet<ObjectId> = good.map(|one| one.id).collect();
+        keep_the_best(decisions, damage, |id| good.contains(id));
+    }
+    for decision in decisions.iter_mut().filter(|one| ledger.must_stay(&one.id)) {
+        decision.reasons.push("it says what is damaged".to_owned());
+    }
 }
 
 /// Of each group the newest snapshot stays that no damage hits, and the newest good one of those. If there is none of

@@ -18,7 +18,7 @@ pub mod agenda;
 mod begin;
 mod connections;
 pub mod damage;
-mod forget;
+pub mod forget;
 mod hooks;
 pub mod http;
 pub mod jobs;

@@ -63,6 +63,8 @@ fn nothing_is_pruned_while_damage_is_open_and_a_restart_does_not_forget_it() {
     let status = repo.run(["status", "--json"]).ends(3).object();
     assert_eq!(status["state"]["damage"]["snapshots"][0], pinned[..], "{status}");
 
+    repo.run(["forget", "--keep-last", "1", "--dry-run"]).ok().says("the newest that no damage hits");
+
     // What is garbage now stays, and so does what another service would find: it only knows the repository.
     let before = repo.files("packs");
     config(&repo, "never");
