@@ -1,7 +1,7 @@
 //! What the loop does with a damaged repository: it goes on taking, and removes nothing.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::repo::{Ran, Repo, noise};
 
@@ -34,7 +34,7 @@ fn largest(repo: &Repo) -> PathBuf {
     packs.into_iter().max_by_key(|path| fs::metadata(path).expect("a pack").len()).expect("a pack")
 }
 
-fn flip(path: &PathBuf) -> Vec<u8> {
+fn flip(path: &Path) -> Vec<u8> {
     let bytes = fs::read(path).expect("a pack");
     let mut other = bytes.clone();
     other[1000] ^= 1;
