@@ -5,6 +5,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`ids`], [`limits`], [`sync`], [`event`], [`env`](mod@env) | names, bounds, what threads share, facts, the world outside |
+//! | [`process`] | programs of this machine, and what they find in their environment |
 //! | [`format`](mod@format) | bytes to values and back; `format-spec.md` in code |
 //! | [`crypto`] | keys, seals, hashes |
 //! | [`content`] | proofs of what streams hold: dumps, JSON, Zuul's keys |
@@ -45,6 +46,7 @@ pub mod k8s;
 pub mod limits;
 pub mod pipeline;
 pub mod plan;
+pub mod process;
 pub mod repo;
 pub mod schedule;
 pub mod service;

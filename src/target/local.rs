@@ -1,6 +1,5 @@
 //! Commands on this machine, in processes that nothing outlives.
 
-use std::ffi::OsString;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use super::TargetError;
 use super::feed::{FeedError, Patience, Sender, beside};
 use super::shell::Shell;
 use crate::env::Env;
+use crate::process::{Environment, shell};
 use crate::source::SourceError;
 use crate::source::command::{cancelled, kill_group};
 use crate::source::last_lines::LastLines;
@@ -22,13 +22,13 @@ use crate::source::pod::PodCommand;
 /// What is asked for is some lines of text, or keys.
 const MOST: u64 = 256 << 20;
 
-/// Runs commands on this machine, with these variables and no others.
+/// Runs commands on this machine, in this environment.
 #[derive(Clone)]
 pub struct LocalShell<'a> {
     /// The world.
     pub env: &'a Env,
-    /// Names and values.
-    pub variables: Vec<(OsString, OsString)>,
+    /// What they find there.
+    pub environment: Environment,
 }
 
 struct Ended {
@@ -41,10 +41,7 @@ impl LocalShell<'_> {
     fn run(&self, line: &str, queue: Option<mpsc::Receiver<Bytes>>, limit: Duration) -> Result<Ended, TargetError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let mut child = Command::new("/bin/sh")
-                .args(["-c", line])
-                .env_clear()
-                .envs(self.variables.iter().cloned())
+            let mut child = Command::from(shell(line, &self.environment))
                 .stdin(if queue.is_some() { Stdio::piped() } else { Stdio::null() })
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())

@@ -188,7 +188,7 @@ fn what_is_left_out_is_left_out() {
 }
 
 /// Runs the program as somebody who may not read everything.
-fn run_unprivileged(repo: &Repo, args: &[&str]) -> Ran {
+pub(crate) fn run_unprivileged(repo: &Repo, args: &[&str]) -> Ran {
     if !is_root() {
         return repo.run(args);
     }
@@ -201,7 +201,7 @@ fn run_unprivileged(repo: &Repo, args: &[&str]) -> Ran {
 }
 
 /// Gives the repository, and a copy of the program, to the user that `run_unprivileged` becomes.
-fn hand_over(repo: &Repo) {
+pub(crate) fn hand_over(repo: &Repo) {
     fs::create_dir(repo.at("bin")).expect("a folder");
     fs::copy(env!("CARGO_BIN_EXE_sfarc"), repo.at("bin/sfarc")).expect("a copy of the program");
     open_for_everybody(&repo.at(""));
