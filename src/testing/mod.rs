@@ -17,4 +17,5 @@ mod percent;
 pub mod recording;
 #[cfg(feature = "testing")]
 pub mod services;
+pub mod unsteady;
 pub mod world;
