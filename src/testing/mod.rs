@@ -19,4 +19,5 @@ pub mod power_cut;
 pub mod recording;
 #[cfg(feature = "testing")]
 pub mod services;
+pub mod unsteady;
 pub mod world;

@@ -268,7 +268,8 @@ impl Backend for FolderBackend {
 
     fn announce(&self, session: &SessionId, bytes: &[u8]) -> Result<Box<dyn Hold>, BackendError> {
         let key = Key::Session(*session);
-        let file = self.write(&key, bytes, Naming::New).map_err(|error| BackendError::new("write", key, cause(error)))?;
+        let file =
+            self.write(&key, bytes, Naming::New).map_err(|error| BackendError::new("write", key, cause(error)))?;
         Ok(Box::new(file))
     }
 

@@ -238,7 +238,9 @@ impl Repair<'_> {
             self.put(&listed.key, &bytes, place)?;
             self.faults.remove(&id);
             writer.add(pack, &reader.directory)?;
-            chunks.iter().for_each(|chunk| { missing.remove(&chunk.id); });
+            chunks.iter().for_each(|chunk| {
+                missing.remove(&chunk.id);
+            });
             brought += 1;
         }
         self.finish_rows(writer)?;
