@@ -14,6 +14,7 @@ mod copying;
 mod cost;
 mod crash;
 mod damage;
+mod damage_model;
 mod deploy;
 mod factory;
 mod hiding;
