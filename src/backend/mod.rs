@@ -6,7 +6,10 @@
 pub mod bucket;
 pub mod folder;
 pub mod layout;
+pub mod loose;
+pub mod overlay;
 pub mod place;
+pub mod read_only;
 pub mod shelf;
 pub mod traffic;
 

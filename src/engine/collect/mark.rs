@@ -64,7 +64,7 @@ impl Marked {
             }
         }
         // Pinned: the marks are by the numbers of its rows.
-        let index = Index::open(repository, log).and_then(|index| {
+        let index = Index::open_whole(repository, log).and_then(|index| {
             require_names(repository, index.runs())?;
             Ok(index.pinned())
         });

@@ -9,8 +9,8 @@ mod measure;
 mod plan;
 mod prove;
 mod rescue;
-mod settle;
-mod sweep;
+pub(super) mod settle;
+pub(super) mod sweep;
 
 pub(super) use mark::Marked;
 pub use rescue::rescue;

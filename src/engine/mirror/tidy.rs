@@ -52,7 +52,7 @@ pub(super) fn tidy(
     };
     log.features().require_collect()?;
     report.kept = 0;
-    let mirror = from.over(Arc::clone(to));
+    let mirror = from.on(Arc::clone(to));
     let mut tidying = Tidying { from, to: &**to, mirror, log, options, report, removed: HashSet::new() };
     for (kind, here) in kinds.into_iter().zip(listed) {
         from.check_cancel()?;

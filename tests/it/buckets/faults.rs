@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sfarc::backend::{Backend, Key};
-use sfarc::engine::check::ReadData;
 use sfarc::ids::ObjectId;
 use sfarc::testing::bucket::{Fault, Options, Server};
 use sfarc::testing::world::{World, read_streams};
@@ -98,7 +97,7 @@ fn a_store_that_is_gone_is_an_error_and_then_is_not() {
 }
 
 #[test]
-fn a_pack_that_the_store_acknowledged_and_lost_is_named_by_a_check() {
+fn a_pack_that_the_store_acknowledged_and_lost_is_noticed_before_the_commit() {
     let server = Server::start(Options::default()).expect("a server");
     let (world, store) = (World::new(1), client(&server).0);
     let repository = world.init_on(Arc::new(backend(&store, ""))).expect("a repository");
@@ -107,9 +106,12 @@ fn a_pack_that_the_store_acknowledged_and_lost_is_named_by_a_check() {
         let is_lost = method == "PUT" && path.contains("/packs/") && std::mem::take(&mut is_first);
         is_lost.then_some(Fault::LoseObject)
     });
-    world.take(&repository, &one("s", stream(&[(1, 100_000)]))).expect("as far as anybody can tell");
-    let report = sfarc::engine::check::check(&repository, &ReadData::None).expect("checked");
-    assert!(!report.problems.is_empty(), "the lost pack is found");
+    let streams = one("s", stream(&[(1, 100_000)]));
+    let error = world.take(&repository, &streams).expect_err("a pack is not there");
+    assert!(sfarc::error::chain(&error).contains("is missing"), "{}", sfarc::error::chain(&error));
+    assert!(repository.snapshot_ids().expect("listed").is_empty());
+    let id = world.take(&repository, &streams).expect("stored again").id.expect("an id");
+    assert!(read_streams(&repository, &repository.read_snapshot(id).expect("there")).expect("restored") == streams);
 }
 
 #[test]
