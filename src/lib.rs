@@ -10,6 +10,7 @@
 //! | [`crypto`] | keys, seals, hashes |
 //! | [`content`] | proofs of what streams hold: dumps, JSON, Zuul's keys |
 //! | [`chunk`] | cutting streams by content |
+//! | [`disk`] | the calls that change a file system, by one door |
 //! | [`tar`] | folders as pax streams, and safely back |
 //! | [`backend`] | objects in, objects out |
 //! | [`repo`] | an opened repository: index, packs, sessions, snapshots |
@@ -34,6 +35,7 @@ pub mod cli;
 pub mod config;
 pub mod content;
 pub mod crypto;
+pub mod disk;
 pub mod engine;
 pub mod env;
 pub mod error;

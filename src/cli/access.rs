@@ -12,8 +12,9 @@ use zeroize::Zeroizing;
 use super::args::{Destination, Global, Init, NamedCredential, NewKey, OpenedBy};
 use super::keyfile;
 use crate::backend::place::{Access, Place};
+use crate::engine::repair;
 use crate::env::Env;
-use crate::error::Error;
+use crate::error::{Category, Error};
 use crate::event::Event;
 use crate::format::config::Features;
 use crate::process::{Environment, shell};
@@ -61,6 +62,29 @@ pub fn open_other(to: &Destination, by: &OpenedBy, global: &Global, env: &Env) -
     };
     let opened = open_at(&other_place(to)?, &other_access(to, global), env, credential);
     opened.map(|(repository, _)| repository).map_err(|error| Error::There(Box::new(error)))
+}
+
+/// Opens the repository to repair it: what is really there, and where its configuration or every key slot is lost, with
+/// those of a place.
+pub fn open_to_repair(
+    global: &Global,
+    env: &Env,
+    places: &[repair::Place],
+    dry_run: bool,
+) -> Result<Repository, Error> {
+    let failure = match open_uncached(global, env) {
+        Err(error) => error,
+        opened => return opened,
+    };
+    let is_mended = matches!(failure.category(), Category::NoRepository | Category::Damaged | Category::WrongKey);
+    if !is_mended || !places.iter().any(repair::Place::may_open) {
+        return Err(failure);
+    }
+    let access = Access { shelf: None, ..global.bucket.access() };
+    let place = place(global)?;
+    let backend = place.open(&access, |_| {}).map_err(RepoError::from)?;
+    let credential = credential(global, Purpose::Open, env)?;
+    repair::open_with(&backend, places, &credential, env, dry_run)?.ok_or(failure)
 }
 
 fn open_at(

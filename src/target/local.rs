@@ -32,6 +32,8 @@ pub struct LocalShell<'a> {
 }
 
 struct Ended {
+    /// True if it has got all its input.
+    fed: bool,
     status: ExitStatus,
     stdout: Vec<u8>,
     stderr: Vec<String>,
@@ -67,8 +69,15 @@ impl Shell for LocalShell<'_> {
     }
 
     fn ask(&self, command: &PodCommand, limit: Duration) -> Result<Vec<u8>, TargetError> {
-        let Ended { status, stdout, stderr } = self.run(&command.line(), None, limit)?;
-        if status.success() { Ok(stdout) } else { Err(SourceError::Failed { status, stderr }.into()) }
+        let Ended { status, stdout, stderr, .. } = self.run(&command.line(), None, limit)?;
+        match status.success() {
+            true if stdout.len() as u64 > MOST => {
+                let what = format!("what `{}` says", first_words(&command.line()));
+                Err(TargetError::Wrong { what, why: format!("it has more than {MOST} bytes") })
+            }
+            true => Ok(stdout),
+            false => Err(SourceError::Failed { status, stderr }.into()),
+        }
     }
 
     fn feed<E: Send>(
@@ -78,12 +87,18 @@ impl Shell for LocalShell<'_> {
         patience: Patience,
         give: impl FnOnce(&mut Sender) -> Result<(), E>,
     ) -> Result<(), FeedError<E>> {
+        let what = first_words(&line);
         // A pipe loses nothing: what the command has read to its end is what was sent.
         beside(
             give,
             |queue| self.run(&line, Some(queue), patience.limit),
-            |Ended { status, stderr, .. }, _, _| {
-                if status.success() { Ok(()) } else { Err(SourceError::Failed { status, stderr }.into()) }
+            |Ended { fed, status, stderr, .. }, _, _| match status.success() {
+                true if fed => Ok(()),
+                true => {
+                    let why = "it ended before it had read all".to_owned();
+                    Err(TargetError::NotWhole { target: format!("`{what}`"), why })
+                }
+                false => Err(SourceError::Failed { status, stderr }.into()),
             },
         )
     }
@@ -95,7 +110,7 @@ async fn work(child: &mut Child, queue: Option<mpsc::Receiver<Bytes>>) -> std::i
     let read = async {
         let mut bytes = Vec::new();
         if let Some(stdout) = stdout {
-            stdout.take(MOST).read_to_end(&mut bytes).await?;
+            stdout.take(MOST + 1).read_to_end(&mut bytes).await?;
         }
         Ok::<_, std::io::Error>(bytes)
     };
@@ -108,19 +123,19 @@ async fn work(child: &mut Child, queue: Option<mpsc::Receiver<Bytes>>) -> std::i
         }
         lines.finish()
     };
-    let (stdout, stderr, ()) = tokio::join!(read, words, give(stdin, queue));
-    Ok(Ended { status: child.wait().await?, stdout: stdout?, stderr })
+    let (stdout, stderr, fed) = tokio::join!(read, words, give(stdin, queue));
+    Ok(Ended { fed, status: child.wait().await?, stdout: stdout?, stderr })
 }
 
-/// A command that takes no more says why when it ends.
-async fn give(stdin: Option<ChildStdin>, queue: Option<mpsc::Receiver<Bytes>>) {
-    let (Some(mut stdin), Some(mut queue)) = (stdin, queue) else { return };
+/// True if the command takes all; if not, it says why when it ends.
+async fn give(stdin: Option<ChildStdin>, queue: Option<mpsc::Receiver<Bytes>>) -> bool {
+    let (Some(mut stdin), Some(mut queue)) = (stdin, queue) else { return true };
     while let Some(frame) = queue.recv().await {
         if stdin.write_all(&frame).await.is_err() {
-            return;
+            return false;
         }
     }
-    let _ = stdin.shutdown().await;
+    stdin.shutdown().await.is_ok()
 }
 
 /// Enough of a line to know it by.

@@ -17,6 +17,7 @@ const ORDER: &[&str] = &[
     "crypto",
     "content",
     "chunk",
+    "disk",
     "tar",
     "backend",
     "repo",
@@ -155,6 +156,51 @@ fn time_and_randomness_come_in_by_one_door() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Where power cuts are tested, everything that changes a file system goes through `disk`.
+#[test]
+fn repositories_and_restores_change_files_by_one_door() {
+    let rooms = ["src/backend/folder/", "src/engine/restore/", "src/tar/"];
+    let calls = [
+        "fs::write",
+        "fs::rename",
+        "fs::copy",
+        "hard_link(",
+        "remove_file(",
+        "remove_dir",
+        "create_dir",
+        "OpenOptions",
+        "DirBuilder",
+        "File::create",
+        "OFlags::CREATE",
+        " linkat(",
+        "renameat",
+        "mkdirat(",
+        "mknodat(",
+        "pwrite(",
+        "ftruncate(",
+        "set_len(",
+        "fsync(",
+        "fdatasync(",
+        "syncfs(",
+        "sync_all(",
+        "sync_data(",
+        "flock(",
+    ];
+    let mut wrong = Vec::new();
+    for file in sources().iter().filter(|file| rooms.iter().any(|room| file.path.starts_with(room))) {
+        let code = file.code().take_while(|line| !line.contains("#[cfg(test)]"));
+        for (number, line) in code.enumerate().filter(|_| !file.path.contains("/tests")) {
+            wrong.extend(
+                calls
+                    .iter()
+                    .filter(|call| line.contains(*call))
+                    .map(|call| format!("{}:{}: {call}", file.path, number + 1)),
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "beside `disk`:\n{}", wrong.join("\n"));
 }
 
 #[test]
