@@ -74,7 +74,7 @@ pub struct Report {
     /// Things to know that are no damage.
     pub notes: Vec<String>,
     /// The chunks that are missing where it hits.
-    pub(super) missing: HashSet<ChunkId>,
+    pub(crate) missing: HashSet<ChunkId>,
 }
 
 impl Report {
