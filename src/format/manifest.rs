@@ -161,6 +161,10 @@ pub const OWN_LABEL: &str = "sfarc/";
 /// what the original is.
 pub const COPY_OF: &str = "sfarc/copy-of";
 
+/// The fact of a stream in a copy that says which writer had made it. What the writer said of it holds only as far as it
+/// is proven.
+pub const WRITER_FACT: &str = "sfarc/writer";
+
 impl Manifest {
     /// True for a snapshot that nobody has asked for: one before a restore, or the record of a drill.
     pub fn is_own(&self) -> bool {

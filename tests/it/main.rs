@@ -30,6 +30,7 @@ mod role_vectors;
 mod roles;
 mod slots;
 mod tidy;
+mod trust;
 mod untrusted_store;
 mod vectors;
 mod writers;

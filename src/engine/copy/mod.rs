@@ -13,7 +13,7 @@ use super::name_of;
 use super::writer::Writer;
 use crate::error::{Category, Error};
 use crate::event::{Event, Task, Unit};
-use crate::format::manifest::{COPY_OF, Content, Manifest, StreamEntry};
+use crate::format::manifest::{COPY_OF, Content, Manifest, StreamEntry, WRITER_FACT};
 use crate::ids::ObjectId;
 use crate::pipeline::egress::{Egress, EgressError};
 use crate::repo::snapshots::{Snapshot, sort};
@@ -105,9 +105,11 @@ fn there_error(error: impl Into<Error>) -> Error {
     }
 }
 
-/// The id of what a snapshot is a copy of, or its own: copies of copies are copies of the first.
+/// The id of what a snapshot is a copy of, or its own: copies of copies are copies of the first. Of a writer's, always its
+/// own: whoever may only add snapshots does not say which need not be copied.
 fn original(snapshot: &Snapshot) -> String {
-    snapshot.manifest.label(COPY_OF).map_or_else(|| snapshot.id.to_string(), str::to_owned)
+    let said = snapshot.manifest.label(COPY_OF).filter(|_| snapshot.maker.is_none());
+    said.map_or_else(|| snapshot.id.to_string(), str::to_owned)
 }
 
 /// The snapshots of both repositories.
@@ -160,7 +162,7 @@ fn copy_one(
         let known_catalog = pair.and_then(|(here, there)| here.catalog.as_ref().zip(there.catalog.as_ref()));
         let catalog = entry.catalog.as_ref().map(|catalog| copy(catalog, known_catalog)).transpose()?;
         let new_bytes = copying.new_bytes();
-        streams.push(StreamEntry { content, catalog, new_bytes, ..entry.clone() });
+        streams.push(StreamEntry { content, catalog, new_bytes, facts: facts(snapshot, entry), ..entry.clone() });
         from.env.tell(&Event::End(Task::ONLY));
     }
     let added = writer.flush().map_err(there_error)?.stored_bytes;
@@ -179,11 +181,24 @@ fn len(entry: &StreamEntry) -> u64 {
 
 fn labels(snapshot: &Snapshot) -> Vec<(String, String)> {
     let mut labels = snapshot.manifest.labels.clone();
-    if snapshot.manifest.label(COPY_OF).is_none() {
+    if snapshot.manifest.label(COPY_OF).is_none() || snapshot.maker.is_some() {
+        labels.retain(|(key, _)| key != COPY_OF);
         labels.push((COPY_OF.to_owned(), snapshot.id.to_string()));
         labels.sort();
     }
     labels
+}
+
+/// The facts of a stream, and which writer made it: whoever copies it signs for the copy, not for what is in it.
+fn facts(snapshot: &Snapshot, entry: &StreamEntry) -> Vec<(String, String)> {
+    let maker = snapshot.maker.iter().map(|maker| (WRITER_FACT.to_owned(), maker.to_string()));
+    entry
+        .facts
+        .iter()
+        .filter(|(name, _)| snapshot.maker.is_none() || name != WRITER_FACT)
+        .cloned()
+        .chain(maker)
+        .collect()
 }
 
 fn failed(snapshot: &Snapshot, entry: &StreamEntry, error: EgressError<RepoError>) -> Error {

@@ -57,7 +57,7 @@ pub struct Restored {
 
 /// Restores streams of a snapshot. A stream that fails does not stop the others.
 pub fn restore(repository: &Repository, snapshot: &Snapshot, options: &Options) -> Result<Vec<Restored>, Error> {
-    let mut egress = Egress::open(repository)?;
+    let mut egress = Egress::of(repository, snapshot)?;
     let wanted = choose(&mut egress, snapshot, options)?;
     fs::create_dir_all(&options.to).map_err(Error::io(format!("make the folder {}", options.to.display())))?;
     for (stream, _) in &wanted {
@@ -193,7 +193,9 @@ fn stage(
             }
             hashes.wrong().map_or(Ok(()), |data| Err(wrong_file(egress, snapshot, stream, data)))
         }),
-        Part::Whole => extract(place, &HashMap::new(), |send| egress.write_all(&stream.content, send).map_err(failed)),
+        Part::Whole => {
+            extract(place, &HashMap::new(), |send| egress.write_aside(&stream.content, send).map_err(failed))
+        }
     }
 }
 
@@ -217,7 +219,7 @@ fn stage_file(egress: &mut Egress<'_>, snapshot: &Snapshot, stream: &StreamEntry
     let failed = |error| place.failed("write")(error);
     let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&place.staged);
     let mut file: File = opened.map_err(failed)?;
-    let written = egress.write_all(&stream.content, |bytes| file.write_all(bytes));
+    let written = egress.write_aside(&stream.content, |bytes| file.write_all(bytes));
     written.map_err(|error| match error {
         EgressError::Sink(error) => failed(error),
         error => Error::restore(snapshot.id.short(), name_of(stream), error),
@@ -230,7 +232,7 @@ pub fn cat_len(repository: &Repository, snapshot: &Snapshot, stream: &StreamEntr
     if path.is_empty() {
         return Ok(stream.content.len);
     }
-    Ok(find_plain(&mut Egress::open(repository)?, snapshot, stream, path)?.entry.stored_len)
+    Ok(find_plain(&mut Egress::of(repository, snapshot)?, snapshot, stream, path)?.entry.stored_len)
 }
 
 /// Writes one stream, or one file of a folder stream, to `sink`.
@@ -239,14 +241,24 @@ pub fn cat(
     snapshot: &Snapshot,
     stream: &StreamEntry,
     path: &[u8],
+    sink: impl FnMut(&[u8]) -> io::Result<()>,
+) -> Result<(), Error> {
+    cat_from(&mut Egress::of(repository, snapshot)?, snapshot, stream, path, sink)
+}
+
+/// The same by a reader that is there.
+pub(super) fn cat_from(
+    egress: &mut Egress<'_>,
+    snapshot: &Snapshot,
+    stream: &StreamEntry,
+    path: &[u8],
     mut sink: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), Error> {
-    let mut egress = Egress::open(repository)?;
     let failed = |error: EgressError<io::Error>| Error::restore(snapshot.id.short(), name_of(stream), error);
     if path.is_empty() {
         return egress.write_all(&stream.content, sink).map_err(failed);
     }
-    let found = find_plain(&mut egress, snapshot, stream, path)?;
+    let found = find_plain(egress, snapshot, stream, path)?;
     let mut hash = blake3::Hasher::new();
     let written = egress.write_range(&stream.content, found.data, found.entry.stored_len, |bytes| {
         hash.update(bytes);
