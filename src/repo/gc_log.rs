@@ -167,7 +167,7 @@ impl Repository {
             Err(error) if error.is_damage() => {
                 let text = "the gc log is not whole: features that a missing record switched on are not known, and what is \
                             read may be read wrong";
-                self.env.tell(&Event::Warning(&format!("{text} ({})", crate::error::chain(&error))));
+                self.env.tell(&Event::Warning(&format!("{text}: {error}")));
                 self.rest_of_gc_log()
             }
             other => other,

@@ -208,7 +208,7 @@ impl Repository {
         let count = listing.snapshots.len();
         let missing = || match count {
             0 => RepoError::NoSuchSnapshot("the repository has no snapshot yet".to_owned()),
-            _ => RepoError::NoSuchSnapshot(format!("there is no {text}: there are {count} snapshots")),
+            _ => RepoError::NoSuchSnapshot(format!("there is no {text}: the repository has {count} snapshots")),
         };
         let place = count.checked_sub(back + 1).ok_or_else(missing)?;
         let found = listing.snapshots.swap_remove(place);

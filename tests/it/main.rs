@@ -31,6 +31,7 @@ mod roles;
 mod slots;
 mod tidy;
 mod trust;
+mod unlocking;
 mod untrusted_store;
 mod vectors;
 mod writers;

@@ -2,7 +2,7 @@
 
 mod unlock;
 
-pub use unlock::unlock;
+pub use unlock::{COSTS, Stretch, Unlocked, unlock, unlock_with};
 
 use super::objects::{check_name, crypto_error, format_error};
 use super::{Credential, Meant, RepoError, Repository};
@@ -111,8 +111,8 @@ impl Repository {
     pub fn slots(&self) -> Result<Vec<SlotSummary>, RepoError> {
         let (slots, damaged) = self.slots_and_damage()?;
         if let Some(first) = damaged.first() {
-            let (count, why) = (damaged.len(), crate::error::chain(first));
-            let text = format!("among the key slots there are {count} that are damaged, or none; one of them: {why}");
+            let count = damaged.len();
+            let text = format!("among the key slots there are {count} that are damaged, or none: {first}");
             self.env.tell(&Event::Warning(&text));
         }
         Ok(slots)
