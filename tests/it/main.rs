@@ -38,6 +38,8 @@ mod role_vectors;
 mod roles;
 mod slots;
 mod tidy;
+mod trust;
+mod unlocking;
 mod unshared_locks;
 mod untrusted_store;
 mod vectors;
