@@ -107,7 +107,9 @@ impl Damage {
             counted(self.snapshots.len(), "snapshot")
         );
         if let Some((name, what)) = self.objects.first_key_value() {
-            text += &format!("; the first: {name}: {what}");
+            // Most errors name their object themselves.
+            let named = if what.starts_with(&name[..]) { String::new() } else { format!("{name}: ") };
+            text += &format!("; the first: {named}{what}");
         }
         if self.unnamed.is_some() {
             text += "; more was found that is not named: everything is read again";
@@ -189,6 +191,13 @@ mod tests {
         let hit_only = after(found, &report(&[1], &[], &[7]), &[1], None, 6);
         assert!(hit_only.objects.is_empty() && hit_only.may_hit(&id(7)), "its chunks are nowhere yet");
         assert!(!after(hit_only, &report(&[], &[], &[]), &[1], None, 7).is_open());
+    }
+
+    #[test]
+    fn an_object_is_named_once() {
+        let words = |what: &str| Damage::of_object("packs/x", what, 0).in_words();
+        assert_eq!(words("it is cut"), "1 object damaged, 0 snapshots hit; the first: packs/x: it is cut");
+        assert_eq!(words("packs/x is cut"), "1 object damaged, 0 snapshots hit; the first: packs/x is cut");
     }
 
     #[test]
