@@ -53,10 +53,10 @@ impl Repair<'_> {
             self.report.notes.push(format!("{key} is no record of this log, which has not come to it: it goes"));
         }
         let Some(&first) = records.lost.first() else { return Ok(()) };
-        let (condemned, mut dead) = (self.known_to_be_gone(), self.known_to_be_closed()?);
+        let (condemned, dead) = (self.known_to_be_gone(), self.known_to_be_closed()?);
         for &epoch in &records.lost {
             // All that is known stands in each of them: whichever is there says it before anybody relies on the log.
-            let object = self.repository.seal_gc_record_again(epoch, condemned.clone(), std::mem::take(&mut dead))?;
+            let object = self.repository.seal_gc_record_again(epoch, condemned.clone(), dead.clone())?;
             self.repository.backend.replace(&Key::Gc(epoch), &object).map_err(RepoError::from)?;
             self.report.replaced_records.push(epoch);
         }
