@@ -87,7 +87,13 @@ pub fn open_to_repair(
     let place = place(global)?;
     let backend = place.open(&access, |_| {}).map_err(RepoError::from)?;
     let credential = credential(global, Purpose::Open, env)?;
-    repair::open_with(&backend, places, &credential, env, dry_run)?.ok_or(failure)
+    let open = |dry_run| repair::open_with(&backend, places, &credential, env, dry_run);
+    let Some(planned) = open(true)? else { return Err(failure) };
+    let planned = as_expected(planned, global)?;
+    if let Some(Meant::Fingerprint(expected)) = meant_by(&global.named, "SFARC")? {
+        planned.require_fingerprint(&expected)?;
+    }
+    if dry_run { Ok(planned) } else { open(false)?.ok_or(failure) }
 }
 
 fn open_at(

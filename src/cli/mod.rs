@@ -71,7 +71,9 @@ fn hint(error: &CliError) -> &'static str {
     let CliError::Operation(error) = error else { return "" };
     match error.category() {
         Category::NoRepository => "\n  `sfarc init` makes one",
-        Category::Damaged => "\n  `sfarc check --read-data` tells what else is hit",
+        Category::Damaged => {
+            "\n  `sfarc check --read-data` tells what else is hit, `sfarc repair` mends what can be mended"
+        }
         _ => "",
     }
 }

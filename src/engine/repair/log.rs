@@ -11,6 +11,9 @@ use crate::repo::gc_log::{Tombstone, tombstone};
 use crate::repo::roles::mark_of_closed;
 use crate::repo::{RepoError, Repository};
 
+/// Records in a row that may be lost: what has a number further on is not of this log.
+const LOST_AT_MOST: u64 = 1024;
+
 /// The log as it is.
 #[derive(Default)]
 struct Records {
@@ -19,6 +22,8 @@ struct Records {
     lost: Vec<u64>,
     /// Records of somebody who may not decide: they say nothing.
     forged: Vec<u64>,
+    /// What somebody has put under numbers that the log has not come to.
+    strays: Vec<u64>,
 }
 
 impl Repair<'_> {
@@ -37,29 +42,50 @@ impl Repair<'_> {
                 format!("{} is of somebody who may not decide: it is taken to say nothing", Key::Gc(*epoch))
             }),
         );
-        if records.lost.is_empty() {
-            return Ok(());
-        }
+        self.require_strays(&records.strays)?;
         if !self.options.nobody_prunes {
-            self.report.waiting_records = records.lost;
+            self.report.waiting_records = [records.lost, records.strays].concat();
             return Ok(());
         }
-        let (condemned, mut dead) = (self.known_to_be_gone(), self.known_to_be_closed()?);
+        for epoch in &records.strays {
+            let key = Key::Gc(*epoch);
+            self.repository.backend.delete(&key).map_err(RepoError::from)?;
+            self.report.notes.push(format!("{key} is no record of this log, which has not come to it: it goes"));
+        }
+        let Some(&first) = records.lost.first() else { return Ok(()) };
+        let (condemned, dead) = (self.known_to_be_gone(), self.known_to_be_closed()?);
         for &epoch in &records.lost {
             // All that is known stands in each of them: whichever is there says it before anybody relies on the log.
-            let object = self.repository.seal_gc_record_again(epoch, condemned.clone(), std::mem::take(&mut dead))?;
+            let object = self.repository.seal_gc_record_again(epoch, condemned.clone(), dead.clone())?;
             self.repository.backend.replace(&Key::Gc(epoch), &object).map_err(RepoError::from)?;
             self.report.replaced_records.push(epoch);
         }
-        self.renew_later_records(records.lost[0], &records.whole)
+        self.renew_later_records(first, &records.whole)
+    }
+
+    /// Fails if one of these is a record all the same: then the repository has lost more than can be made up for.
+    fn require_strays(&self, strays: &[u64]) -> Result<(), Error> {
+        match strays.iter().find(|epoch| read_record(&self.repository, **epoch).is_ok()) {
+            Some(epoch) => {
+                let why = format!("more than {LOST_AT_MOST} records before {} are missing", Key::Gc(*epoch));
+                Err(RepoError::Damaged { object: "the gc log".to_owned(), why }.into())
+            }
+            None => Ok(()),
+        }
     }
 
     fn read_log(&mut self) -> Result<Records, Error> {
         let mut records = Records::default();
-        let listed = self.repository.list(Kind::Gc)?;
-        let last = listed.iter().map(|listed| if let Key::Gc(epoch) = listed.key { epoch } else { 0 }).max();
-        for epoch in 1..=last.unwrap_or_default() {
+        let mut next = 1;
+        for listed in self.repository.list(Kind::Gc)? {
+            let Key::Gc(epoch) = listed.key else { continue };
             self.repository.check_cancel()?;
+            if epoch - next > LOST_AT_MOST {
+                records.strays.push(epoch);
+                continue;
+            }
+            records.lost.extend(next..epoch);
+            next = epoch + 1;
             match read_record(&self.repository, epoch) {
                 Ok(object) => drop(records.whole.insert(epoch, object)),
                 Err(RepoError::Forged { .. }) => records.forged.push(epoch),

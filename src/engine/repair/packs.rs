@@ -6,7 +6,7 @@ use super::places::Place;
 use super::rows::RowWriter;
 use super::tally::{Rows, Tally};
 use super::{Fault, Repair, Runs, damage};
-use crate::backend::{Key, Kind};
+use crate::backend::{Key, Kind, Listed};
 use crate::engine::check::is_gone;
 use crate::engine::collect::sweep::rewrite_without;
 use crate::error::{Error, chain};
@@ -51,10 +51,8 @@ impl Repair<'_> {
         let mut runs = self.open_runs()?;
         let tally = Tally::of(&self.repository, &mut runs)?;
         // Listed after the runs: a pack that one of them names was put before.
-        let (listed, too_long) = list_packs(&self.repository)?;
-        self.report.packs = (listed.len() + too_long.len()) as u64;
-        let too_long = too_long.into_iter().map(|id| (id, Fault::Closed("it is too long".to_owned())));
-        self.faults.extend(too_long);
+        let listed = list_packs(&self.repository)?;
+        self.report.packs = listed.len() as u64;
         let is_there = |id: &ObjectId| listed.binary_search_by_key(id, |pack| pack.id).is_ok();
         let gone = tally.packs().filter(|id| !is_there(id) && !self.faults.contains_key(*id)).copied();
         let gone: Vec<ObjectId> = gone.collect();
@@ -72,7 +70,11 @@ impl Repair<'_> {
                     }
                 }
                 Err(error) if is_gone(&error) => drop(faults.insert(pack.id, Fault::Missing)),
-                Err(error) if error.is_damage() => drop(faults.insert(pack.id, Fault::Closed(chain(&error)))),
+                Err(error) if error.is_damage() => {
+                    let opens = found.opens_as_named(repository, pack, &mut writer)?;
+                    let fault = if opens { Fault::Rotten } else { Fault::Closed(chain(&error)) };
+                    faults.insert(pack.id, fault);
+                }
                 Err(error) => return Err(error),
             }
             Ok(())
@@ -175,7 +177,7 @@ impl Repair<'_> {
     /// Reads packs to the last byte: all, or only those that somebody has distrusted, if they may be whole elsewhere.
     pub(super) fn find_rotten_packs(&mut self) -> Result<(), Error> {
         let log = self.repository.gc_log_for_reading()?;
-        let (mut packs, _) = list_packs(&self.repository)?;
+        let mut packs = list_packs(&self.repository)?;
         let has_places = !self.places.is_empty();
         packs.retain(|pack| {
             let is_chosen = self.options.read_data || (has_places && log.is_condemned(&pack.id));
@@ -217,7 +219,7 @@ impl Repair<'_> {
         missing: &mut HashSet<ChunkId>,
         tried: &mut HashSet<ObjectId>,
     ) -> Result<usize, Error> {
-        let (here, _) = list_packs(&self.repository)?;
+        let here = list_packs(&self.repository)?;
         let (mut writer, mut brought) = (RowWriter::new(&self.repository), 0);
         for listed in place.list(Kind::Packs)? {
             let (Key::Pack(id), Ok(len)) = (listed.key, u32::try_from(listed.len)) else { continue };
@@ -249,6 +251,23 @@ impl Repair<'_> {
 }
 
 impl Found {
+    /// True if a pack opens when it is taken to be as long as its rows say: whoever reads does so, and what it holds is not
+    /// lost by something having been added to its end.
+    fn opens_as_named(
+        &mut self,
+        repository: &Repository,
+        pack: PackEntry,
+        writer: &mut RowWriter,
+    ) -> Result<bool, RepoError> {
+        let Some(len) = self.tally.len_of(&pack.id).filter(|len| *len < pack.len) else { return Ok(false) };
+        let named = PackEntry { len, ..pack };
+        match PackReader::open(&*repository.backend, &repository.keys, named) {
+            Ok(reader) => self.give_rows(named, &reader.directory, writer).map(|()| true),
+            Err(error) if error.is_damage() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Sees to it that a pack has just the rows that its directory says.
     fn give_rows(&mut self, pack: PackEntry, directory: &Directory, writer: &mut RowWriter) -> Result<(), RepoError> {
         match self.tally.compare(&pack, directory) {
@@ -280,18 +299,16 @@ fn open_run(repository: &Repository, id: ObjectId, table: &mut PackTable) -> Res
     Run::open(&*repository.backend, &repository.keys, id, object.len() as u64, table)
 }
 
-/// The packs that may be read, in the order of their names, and those that are too long to be.
-fn list_packs(repository: &Repository) -> Result<(Vec<PackEntry>, Vec<ObjectId>), RepoError> {
-    let (mut packs, mut too_long) = (Vec::new(), Vec::new());
-    for listed in repository.backend.list(Kind::Packs)? {
-        let Key::Pack(id) = listed.key else { continue };
-        match u32::try_from(listed.len) {
-            Ok(len) if len as usize <= limits::PACK_MAX_BYTES => packs.push(PackEntry { id, len }),
-            _ => too_long.push(id),
-        }
-    }
+/// The packs in the order of their names. One that is longer than any may be opens as little with this length as with its
+/// own.
+fn list_packs(repository: &Repository) -> Result<Vec<PackEntry>, RepoError> {
+    let entry = |listed: Listed| match listed.key {
+        Key::Pack(id) => Some(PackEntry { id, len: u32::try_from(listed.len).unwrap_or(u32::MAX) }),
+        _ => None,
+    };
+    let mut packs: Vec<PackEntry> = repository.backend.list(Kind::Packs)?.into_iter().filter_map(entry).collect();
     packs.sort_unstable_by_key(|pack| pack.id);
-    Ok((packs, too_long))
+    Ok(packs)
 }
 
 fn begin(repository: &Repository, what: &str, total: u64, unit: Unit) {

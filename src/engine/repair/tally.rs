@@ -92,6 +92,11 @@ impl Tally {
         self.sums.keys()
     }
 
+    /// How long a pack is, as its rows say.
+    pub(super) fn len_of(&self, pack: &ObjectId) -> Option<u32> {
+        self.sums.get(pack).map(|sum| sum.len)
+    }
+
     /// True if rows name a pack.
     pub(super) fn has(&self, pack: &ObjectId) -> bool {
         self.sums.contains_key(pack)

@@ -126,3 +126,19 @@ fn a_mirror_that_went_its_own_way_has_no_say() {
     assert_eq!(report.waiting_records.len(), 1, "{report:?}");
     assert!(repository.snapshot_ids().expect("listed").contains(&forgotten));
 }
+
+#[test]
+fn junk_under_a_number_far_away_is_removed_and_no_gap_is_filled() {
+    let subject = subject();
+    let world = subject.world.after_crash();
+    let stray = Key::Gc(1 << 40);
+    world.store.tamper(&stray, b"junk");
+    assert!(is_read_only(&world));
+    let repository = world.open().expect("opens");
+    assert_eq!(repaired(&repository, &[], CAREFUL).waiting_records, [1 << 40]);
+    let report = repaired(&repository, &[], ALL);
+    assert!(report.is_healthy() && report.replaced_records.is_empty(), "{report:?}");
+    assert_eq!(world.store.bytes(&stray), None);
+    assert!(!is_read_only(&world));
+    assert_restores(&world.open().expect("opens"), &subject.expected, "without the junk");
+}
