@@ -12,14 +12,14 @@ use sfarc::engine::{folder, restore};
 use sfarc::env::Env;
 use sfarc::format::catalog::CatalogKind;
 use sfarc::format::manifest::{FenceRecord, StreamEntry};
-use sfarc::ids::ObjectId;
+use sfarc::ids::{Fingerprint, ObjectId};
 use sfarc::pipeline::egress::Egress;
 use sfarc::repo::roles::parse_role_key;
 use sfarc::repo::snapshots::Snapshot;
-use sfarc::repo::{Credential, RepoError, Repository};
+use sfarc::repo::{Credential, Meant, RepoError, Repository};
 use zeroize::Zeroizing;
 
-use crate::vectors::from_hex;
+use crate::vectors::{Vectors, from_hex};
 
 /// A repository of tests/vectors/repositories.json; values are hexadecimal.
 #[derive(Deserialize)]
@@ -69,8 +69,16 @@ impl Base {
         let secret = &self.secrets[name];
         match name {
             "passphrase" => Credential::Passphrase(Zeroizing::new(secret.clone().into_bytes())),
+            "identity" => {
+                let fingerprint = Vectors::load().array("fingerprint");
+                self.identity(Meant::Fingerprint(Fingerprint::new(fingerprint)))
+            }
             _ => Credential::KeyFile(Zeroizing::new(from_hex(secret).try_into().expect("32 bytes"))),
         }
+    }
+
+    fn identity(&self, meant: Meant) -> Credential {
+        Credential::Identity { identity: Zeroizing::new(self.secrets["identity"].clone()), meant }
     }
 
     /// Snapshots that are listed: fences are shorter.
@@ -161,7 +169,7 @@ fn run(
 #[test]
 fn whole_repositories_are_read() {
     for (name, base) in bases() {
-        for way in base.secrets.keys().filter(|way| way.as_str() != "identity") {
+        for way in base.secrets.keys() {
             let (refused, why, streams) = run(&base.files, base.credential(way), base.snapshots());
             assert_eq!(refused, "nothing", "{name} with the {way}: {why}");
             let expected: BTreeMap<String, Vec<u8>> =
@@ -204,6 +212,16 @@ fn keys_of_roles_are_refused_as_the_rules_say() {
     each_value("role key", |case, place| {
         let key = parse_role_key(&case.value);
         !key.is_some_and(|key| open(place, Credential::Role(Box::new(key))).is_ok())
+    });
+}
+
+/// Without a fingerprint there is no credential: somebody must say that any repository will do.
+#[test]
+fn fingerprints_are_compared() {
+    let bases = bases();
+    each_value("fingerprint", |case, place| {
+        let Ok(fingerprint) = case.value.parse() else { return true };
+        open(place, bases[&case.base].identity(Meant::Fingerprint(fingerprint))).is_err()
     });
 }
 

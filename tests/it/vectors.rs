@@ -461,6 +461,8 @@ fn records() {
     check_record!(vectors, "record.config", ConfigRecord);
     check_old_slot(vectors.get("record.slot.passphrase"));
     check_old_slot(vectors.get("record.slot.key_file"));
+    check_record!(vectors, "record.slot.passphrase.v2", KeySlot);
+    check_record!(vectors, "record.slot.key_file.v2", KeySlot);
     check_record!(vectors, "record.slot_description", SlotInfo);
     check_record!(vectors, "record.session", SessionRecord);
     check_record!(vectors, "record.gc", GcRecord);

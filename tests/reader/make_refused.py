@@ -330,7 +330,8 @@ swap = lambda h: h[:16] + h[132:248] + h[16:132] + h[248:]
 case(69, "envelopes out of order", "roles", roles(reader=readers_snapshot(whole=swap)), "snapshot")
 case(69, "names to a recipient", "roles", roles(writer=writers_snapshot(to=(2, 2, 2))), "snapshot")
 case(69, "encapsulated key of zeros", "roles", roles(writer=writers_snapshot(enc=bytes(32))), "snapshot")
-case(69, "unknown kind of envelope", "roles", roles(writer=writers_snapshot(whole=at(16 + 232, b"\3"))), "snapshot")
+case(69, "unknown kind of envelope for lists", "roles", roles(writer=writers_snapshot(whole=at(16 + 116, b"\3"))), "snapshot")
+case(69, "unknown kind of envelope for data", "roles", roles(writer=writers_snapshot(whole=at(16 + 232, b"\3"))), "snapshot")
 case(69, "lists to the recipient and data shared", "roles", roles(reader=readers_snapshot(to=(1, 2, 1))), "nothing")
 
 
