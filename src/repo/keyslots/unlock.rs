@@ -124,7 +124,12 @@ impl Attempt<'_> {
         mut visit: impl FnMut(&mut Self, Candidate) -> Option<T>,
     ) -> Result<Option<T>, RepoError> {
         let is_slot = |listed: &Listed| (KeySlot::MIN_BYTES..=KeySlot::MAX_BYTES).contains(&listed.len);
-        let mut listed: Vec<Listed> = backend.list_lately(Kind::Keys)?.into_iter().filter(is_slot).collect();
+        let (mut listed, others): (Vec<Listed>, Vec<Listed>) =
+            backend.list_lately(Kind::Keys)?.into_iter().partition(is_slot);
+        self.found.damage = others.first().map(|listed| {
+            let why = "it has not the length of a key slot".to_owned();
+            RepoError::Damaged { object: listed.key.to_string(), why }
+        });
         listed.sort_by_key(|listed| (listed.len, listed.key));
         let mut left = READ_BYTES;
         for listed in listed {
