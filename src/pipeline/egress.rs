@@ -189,7 +189,7 @@ impl<'a> Egress<'a> {
         let mut hashing = HashedPieces::new(Arc::clone(&self.finder.pool));
         self.write_range(content, 0, content.len, |bytes| hashing.push(bytes, &mut sink))?;
         let hash = hashing.finish(&mut sink).map_err(EgressError::Sink)?;
-        if hash == content.hash { Ok(()) } else { Err(EgressError::WrongHash) }
+        if hash == Some(content.hash) { Ok(()) } else { Err(EgressError::WrongHash) }
     }
 
     /// Writes `len` bytes of a stream from `start` on; every chunk is checked, the hash of the stream cannot be.

@@ -1,10 +1,12 @@
 //! Sources waiting for their turn, and what became of them.
 
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
 
 use super::lanes::Lanes;
 use crate::env::Cancel;
+use crate::sync::locked;
 
 pub(super) type Source<'a, T, E> = Box<dyn FnOnce(&mut Lanes) -> Result<T, E> + Send + 'a>;
 
@@ -18,8 +20,9 @@ pub(super) struct Work<'a, T, E> {
 
 type Waiting<'a, T, E> = std::iter::Enumerate<std::vec::IntoIter<(Source<'a, T, E>, Lanes)>>;
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// Why a source has given no verdict although nothing failed.
+fn no_verdict() -> io::Error {
+    io::Error::other("the source ended without a verdict; this is a defect of sfarc")
 }
 
 impl<'a, T: Send, E: From<io::Error> + Send> Work<'a, T, E> {
@@ -31,30 +34,38 @@ impl<'a, T: Send, E: From<io::Error> + Send> Work<'a, T, E> {
     /// Runs one source after the other until none is left or one has failed.
     pub(super) fn run(&self) {
         while !self.cancel.is_cancelled() {
-            let Some((job, (source, mut lanes))) = lock(&self.waiting).next() else { return };
-            match source(&mut lanes).and_then(|verdict| lanes.finish().map(|()| verdict).map_err(E::from)) {
-                Ok(verdict) => lock(&self.verdicts)[job] = Some(verdict),
+            let Some((job, (source, lanes))) = locked(&self.waiting).next() else { return };
+            // Whoever is lost with its source would be taken for one that has nothing more to say.
+            let taken = catch_unwind(AssertUnwindSafe(|| take(source, lanes)));
+            match taken.unwrap_or_else(|_| Err(no_verdict().into())) {
+                Ok(verdict) => locked(&self.verdicts)[job] = Some(verdict),
                 Err(error) => self.fail(job, error),
             }
         }
         // The channel closes when nobody holds an end of it any more.
-        while lock(&self.waiting).next().is_some() {}
+        while locked(&self.waiting).next().is_some() {}
     }
 
     /// Takes note of the first failure; those that follow from it say nothing new.
     fn fail(&self, job: usize, error: E) {
-        lock(&self.failed).get_or_insert((job, error));
+        locked(&self.failed).get_or_insert((job, error));
         self.cancel.cancel();
     }
 
     /// What all sources said, in their order, or the first failure.
     pub(super) fn verdicts(self) -> Result<Vec<T>, (usize, E)> {
-        match self.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(failed) => Err(failed),
-            None => {
-                let verdicts = self.verdicts.into_inner().unwrap_or_else(PoisonError::into_inner);
-                Ok(verdicts.into_iter().map(|verdict| verdict.expect("a source that did not fail has ended")).collect())
-            }
+        if let Some(failed) = self.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(failed);
         }
+        let verdicts = self.verdicts.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let said = |(job, verdict): (usize, Option<T>)| verdict.ok_or_else(|| (job, no_verdict().into()));
+        verdicts.into_iter().enumerate().map(said).collect()
     }
+}
+
+/// Runs a source to its end, which it has only reached when its streams have.
+fn take<T, E: From<io::Error>>(source: Source<'_, T, E>, mut lanes: Lanes) -> Result<T, E> {
+    let verdict = source(&mut lanes)?;
+    lanes.finish()?;
+    Ok(verdict)
 }

@@ -1,6 +1,7 @@
 //! An opened repository: objects with meaning.
 
 mod credential;
+mod distrust;
 pub mod gc_log;
 pub mod hiding;
 pub mod index;
@@ -113,7 +114,7 @@ pub enum RepoError {
     Fenced,
     /// Garbage must not be collected while something that may need it cannot be read.
     #[error(
-        "garbage is not collected while {what} is damaged: what it needs is unknown. `sfarc check` tells more; `sfarc forget` removes a damaged snapshot"
+        "garbage is not collected while {what} is damaged: what it needs is unknown. `sfarc check` tells more; `sfarc repair` mends what can be mended; `sfarc forget` removes a damaged snapshot"
     )]
     WillNotCollect {
         /// What cannot be read.
@@ -130,6 +131,20 @@ pub enum RepoError {
     Forged {
         /// The object.
         object: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Something that belongs to a snapshot was lost on its way into the repository.
+    #[error("not everything got into the repository: {0}; nothing was saved, and this is a defect of sfarc: report it")]
+    NotWhole(&'static str),
+    /// A pack that a snapshot relies on is not what the index says.
+    #[error(
+        "pack {} {why}; nothing was saved: run it again, and what the pack held is stored anew. `sfarc check` tells which snapshots need it",
+        pack.short()
+    )]
+    PackLost {
+        /// The pack.
+        pack: ObjectId,
         /// What is wrong with it.
         why: &'static str,
     },
@@ -278,10 +293,19 @@ impl Repository {
             writers: Arc::default(),
             env,
         };
-        repository.put_slot(credential, "initial")?;
+        // Left by an attempt that was cut off, or of somebody who does the same at this moment and will be refused.
+        let others = if repository.backend.is_remote() { Vec::new() } else { repository.list(Kind::Keys)? };
+        let slot = repository.put_slot(credential, "initial")?;
         let mut object = head.encode().to_vec();
         object.extend(repository.seal_record(SealedKind::Config, &record)?);
-        repository.backend.put(&Key::Config, &object)?;
+        if let Err(error) = repository.backend.put(&Key::Config, &object) {
+            if error.is_exists() {
+                repository.backend.delete(&Key::Slot(slot))?;
+            }
+            return Err(error.into());
+        }
+        let others: Vec<Key> = others.into_iter().map(|listed| listed.key).collect();
+        repository.backend.delete_all(&others)?;
         Ok(repository)
     }
 
@@ -330,6 +354,13 @@ impl Repository {
             repository.require_meant(meant)?;
         }
         Ok(repository)
+    }
+
+    /// The same repository as another store shows it.
+    #[must_use]
+    pub fn on(&self, backend: Arc<dyn Backend>) -> Self {
+        let (known_log, made_last, writers) = (Arc::default(), Arc::default(), Arc::default());
+        Self { backend, known_log, made_last, writers, ..self.clone() }
     }
 
     /// Fails if this program may not add to the repository.

@@ -9,6 +9,7 @@ use crate::backend::{Backend, Key};
 use crate::crypto::keys::KeyRing;
 use crate::crypto::seal::Opener;
 use crate::format::divided::ForeignEnvelope;
+use crate::format::frame;
 use crate::format::index::PackEntry;
 use crate::format::pack::{BlockKind, BlockSpan, Codec, Directory};
 use crate::format::sealed::{SealedKind, Section, Trailer};
@@ -106,6 +107,12 @@ impl PackReader {
         span.filter(inside).ok_or_else(|| damaged(&Key::Pack(self.entry.id), "it has no chunk of that number"))
     }
 
+    /// The length of a chunk in bytes as the directory has it; nothing if another chunk, or none, is under this ordinal.
+    pub fn len_of(&self, ordinal: u16, id: &ChunkId) -> Option<u32> {
+        let chunk = self.directory.chunks().get(usize::from(ordinal))?;
+        (chunk.id == *id).then_some(chunk.len)
+    }
+
     /// Reads a block and proves every chunk in it.
     pub fn read_block(&self, repository: &Repository, span: &BlockSpan) -> Result<Block, RepoError> {
         let key = Key::Pack(self.entry.id);
@@ -148,6 +155,7 @@ impl PackReader {
             Codec::Raw => stored,
             Codec::PaddedRaw => payload.to_vec(),
             Codec::Zstd | Codec::PaddedZstd => {
+                frame::check(payload).map_err(format_error(key))?;
                 decompress(payload, plain_len).ok_or_else(|| damaged(&key, "a block does not decompress"))?
             }
         };

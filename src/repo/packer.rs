@@ -178,7 +178,7 @@ impl Packer {
         self.stored.try_iter().collect()
     }
 
-    /// Stores everything that was handed over and says which packs that made.
+    /// Stores everything that was handed over and says which packs that made. Whoever knows what was handed over compares.
     pub fn flush(&self) -> Result<Vec<StoredPack>, RepoError> {
         let (sender, answer) = bounded(1);
         let _ = self.orders.as_ref().expect("open until dropped").send(Order::Flush(sender));
@@ -186,7 +186,7 @@ impl Packer {
         let stored = self.stored()?;
         match answered {
             Ok(()) => Ok(stored),
-            Err(_) => Err(RepoError::Cancelled),
+            Err(_) => Err(RepoError::NotWhole("the thread that makes packs has ended")),
         }
     }
 }
@@ -251,7 +251,8 @@ struct NobodyPuts;
 impl Packing<'_> {
     fn carry_out(&mut self, order: Order) -> Result<(), NobodyPuts> {
         match order {
-            Order::Block(ticket) => self.add(ticket.wait()),
+            // Without its worker a block is lost, and with it everything: whoever flushes gets no answer.
+            Order::Block(ticket) => self.add(ticket.wait().map_err(|_| NobodyPuts)?),
             Order::Moved(block) => {
                 if self.open.as_ref().is_some_and(|pack| !pack.has_room_for_moved(&block)) {
                     self.put()?;

@@ -2,7 +2,11 @@
 //!
 //! Results come back through a ticket each, so that callers take them in the order in which they asked.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+
+use super::RepoError;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -17,10 +21,20 @@ pub struct Pool {
 #[derive(Debug)]
 pub struct Ticket<T>(Receiver<T>);
 
+/// A worker ended before its job did: the job panicked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerLost;
+
+impl From<WorkerLost> for RepoError {
+    fn from(_: WorkerLost) -> Self {
+        Self::NotWhole("a worker thread ended before its work was done")
+    }
+}
+
 impl<T> Ticket<T> {
-    /// Waits for the result.
-    pub fn wait(self) -> T {
-        self.0.recv().expect("a worker ends a job or the process")
+    /// Waits for the result. Fails if the job panicked.
+    pub fn wait(self) -> Result<T, WorkerLost> {
+        self.0.recv().map_err(|_| WorkerLost)
     }
 
     /// A ticket whose result is there already.
@@ -39,7 +53,7 @@ impl Pool {
             let queue = queue.clone();
             std::thread::Builder::new()
                 .name(format!("worker-{number}"))
-                .spawn(move || queue.iter().for_each(|job| job()))
+                .spawn(move || queue.iter().for_each(run))
                 .expect("the system has room for a few threads")
         };
         Self { threads: (0..workers.max(1)).map(thread).collect(), jobs: Some(jobs) }
@@ -57,11 +71,17 @@ impl Pool {
     }
 }
 
+/// Runs a job. One that panics takes its ticket with it, and the worker goes on: whoever waits for the result learns
+/// that there is none, and nobody else is kept waiting.
+fn run(job: Job) {
+    // The hook of panics has said what happened; a job shares nothing that it could leave half changed.
+    let _ = catch_unwind(AssertUnwindSafe(job));
+}
+
 impl Drop for Pool {
     fn drop(&mut self) {
         self.jobs = None;
         for thread in self.threads.drain(..) {
-            // A worker that panicked has already said so; its claimant fails on the missing result.
             let _ = thread.join();
         }
     }

@@ -28,7 +28,7 @@ struct Findings {
 }
 
 /// Reads packs and proves every chunk in them; adds what does not open to `broken`.
-pub(super) fn read_packs(
+pub(in crate::engine) fn read_packs(
     repository: &Repository,
     index: &Index,
     read_data: &ReadData,
@@ -56,7 +56,7 @@ pub(super) fn read_packs(
         }
         let Some((pack, ticket)) = reading.pop_front() else { break };
         repository.check_cancel()?;
-        let found = match ticket.wait() {
+        let found = match ticket.wait().map_err(RepoError::from)? {
             // What was missing before is named already.
             Err(error) if is_gone(&error) => {
                 if broken.packs.insert(pack.id) {

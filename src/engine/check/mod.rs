@@ -1,10 +1,10 @@
 //! Is everything there, and is it what it was? Names what damage hits: snapshots, streams, offsets.
 
-mod data;
-mod lists;
+pub(super) mod data;
+pub(super) mod lists;
 mod packs;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::backend::{Key, Kind};
 use crate::crypto::role::Role;
@@ -68,8 +68,13 @@ pub struct Report {
     pub problems: Vec<Problem>,
     /// What the damage hits.
     pub hits: Vec<Hit>,
+    /// Packs on which nothing new relies from now on, because they are missing, cut or damaged: what they held is stored
+    /// again by the next snapshot that has it, which heals older snapshots, too.
+    pub distrusted: Vec<ObjectId>,
     /// Things to know that are no damage.
     pub notes: Vec<String>,
+    /// The chunks that are missing where it hits.
+    pub(crate) missing: HashSet<ChunkId>,
 }
 
 impl Report {
@@ -92,15 +97,22 @@ impl Report {
 
 /// What cannot be read: whole packs, and single chunks of others.
 #[derive(Debug, Default)]
-struct Broken {
-    packs: HashSet<ObjectId>,
-    chunks: HashSet<(ObjectId, ChunkId)>,
+pub(super) struct Broken {
+    pub(super) packs: HashSet<ObjectId>,
+    pub(super) chunks: HashSet<(ObjectId, ChunkId)>,
 }
 
 impl Broken {
     /// True if this copy of a chunk cannot be read.
     fn is_hit(&self, location: &Location, id: &ChunkId) -> bool {
         self.packs.contains(&location.pack.id) || self.chunks.contains(&(location.pack.id, *id))
+    }
+
+    /// The packs on which nothing new may rely.
+    fn suspects(&self) -> Vec<ObjectId> {
+        let packs: BTreeSet<ObjectId> =
+            self.packs.iter().chain(self.chunks.iter().map(|(pack, _)| pack)).copied().collect();
+        packs.into_iter().collect()
     }
 }
 
@@ -120,13 +132,33 @@ pub fn check(repository: &Repository, read_data: &ReadData) -> Result<Report, Er
     if !matches!(read_data, ReadData::None) {
         data::read_packs(repository, &index, read_data, &mut broken, &mut report)?;
     }
-    lists::walk_snapshots(repository, index, &broken, &mut report)?;
+    lists::walk_snapshots(repository, index, &mut broken, &mut report)?;
     report.hits = join_hits(std::mem::take(&mut report.hits));
+    distrust(repository, &broken, &mut report)?;
     Ok(report)
 }
 
+/// Remembers the packs that proved damaged, so that no later snapshot relies on them. Where that cannot be written, the
+/// report says so: the check has found what it was to find.
+fn distrust(repository: &Repository, broken: &Broken, report: &mut Report) -> Result<(), RepoError> {
+    let suspects = broken.suspects();
+    if suspects.is_empty() {
+        return Ok(());
+    }
+    match repository.gc_log().and_then(|mut log| repository.distrust(&mut log, &suspects)) {
+        Ok(distrusted) => report.distrusted = distrusted,
+        Err(RepoError::Cancelled) => return Err(RepoError::Cancelled),
+        Err(error) => report.notes.push(format!(
+            "that {} packs are damaged could not be written down, so later snapshots may rely on them: {}",
+            suspects.len(),
+            chain(&error)
+        )),
+    }
+    Ok(())
+}
+
 /// Something that was listed a moment ago is not there any more.
-fn is_gone(error: &RepoError) -> bool {
+pub(super) fn is_gone(error: &RepoError) -> bool {
     matches!(error, RepoError::Backend(error) if error.is_not_found())
 }
 
@@ -175,7 +207,7 @@ fn check_object(repository: &Repository, key: &Key) -> Result<(), RepoError> {
 }
 
 /// Joins neighbouring stretches of a stream.
-fn join_hits(hits: Vec<Hit>) -> Vec<Hit> {
+pub(super) fn join_hits(hits: Vec<Hit>) -> Vec<Hit> {
     let mut joined: Vec<Hit> = Vec::new();
     for hit in hits {
         match joined.last_mut() {

@@ -84,19 +84,28 @@ fn is_full(level: u8, groups: usize) -> bool {
 /// Merges the groups of each level that has too many; a merged run replaces those it was made of.
 ///
 /// Safe beside everything: it adds the merged runs before it removes the old ones, and rows of deleted packs that
-/// come back this way are recognised by the gc log. If somebody else merges the same runs, this merge gives way.
+/// come back this way are recognised by the gc log. If somebody else merges the same runs, this merge gives way. Runs
+/// that do not open stay as they are.
 pub fn merge_full_levels(repository: &Repository) -> Result<(), RepoError> {
     match try_merge_full_levels(repository) {
-        Err(RepoError::Backend(error)) if error.is_not_found() => Ok(()),
+        Err(error) if is_gone(&error) => Ok(()),
         other => other,
     }
+}
+
+fn is_gone(error: &RepoError) -> bool {
+    matches!(error, RepoError::Backend(error) if error.is_not_found())
 }
 
 fn try_merge_full_levels(repository: &Repository) -> Result<(), RepoError> {
     let (mut runs, mut table) = (Vec::new(), PackTable::default());
     for listed in repository.list(Kind::Indexes)? {
         let Key::Index(id) = listed.key else { continue };
-        runs.push(Run::open(&*repository.backend, &repository.keys, id, listed.len, &mut table)?);
+        match Run::open(&*repository.backend, &repository.keys, id, listed.len, &mut table) {
+            // `repair` replaces it.
+            Err(error) if error.is_damage() && !is_gone(&error) => {}
+            opened => runs.push(opened?),
+        }
     }
     let mut levels: BTreeMap<u8, Vec<Run>> = BTreeMap::new();
     runs.into_iter().for_each(|run| levels.entry(run.footer.level).or_default().push(run));
@@ -113,7 +122,30 @@ fn try_merge_full_levels(repository: &Repository) -> Result<(), RepoError> {
     Ok(())
 }
 
+/// Bytes of a run that are read at once.
+const READ_AT_ONCE: u64 = 4 << 20;
+
+/// Fails unless each run hashes to its name. A run that is served under another's name opens, and its rows are in the
+/// place of those that are missed: whoever removes or replaces something by what runs say must look.
+pub fn require_names<'a>(repository: &Repository, runs: impl IntoIterator<Item = &'a Run>) -> Result<(), RepoError> {
+    for run in runs {
+        repository.check_cancel()?;
+        let (key, mut hasher, mut from) = (Key::Index(run.id), blake3::Hasher::new(), 0);
+        while from < run.stored_len {
+            let to = run.stored_len.min(from + READ_AT_ONCE);
+            hasher.update(&repository.backend.get(&key, Some(from..to))?);
+            from = to;
+        }
+        if ObjectId::new(*hasher.finalize().as_bytes()) != run.id {
+            let why = "its bytes do not hash to its name".to_owned();
+            return Err(RepoError::Damaged { object: key.to_string(), why });
+        }
+    }
+    Ok(())
+}
+
 fn merge(repository: &Repository, runs: &[Run], level: u8) -> Result<Vec<(ObjectId, u64)>, RepoError> {
+    require_names(repository, runs)?;
     let mut writer = GroupWriter::new(repository, level);
     for_each_row(repository, &runs.iter().collect::<Vec<_>>(), |row| writer.push(row))?;
     let written = writer.finish()?;
