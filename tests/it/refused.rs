@@ -16,7 +16,7 @@ use sfarc::ids::ObjectId;
 use sfarc::pipeline::egress::Egress;
 use sfarc::repo::roles::parse_role_key;
 use sfarc::repo::snapshots::Snapshot;
-use sfarc::repo::{Credential, RepoError, Repository};
+use sfarc::repo::{Credential, Meant, RepoError, Repository};
 use zeroize::Zeroizing;
 
 use crate::vectors::from_hex;
@@ -204,6 +204,18 @@ fn keys_of_roles_are_refused_as_the_rules_say() {
     each_value("role key", |case, place| {
         let key = parse_role_key(&case.value);
         !key.is_some_and(|key| open(place, Credential::Role(Box::new(key))).is_ok())
+    });
+}
+
+#[test]
+fn fingerprints_are_refused_as_the_rules_say() {
+    let bases = bases();
+    each_value("fingerprint", |case, place| {
+        let identity = Zeroizing::new(bases[&case.base].secrets["identity"].clone());
+        let open = |fingerprint| {
+            open(place, Credential::Identity { identity, meant: Meant::Fingerprint(fingerprint) }).is_ok()
+        };
+        !case.value.parse().is_ok_and(open)
     });
 }
 
