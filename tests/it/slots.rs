@@ -1,6 +1,6 @@
 //! Key slots: how many there may be, who may change them, and what others plant among them.
 
-use sfarc::backend::Key;
+use sfarc::backend::{Backend, Key};
 use sfarc::format::config::Features;
 use sfarc::format::keyslot::{KeySlot, PassphraseCost, SlotKind};
 use sfarc::format::manifest::GcRecord;

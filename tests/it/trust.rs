@@ -299,7 +299,7 @@ fn nothing_is_given_of_a_snapshot_that_a_writer_made_of_the_chunks_of_others() {
     // The list of another's stream, and any hash: that of one of its own streams, to begin with.
     let hash = honest.manifest.streams[0].content.hash;
     let stolen = forged(&writer, &honest, |manifest| {
-        manifest.streams[0].content = victim.manifest.streams[0].content;
+        manifest.streams[0].content = victim.manifest.streams[0].content.clone();
         manifest.streams[0].content.hash = hash;
     });
     let stolen = reader.read_snapshot(stolen).expect("its signature is right");

@@ -228,8 +228,8 @@ fn len(entry: &StreamEntry) -> u64 {
 /// The facts of a stream, and which writer made it: whoever copies it signs for the copy, not for what is in it.
 fn facts(snapshot: &Snapshot, entry: &StreamEntry) -> Vec<(String, String)> {
     let maker = snapshot.maker.iter().map(|maker| (WRITER_FACT.to_owned(), maker.to_string()));
-    let others = entry.facts.iter().filter(|(name, _)| snapshot.maker.is_none() || name != WRITER_FACT);
-    others.cloned().chain(maker).collect()
+    let own = entry.facts.iter().filter(|(name, _)| snapshot.maker.is_none() || name != WRITER_FACT);
+    own.cloned().chain(maker).collect()
 }
 
 fn failed(snapshot: &Snapshot, entry: &StreamEntry, error: EgressError<RepoError>) -> Error {
