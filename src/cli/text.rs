@@ -1,6 +1,7 @@
 //! Sizes, times and names for people.
 
 use std::ffi::OsStr;
+use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 
 use comfy_table::{CellAlignment, Table};
@@ -102,8 +103,14 @@ pub(super) fn parse_new_label(text: &str) -> Result<(String, String), Error> {
 
 /// True for what moves the cursor, or changes the order in which a terminal shows what follows.
 fn is_unprintable(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    const MARKS: [RangeInclusive<char>; 5] = [
+        '\u{61c}'..='\u{61c}',
+        '\u{200b}'..='\u{200f}',
+        '\u{2028}'..='\u{202e}',
+        '\u{2066}'..='\u{2069}',
+        '\u{feff}'..='\u{feff}',
+    ];
+    letter.is_control() || MARKS.iter().any(|marks| marks.contains(&letter))
 }
 
 /// A name as text; bytes that are not UTF-8, would move the cursor or turn the text around are escaped.

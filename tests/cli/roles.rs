@@ -159,7 +159,7 @@ fn read_by_the_independent_reader(repo: &Repo, python: &OsStr) {
     by(repo, "writer", &["snapshot", "--file", "data"]).ok();
     repo.write("other", &[noise(2, 400_000), noise(3, 400_000)].concat());
     repo.run(["snapshot", "--file", "other"]).ok();
-    repo.run(["forget", "latest~1"]).ok();
+    repo.run(["forget", "latest@pod"]).ok();
     by(repo, "maintainer", &["prune", "--max-unused", "0%"]).ok();
     by(repo, "writer", &["snapshot", "--file", "data"]).ok();
     let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reader/sfarc_reader.py");

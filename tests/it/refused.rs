@@ -226,6 +226,18 @@ fn fingerprints_are_compared() {
 }
 
 #[test]
+fn fingerprints_are_refused_as_the_rules_say() {
+    let bases = bases();
+    each_value("fingerprint", |case, place| {
+        let identity = Zeroizing::new(bases[&case.base].secrets["identity"].clone());
+        let open = |fingerprint| {
+            open(place, Credential::Identity { identity, meant: Meant::Fingerprint(fingerprint) }).is_ok()
+        };
+        !case.value.parse().is_ok_and(open)
+    });
+}
+
+#[test]
 fn roots_are_refused_as_the_rules_say() {
     let bases = bases();
     each_value("roots", |case, place| {

@@ -125,7 +125,7 @@ fn a_padded_slot_is_none() {
     for (key, slot) in keys.iter().zip(&slots) {
         let decoded: KeySlot = record::decode(slot).expect("it decodes");
         let padded = record::encode_padded(&decoded);
-        assert!(record::decode::<KeySlot>(&padded).is_ok() && KeySlot::decode(&padded).is_err());
+        assert!(KeySlot::decode(&padded).is_err());
         world.store.delete(key).expect("deleted");
         world.store.put(&Key::Slot(ObjectId::of(&padded)), &padded).expect("stored");
     }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use sfarc::backend::folder::FolderBackend;
 use sfarc::backend::{Backend, Key};
 use sfarc::chunk::{Chunker, Cut};
-use sfarc::crypto::keys::{KeyRing, commitment, key_file_key, slot_commitment};
+use sfarc::crypto::keys::{KeyRing, commitment, fingerprint, key_file_key, slot_commitment};
 use sfarc::crypto::passphrase;
 use sfarc::engine::snapshot::{BULK_SIZES, DUMP_SIZES};
 use sfarc::env::{Entropy, Env};
 use sfarc::format::catalog::CatalogEntry;
-use sfarc::format::config::{ConfigHead, ConfigRecord};
+use sfarc::format::config::{ConfigHead, ConfigRecord, Features};
 use sfarc::format::index::{IndexFooter, IndexRow, PackEntry, filter_bits, filter_block};
 use sfarc::format::keyslot::{Binding, KeySlot, PassphraseCost, SlotInfo};
 use sfarc::format::list::{self, ListRow};
@@ -102,6 +102,10 @@ fn keys_and_names() {
     assert_eq!(blake3::hash(&gear).as_bytes(), vectors.get("gear.blake3"));
     let repo = RepoId::new(vectors.array("repo"));
     assert_eq!(key_file_key(&vectors.array("key_file.material"), &repo)[..], *vectors.get("key.key_file"));
+
+    let head = ConfigHead { features: Features::default(), repo };
+    let found = fingerprint(&Zeroizing::new(vectors.array("root")), &head);
+    assert_eq!(found.as_bytes(), vectors.get("fingerprint"));
 
     let cost = PassphraseCost { memory_kib: 32, passes: 1, lanes: 2 };
     let salt = RepoId::new(vectors.array("repo"));

@@ -8,6 +8,7 @@ use crate::backend::{Backend, Key, Kind};
 use crate::env::Env;
 use crate::error::Error;
 use crate::format::index::PackEntry;
+use crate::format::keyslot::KeySlot;
 use crate::repo::index::run::{PackTable, Run};
 use crate::repo::objects::check_name;
 use crate::repo::pack_reader::PackReader;
@@ -57,7 +58,7 @@ pub fn open_with(
 fn has_whole_slot(backend: &dyn Backend) -> Result<bool, Error> {
     for listed in backend.list(Kind::Keys).map_err(RepoError::from)? {
         let object = backend.get(&listed.key, None).map_err(RepoError::from)?;
-        if check_name(&listed.key, &object).is_ok() {
+        if check_name(&listed.key, &object).is_ok() && KeySlot::decode(&object).is_ok() {
             return Ok(true);
         }
     }

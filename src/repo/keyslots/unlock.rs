@@ -124,7 +124,12 @@ impl Attempt<'_> {
         mut visit: impl FnMut(&mut Self, Candidate) -> Option<T>,
     ) -> Result<Option<T>, RepoError> {
         let is_slot = |listed: &Listed| (KeySlot::MIN_BYTES..=KeySlot::MAX_BYTES).contains(&listed.len);
-        let mut listed: Vec<Listed> = backend.list_lately(Kind::Keys)?.into_iter().filter(is_slot).collect();
+        let (mut listed, others): (Vec<Listed>, Vec<Listed>) =
+            backend.list_lately(Kind::Keys)?.into_iter().partition(is_slot);
+        self.found.damage = others.first().map(|listed| {
+            let why = "it has not the length of a key slot".to_owned();
+            RepoError::Damaged { object: listed.key.to_string(), why }
+        });
         listed.sort_by_key(|listed| (listed.len, listed.key));
         let mut left = READ_BYTES;
         for listed in listed {
@@ -156,44 +161,58 @@ impl Attempt<'_> {
         })
     }
 
-    /// Tries the slots of passphrases, one cost after the other: what is cheap first, since anybody can name a cost.
+    /// Tries the slots of passphrases, one cost after the other: what this program makes as soon as one is read, then what
+    /// is cheap first, since anybody can name a cost.
     fn passphrase(
         &mut self,
         backend: &dyn Backend,
         text: &[u8],
         stretch: Stretch<'_>,
     ) -> Result<Option<Unlocked>, RepoError> {
-        let mut candidates: Vec<(PassphraseCost, Candidate)> = Vec::new();
-        self.slots(backend, |_, (id, mut slot, binding)| {
-            if let SlotKind::Passphrase(cost) = slot.kind {
-                // There may be many, and nobody asks what they are called.
-                slot.sealed_info = Vec::new();
-                candidates.push((cost, (id, slot, binding)));
+        let (mut usual, mut others): (Option<Option<Secret>>, Vec<(PassphraseCost, Candidate)>) = (None, Vec::new());
+        let opened = self.slots(backend, |attempt, (id, mut slot, binding)| {
+            let SlotKind::Passphrase(cost) = slot.kind else { return None };
+            // There may be many, and nobody asks what they are called.
+            slot.sealed_info = Vec::new();
+            let candidate = (id, slot, binding);
+            if cost == PassphraseCost::RECOMMENDED {
+                let key = usual.get_or_insert_with(|| attempt.stretched(text, &cost, stretch));
+                return key.as_ref().and_then(|key| attempt.open(&candidate, key));
             }
-            None::<()>
+            others.push((cost, candidate));
+            None
         })?;
-        candidates.sort_by_key(|(cost, _)| order(cost));
-        let (mut tried, mut far) = (0, 0);
-        for same in candidates.chunk_by(|(one, _), (other, _)| one == other) {
+        if opened.is_some() {
+            return Ok(opened);
+        }
+        others.sort_by_key(|(cost, _)| order(cost));
+        let (mut tried, mut far) = (usize::from(usual.is_some()), 0);
+        for same in others.chunk_by(|(one, _), (other, _)| one == other) {
             let Some((cost, _)) = same.first() else { continue };
-            let is_far = cost.work() > FAR * PassphraseCost::RECOMMENDED.work();
-            far += usize::from(is_far);
+            far += usize::from(cost.work() > FAR * PassphraseCost::RECOMMENDED.work());
             tried += 1;
             if tried > COSTS || far > FAR_COSTS {
                 break;
             }
-            match stretch(text, &self.head.repo, cost) {
-                Ok(key) => {
-                    let opened = same.iter().find_map(|(_, candidate)| self.open(candidate, &key));
-                    if opened.is_some() {
-                        return Ok(opened);
-                    }
-                }
-                // Perhaps there is not the memory for it. Others may ask for less, or it is nobody's.
-                Err(error) => self.found.not_stretched = self.found.not_stretched.take().or(Some(error)),
+            let Some(key) = self.stretched(text, cost, stretch) else { continue };
+            let opened = same.iter().find_map(|(_, candidate)| self.open(candidate, &key));
+            if opened.is_some() {
+                return Ok(opened);
             }
         }
         Ok(None)
+    }
+
+    /// The key of a passphrase at a cost. Nothing if there is not the memory for it: others may ask for less, or it is
+    /// nobody's.
+    fn stretched(&mut self, text: &[u8], cost: &PassphraseCost, stretch: Stretch<'_>) -> Option<Secret> {
+        match stretch(text, &self.head.repo, cost) {
+            Ok(key) => Some(key),
+            Err(error) => {
+                self.found.not_stretched = self.found.not_stretched.take().or(Some(error));
+                None
+            }
+        }
     }
 
     /// Opens a slot with its key. Nothing if it is another's key, or what is in it is not right.
@@ -219,7 +238,7 @@ impl Attempt<'_> {
     }
 }
 
-/// In which order costs are tried: what this program makes first, then by what they take.
-fn order(cost: &PassphraseCost) -> (bool, u64, u32, u32, u32) {
-    (*cost != PassphraseCost::RECOMMENDED, cost.work(), cost.memory_kib, cost.passes, cost.lanes)
+/// In which order costs are tried: by what they take.
+fn order(cost: &PassphraseCost) -> (u64, u32, u32, u32) {
+    (cost.work(), cost.memory_kib, cost.passes, cost.lanes)
 }
