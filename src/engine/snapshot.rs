@@ -204,7 +204,7 @@ fn check_inputs(inputs: &[Input]) -> Result<(), Error> {
         return Err(Error::Usage(format!("two streams are named `{name}`; give one another name with NAME=")));
     }
     match names.iter().find(|name| name.is_empty() || name.contains(&0) || name.contains(&b'\n')) {
-        Some(_) => Err(Error::Usage("a stream's name cannot be empty or hold a line break".to_owned())),
+        Some(_) => Err(Error::Usage("a stream's name cannot be empty or hold a line break or a NUL byte".to_owned())),
         None => Ok(()),
     }
 }

@@ -63,11 +63,13 @@ pub enum ClusterError {
         /// The server's own words.
         message: String,
     },
-    /// The API server answered with something else than a list.
-    #[error("cannot {doing}: the answer of the cluster is no list")]
-    NoList {
+    /// The API server, or something before it, answered with something else than what was asked for.
+    #[error("cannot {doing}: the answer of the cluster is no {wanted}")]
+    Odd {
         /// What was being done.
         doing: String,
+        /// What was asked for.
+        wanted: &'static str,
     },
     /// The server speaks no protocol that tells how a command ended.
     #[error(
@@ -85,11 +87,9 @@ impl ClusterError {
         match self {
             Self::Connection { .. } | Self::NoPod { .. } => true,
             Self::Refused { code, .. } => *code == 429 || *code >= 500,
-            Self::Config(_)
-            | Self::Name(_)
-            | Self::NoProtocol { .. }
-            | Self::NoList { .. }
-            | Self::Forbidden { .. } => false,
+            Self::Config(_) | Self::Name(_) | Self::NoProtocol { .. } | Self::Odd { .. } | Self::Forbidden { .. } => {
+                false
+            }
         }
     }
 

@@ -60,7 +60,9 @@ impl Cluster {
         let doing = format!("read {of} {namespace}/{name}");
         match self.ask("GET", &of.path(namespace, Some(name)), None, &doing).await {
             Err(ClusterError::Refused { code: 404, .. }) => Ok(None),
-            other => other.map(Some).map_err(|error| error.needing("get", of, namespace, Some(name))),
+            Ok(object) if name_of(&object) == Some(name) => Ok(Some(object)),
+            Ok(_) => Err(ClusterError::Odd { doing, wanted: "object of this name" }),
+            Err(error) => Err(error.needing("get", of, namespace, Some(name))),
         }
     }
 
@@ -85,10 +87,10 @@ impl Cluster {
                 other => other.map_err(|error| error.needing("list", of, namespace, None))?,
             };
             match page["items"].take() {
-                Value::Array(found) => items.extend(found),
+                Value::Array(found) if found.iter().all(|object| name_of(object).is_some()) => items.extend(found),
                 // So some servers write an empty list.
                 Value::Null if page["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) => {}
-                _ => return Err(ClusterError::NoList { doing }),
+                _ => return Err(ClusterError::Odd { doing, wanted: "list" }),
             }
             match page["metadata"]["continue"].as_str() {
                 Some(more) if !more.is_empty() => more.clone_into(&mut next),
@@ -187,6 +189,10 @@ impl Cluster {
         let request = request.body(body).map_err(|_| ClusterError::Name(path.to_owned()))?;
         in_time(doing, self.client.request(request)).await
     }
+}
+
+fn name_of(object: &Value) -> Option<&str> {
+    object["metadata"]["name"].as_str()
 }
 
 /// Names go into the path of a request: nothing may be in them that has a meaning there.

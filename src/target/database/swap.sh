@@ -17,7 +17,8 @@ drops() { sql -e "
         WHERE event_schema = '$1'"; }
 # The views, triggers, routines and events of $1, to be made again in another database.
 code() {
-    [ -n "$(drops "$1")" ] || return 0
+    any=$(drops "$1") || return
+    [ -n "$any" ] || return 0
     "$dump" --no-data --no-create-info --skip-opt --routines --triggers --events "$1" || return
     seen=$(views "$1") || return
     [ -z "$seen" ] || "$dump" --no-data --skip-triggers "$1" $seen

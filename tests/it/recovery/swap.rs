@@ -69,10 +69,7 @@ impl Swapping<'_> {
     #[track_caller]
     fn assert_done(&self) {
         assert_eq!(self.sql("SELECT i FROM live.a; SELECT i FROM live.b; SELECT * FROM live.v").trim(), "2\n3\n12");
-        assert_eq!(
-            self.sql("SELECT i FROM live_old.a; SELECT * FROM live_old.v; SHOW TABLES IN live_old LIKE 'only%'").trim(),
-            "1\n1\nonly_old"
-        );
+        assert_eq!(self.sql("SELECT i FROM live_old.a; SHOW TABLES IN live_old LIKE 'only%'").trim(), "1\nonly_old");
         self.sql("INSERT INTO live.a VALUES (1)");
         assert_eq!(self.sql("SELECT i FROM live.a ORDER BY i").trim(), "2\n7", "the trigger is lost");
         assert!(!self.has("live\\_sfarc\\_new"), "the scratch database is left");

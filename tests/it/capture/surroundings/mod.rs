@@ -26,8 +26,8 @@ const TOOLS: [(&str, &str); 4] = [
 ];
 
 /// What scripts in containers call, but for `tar`.
-const CALLED: [&str; 14] =
-    ["cat", "chmod", "dd", "head", "mkdir", "mv", "rm", "rmdir", "seq", "sha256sum", "tee", "touch", "tr", "wc"];
+const CALLED: [&str; 15] =
+    ["cat", "chmod", "cp", "dd", "head", "mkdir", "mv", "rm", "rmdir", "seq", "sha256sum", "tee", "touch", "tr", "wc"];
 
 /// A shell and tools, of this image, as far as they are installed.
 #[derive(Clone, Copy)]
@@ -167,6 +167,25 @@ fn what_a_command_says_of_itself_disturbs_nothing() {
         let error = error.expect_err("a failure");
         assert!(error.contains("exit code 7, after 1 bytes"), "{}: {error}", image.name());
     }
+}
+
+#[test]
+fn streams_may_have_such_names() {
+    let bare = Bare::start(|setup, _| setup.pod("sf", "pod-0", [Container::new("c")]));
+    let repository = world().init().expect("a repository");
+    let take = || Take::Command(pod("pod-0", "c"), shell("echo x"), None);
+    let long = "x".repeat(4096);
+    for name in ["-", "--stdin", "a\\b", "'", "\"", "$(touch pwned)", "a/../b", "*", "\u{1b}[2J", " ", &long] {
+        let report = take_one(&repository, &bare.place, name, take(), once());
+        let report = report.unwrap_or_else(|error| panic!("{name:?}: {error}"));
+        assert_eq!(kept(&repository, &report, name), b"x\n", "{name:?}");
+    }
+    let before = repository.snapshot_ids().expect("listed").len();
+    for name in ["", "a\0b", "a\nb"] {
+        let error = take_one(&repository, &bare.place, name, take(), once()).expect_err("no name");
+        assert!(error.contains("a stream's name cannot be"), "{name:?}: {error}");
+    }
+    assert_eq!(repository.snapshot_ids().expect("listed").len(), before);
 }
 
 /// The names of the digest tools are no names of files that happen to lie where a command starts.

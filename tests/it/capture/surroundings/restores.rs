@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sfarc::engine::snapshot::{self, Input, Options};
 use sfarc::target::feed::Patience;
+use sfarc::target::file::PodFile;
 use sfarc::target::folder::PodFolder;
 use sfarc::target::site::Site;
 use sfarc::testing::cluster::Container;
@@ -59,6 +60,36 @@ fn folders_are_loaded_and_swapped_whatever_the_shell_and_the_tools() {
         }
         folder.drop_old(&shell).expect("dropped");
         println!("{name}: whole");
+    }
+}
+
+#[test]
+fn files_are_written_whatever_their_names() {
+    let images = images();
+    let bare = clusters(&images);
+    let env = world().env();
+    let bytes = noise(7, 100_000);
+    let long = "f".repeat(240);
+    for image in images {
+        let folder = bare.folder.path().join(image.name());
+        std::fs::create_dir(&folder).expect("made");
+        let place = pod(&image.name(), "c");
+        let site = Site::connect(&bare.place, "sf", &env).expect("a connection");
+        let write = |path: String| {
+            let file = PodFile { pod: place.clone(), path };
+            file.write(&site.shell(&place), bytes.len() as u64, PATIENCE, |sender| sender.send(&bytes))
+        };
+        for name in ["-x", "a\nb", "\n", "'\"\\", "$(touch pwned)", "*", " ", "\u{e9}", &long] {
+            let path = folder.join(name);
+            for _ in ["new", "over the old one"] {
+                let written = write(path.display().to_string());
+                written.unwrap_or_else(|error| panic!("{}: {name:?}: {error:?}", image.name()));
+                assert!(std::fs::read(&path).is_ok_and(|is| is == bytes), "{}: {name:?}", image.name());
+            }
+        }
+        let error = format!("{:?}", write(format!("{}/a\0b", folder.display())).expect_err("a NUL byte"));
+        assert!(error.contains("Nul"), "{error}");
+        assert_eq!(std::fs::read_dir(&folder).expect("readable").count(), 9, "something is beside them");
     }
 }
 
