@@ -164,7 +164,7 @@ fn a_restore_file_by_file_survives_power_cuts() {
 }
 
 #[test]
-#[ignore = "looks at some hundred thousand states: minutes"]
+#[ignore = "looks at five thousand states: a minute and a half"]
 fn a_restore_survives_every_power_cut() {
     assert_survives(true, 2000);
     assert_survives(false, 2000);

@@ -166,7 +166,7 @@ fn repositories_and_restores_change_files_by_one_door() {
         "fs::write",
         "fs::rename",
         "fs::copy",
-        "hard_link(",
+        "fs::hard_link(",
         "remove_file(",
         "remove_dir",
         "create_dir",

@@ -135,9 +135,7 @@ impl FolderBackend {
 
     /// Writes an object and gives its file, still open and locked.
     fn write(&self, key: &Key, bytes: &[u8], naming: Naming) -> io::Result<LockedFile> {
-        if is_decision(key) {
-            self.keep_what_was_seen()?;
-        }
+        self.keep_what_was_seen(relied_on(key.kind()))?;
         let path = self.path(key);
         for _ in 0..ATTEMPTS {
             let (named, file) = self.write_once(&path, bytes, naming)?;
@@ -156,8 +154,8 @@ impl FolderBackend {
 
     /// Makes durable what others have named and not synced yet. Whoever decides something relies on what it has seen,
     /// and that must outlast the decision.
-    fn keep_what_was_seen(&self) -> io::Result<()> {
-        [Kind::Packs, Kind::Indexes, Kind::Gc].into_iter().try_for_each(|kind| self.sync_kind(kind))
+    fn keep_what_was_seen(&self, kinds: &[Kind]) -> io::Result<()> {
+        kinds.iter().try_for_each(|kind| self.sync_kind(*kind))
     }
 
     fn sync_kind(&self, kind: Kind) -> io::Result<()> {
@@ -173,7 +171,7 @@ impl FolderBackend {
         let failed = |key: &Key, error: io::Error| BackendError::new("remove", key, cause(error));
         let Some(first) = keys.first() else { return Ok(()) };
         if keys.iter().any(|key| matches!(key.kind(), Kind::Packs | Kind::Indexes)) {
-            self.keep_what_was_seen().map_err(|error| failed(first, error))?;
+            self.keep_what_was_seen(relied_on(Kind::Gc)).map_err(|error| failed(first, error))?;
         }
         for key in keys {
             match self.disk.remove(CWD, self.path(key).as_os_str().as_bytes()) {
@@ -189,9 +187,14 @@ impl FolderBackend {
     }
 }
 
-/// True if others act on what this object says: a snapshot is committed, packs are condemned.
-fn is_decision(key: &Key) -> bool {
-    matches!(key.kind(), Kind::Snapshots | Kind::Gc)
+/// What an object of this kind rests on that others may have named and not synced yet. Collectors look at all that there
+/// is before they condemn, and remove. A snapshot relies on packs alone: they were durable before a run named them, and
+/// what no run names is looked for in packs.
+const fn relied_on(kind: Kind) -> &'static [Kind] {
+    match kind {
+        Kind::Gc => &[Kind::Packs, Kind::Indexes, Kind::Gc],
+        _ => &[],
+    }
 }
 
 fn read_range(path: &Path, range: Option<Range<u64>>) -> io::Result<Vec<u8>> {
