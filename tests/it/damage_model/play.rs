@@ -49,6 +49,8 @@ pub(super) struct Play {
     /// A pack may have rotted, and nothing has read it since.
     is_unread: bool,
     turn: usize,
+    /// What the last operation said, for people.
+    done: String,
 }
 
 impl Play {
@@ -76,12 +78,14 @@ impl Play {
             has_rotted: false,
             is_unread: false,
             turn: 0,
+            done: String::new(),
         }
     }
 
     /// Does a step. Says which oracle was violated, if one was.
     pub(super) fn step(&mut self, step: &Step) -> Verdict {
         self.turn += 1;
+        self.done.clear();
         self.look();
         match step {
             Step::Damage(side, victim, which, harm) => {
@@ -200,7 +204,8 @@ impl Play {
                 self.repair(&self.reader.on(backend), *with_mirror, options)
             }
             Step::Mirror { tidy, verify } => {
-                self.mirror(fault, *tidy, mirror::Options { verify: *verify, dry_run: false });
+                let report = self.mirror(fault, *tidy, mirror::Options { verify: *verify, dry_run: false });
+                self.done = format!("{report:?}");
                 Ok(())
             }
             Step::Copy => self.copy(&self.reader.on(backend)),
@@ -271,13 +276,13 @@ impl Play {
         }
     }
 
-    fn mirror(&self, fault: Fault, tidy: bool, options: mirror::Options) {
+    /// Whether it fails does not matter, only what is there then.
+    fn mirror(&self, fault: Fault, tidy: bool, options: mirror::Options) -> Result<mirror::Report, sfarc::Error> {
         let to = Arc::new(FaultyBackend::new(Arc::clone(&self.mirror.backend), fault)) as Arc<dyn Backend>;
-        // Whether it fails does not matter, only what is there then.
         if tidy {
-            let _ = mirror_and_tidy(&self.fresh(), &to, options);
+            mirror_and_tidy(&self.fresh(), &to, options)
         } else {
-            let _ = mirror(&*self.here.backend, &*to, &self.world.env(), options);
+            mirror(&*self.here.backend, &*to, &self.world.env(), options)
         }
     }
 
@@ -305,7 +310,7 @@ impl Play {
         let lost = |before: &BTreeSet<ObjectId>, after: &BTreeSet<ObjectId>, place: &str| {
             let expected = &self.expected;
             match before.iter().find(|id| expected.contains_key(id) && !after.contains(id)) {
-                Some(id) => Err(format!("snapshot {} restored {place} before", id.short())),
+                Some(id) => Err(format!("snapshot {} restored {place} before; {}", id.short(), self.done)),
                 None => Ok(()),
             }
         };
