@@ -19,6 +19,7 @@ use crate::repo::index::Index;
 use crate::repo::list::{ListWalker, NodeSource};
 use crate::repo::pool::Pool;
 use crate::repo::{RepoError, Repository};
+use crate::sync;
 
 /// Reads streams of one repository.
 pub struct Egress<'a> {
@@ -151,7 +152,11 @@ impl<'a> Egress<'a> {
             return Ok(());
         }
         let ahead = self.finder.fork(range.end - range.start);
-        std::thread::scope(|scope| self.pass(Scout::new(Leaves::ahead(walk, ahead, scope), true), range, taker))
+        sync::scope(|scope| {
+            let leaves = Leaves::ahead(walk, ahead, scope);
+            let leaves = leaves.map_err(|source| EgressError::Repo { offset: range.start, source })?;
+            self.pass(Scout::new(leaves, true), range, taker)
+        })
     }
 
     fn pass<T: Taker>(

@@ -1,10 +1,11 @@
 //! Sources waiting for their turn, and what became of them.
 
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use super::lanes::Lanes;
 use crate::env::Cancel;
+use crate::sync::{Mutex, locked};
 
 pub(super) type Source<'a, T, E> = Box<dyn FnOnce(&mut Lanes) -> Result<T, E> + Send + 'a>;
 
@@ -18,10 +19,6 @@ pub(super) struct Work<'a, T, E> {
 
 type Waiting<'a, T, E> = std::iter::Enumerate<std::vec::IntoIter<(Source<'a, T, E>, Lanes)>>;
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl<'a, T: Send, E: From<io::Error> + Send> Work<'a, T, E> {
     pub(super) fn new(jobs: Vec<(Source<'a, T, E>, Lanes)>, cancel: Cancel) -> Self {
         let verdicts = Mutex::new(jobs.iter().map(|_| None).collect());
@@ -31,19 +28,19 @@ impl<'a, T: Send, E: From<io::Error> + Send> Work<'a, T, E> {
     /// Runs one source after the other until none is left or one has failed.
     pub(super) fn run(&self) {
         while !self.cancel.is_cancelled() {
-            let Some((job, (source, mut lanes))) = lock(&self.waiting).next() else { return };
+            let Some((job, (source, mut lanes))) = locked(&self.waiting).next() else { return };
             match source(&mut lanes).and_then(|verdict| lanes.finish().map(|()| verdict).map_err(E::from)) {
-                Ok(verdict) => lock(&self.verdicts)[job] = Some(verdict),
+                Ok(verdict) => locked(&self.verdicts)[job] = Some(verdict),
                 Err(error) => self.fail(job, error),
             }
         }
         // The channel closes when nobody holds an end of it any more.
-        while lock(&self.waiting).next().is_some() {}
+        while locked(&self.waiting).next().is_some() {}
     }
 
     /// Takes note of the first failure; those that follow from it say nothing new.
     fn fail(&self, job: usize, error: E) {
-        lock(&self.failed).get_or_insert((job, error));
+        locked(&self.failed).get_or_insert((job, error));
         self.cancel.cancel();
     }
 

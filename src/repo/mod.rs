@@ -17,11 +17,11 @@ pub mod signed;
 pub mod snapshots;
 pub mod store;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::backend::{Backend, BackendError, Key, Kind};
+use crate::backend::{Backend, BackendError, Cause, Key, Kind};
 use crate::crypto::CryptoError;
 use crate::crypto::aead::preferred_cipher;
 use crate::crypto::keys::{KeyRing, Secret};
@@ -32,6 +32,7 @@ use crate::format::config::{ConfigHead, ConfigRecord, Features};
 use crate::format::rolekey::{RoleKey, WriterRecord};
 use crate::format::sealed::SealedKind;
 use crate::ids::{ObjectId, RepoId};
+use crate::sync::Mutex;
 use gc_log::GcLog;
 
 /// What can go wrong with a repository.
@@ -157,6 +158,11 @@ impl From<CryptoError> for RepoError {
 }
 
 impl RepoError {
+    /// The system has no room for a thread.
+    pub fn no_thread(error: std::io::Error) -> Self {
+        BackendError::new("start", "another thread", Cause::Io(error)).into()
+    }
+
     /// True if stored bytes are damaged or missing.
     pub fn is_damage(&self) -> bool {
         match self {
@@ -165,10 +171,7 @@ impl RepoError {
             | Self::Damaged { .. }
             | Self::Forged { .. }
             | Self::MissingChunk { .. } => true,
-            Self::Backend(error) => {
-                error.is_not_found()
-                    || matches!(error.cause, crate::backend::Cause::TooShort | crate::backend::Cause::TooLong)
-            }
+            Self::Backend(error) => error.is_not_found() || matches!(error.cause, Cause::TooShort | Cause::TooLong),
             _ => false,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Results come back through a ticket each, so that callers take them in the order in which they asked.
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crate::sync::{JoinHandle, Receiver, Sender, bounded, spawn, unbounded};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -10,7 +10,7 @@ type Job = Box<dyn FnOnce() + Send>;
 #[derive(Debug)]
 pub struct Pool {
     jobs: Option<Sender<Job>>,
-    threads: Vec<std::thread::JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// The claim to one job's result.
@@ -37,9 +37,7 @@ impl Pool {
         let (jobs, queue) = unbounded::<Job>();
         let thread = |number| {
             let queue = queue.clone();
-            std::thread::Builder::new()
-                .name(format!("worker-{number}"))
-                .spawn(move || queue.iter().for_each(|job| job()))
+            spawn(&format!("worker-{number}"), move || queue.iter().for_each(|job| job()))
                 .expect("the system has room for a few threads")
         };
         Self { threads: (0..workers.max(1)).map(thread).collect(), jobs: Some(jobs) }

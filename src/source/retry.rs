@@ -6,6 +6,7 @@ use super::SourceError;
 use crate::env::{Cancel, Env};
 use crate::event::{Event, chain};
 use crate::pipeline::lanes::Lanes;
+use crate::sync;
 
 /// The pause after the first attempt; it doubles with each.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -13,7 +14,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);
 
 /// Makes attempts until one succeeds, fails for good, or was the last. Each begins with empty lanes.
-pub(super) fn retry<T>(
+pub fn retry<T>(
     name: &str,
     attempts: u32,
     env: &Env,
@@ -42,7 +43,7 @@ fn sleep(mut left: Duration, cancel: &Cancel) -> Result<(), SourceError> {
             return Err(SourceError::Interrupted);
         }
         let step = left.min(POLL);
-        std::thread::sleep(step);
+        sync::sleep(step);
         left -= step;
     }
     Ok(())
