@@ -26,7 +26,7 @@ mod report;
 pub mod state;
 mod work;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, never, select, unbounded};
@@ -40,7 +40,7 @@ use crate::env::{Cancel, Env, UnixNanos};
 use crate::error::Error;
 use crate::repo::Repository;
 use crate::schedule::nanos;
-use crate::sync::locked;
+use crate::sync::{Mutex, locked};
 
 /// The loop looks at the clock this often, whatever is due.
 const LOOK: Duration = Duration::from_secs(60);

@@ -41,15 +41,16 @@ fn run_seeds(seeds: Range<u64>) -> Tally {
             }
             match Scenario::random(seed).run_by_chance() {
                 Ok(tally) => total.lock().expect("nobody panics").add(&tally),
-                Err(why) => wrong.lock().expect("nobody panics").push(format!("seed {seed}: {why}")),
+                Err(why) => wrong.lock().expect("nobody panics").push((seed, why)),
             }
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(run))));
-    let (total, wrong) = (total.into_inner().expect("nobody panics"), wrong.into_inner().expect("nobody panics"));
+    let (total, mut wrong) = (total.into_inner().expect("nobody panics"), wrong.into_inner().expect("nobody panics"));
+    wrong.sort_unstable();
     println!("{count} seeds: {total:?}");
-    let first: Vec<&String> = wrong.iter().take(20).collect();
+    let first: Vec<&(u64, String)> = wrong.iter().take(20).collect();
     assert!(wrong.is_empty(), "{} of {count} seeds went wrong:\n{first:#?}", wrong.len());
     total
 }

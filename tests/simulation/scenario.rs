@@ -53,6 +53,8 @@ pub(crate) struct Scenario {
     pub(crate) writers: Vec<Writer>,
     pub(crate) collector: Option<Collector>,
     pub(crate) breakage: Breakage,
+    /// Only what the writers and the collector do is under the schedule: not what is before, and not the restores.
+    pub(crate) is_calm_around: bool,
 }
 
 /// What came of a scenario.
@@ -176,7 +178,7 @@ impl Scenario {
             _ => Breakage::default(),
         };
         let (workers, hides_sizes) = (1 + dice.below(3) as usize, dice.once_in(8));
-        Self { seed, workers, hides_sizes, before, writers, collector, breakage }
+        Self { seed, workers, hides_sizes, before, writers, collector, breakage, is_calm_around: false }
     }
 
     /// Plays it, and says what is wrong with what comes of it.
@@ -197,6 +199,7 @@ impl Scenario {
     }
 
     fn play(&self) -> Result<Tally, String> {
+        simulation::calm(self.is_calm_around);
         let (store, entropy) = (Arc::default(), Arc::new(SeededEntropy::new(self.seed)));
         let stage = Stage { seed: self.seed, workers: self.workers, store, entropy };
         let features = if self.hides_sizes { Features::HIDDEN_SIZES } else { Features::default() };
@@ -204,9 +207,11 @@ impl Scenario {
             .map_err(|error| format!("init: {}", chain(&error)))?;
         let before = self.before.as_ref().map(|writer| writer.take(&stage)).transpose();
         let before = before.map_err(|error| format!("the snapshot before: {}", chain(&error)))?;
+        simulation::calm(false);
         simulation::break_threads(self.breakage.clone());
         let said = self.act(&stage, before);
         simulation::break_threads(Breakage::default());
+        simulation::calm(self.is_calm_around);
         self.judge(&stage, before, &said)
     }
 

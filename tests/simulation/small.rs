@@ -28,6 +28,7 @@ fn case(streams: Vec<Script>, is_remote: bool) -> Scenario {
         writers: vec![writer],
         collector: None,
         breakage: Breakage::default(),
+        is_calm_around: true,
     }
 }
 

@@ -137,7 +137,9 @@ impl Store {
             }
             Fault::Death { at, .. } if number > at => Fate::Lost,
             Fault::Outage { from, count } if (from..from + count).contains(&number) => Fate::Lost,
-            Fault::Panic { at } if number == at => std::panic::panic_any(simulation::INJECTED),
+            Fault::Panic { at } if number == at && !std::thread::panicking() => {
+                std::panic::panic_any(simulation::INJECTED)
+            }
             Fault::Forgetful { at } if number == at => {
                 self.inner.kill_sessions();
                 Fate::Done

@@ -44,6 +44,10 @@ impl Here {
         self.scheduler.break_threads(breakage);
     }
 
+    pub(super) fn calm(&self, is_calm: bool) {
+        self.scheduler.calm(is_calm);
+    }
+
     /// Lets others go on, or breaks.
     pub(in crate::sync) fn point(&self) {
         self.scheduler.pass_turn(self.thread, Wish::GoOn);

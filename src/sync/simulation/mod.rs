@@ -75,6 +75,13 @@ pub fn break_threads(breakage: Breakage) {
     }
 }
 
+/// Says whether the schedule is left alone from now on: then whoever runs goes on for as long as it can.
+pub fn calm(is_calm: bool) {
+    if let Some(here) = Here::current() {
+        here.calm(is_calm);
+    }
+}
+
 /// A place where another thread may go on, and this one may break.
 pub fn point() {
     if let Some(here) = Here::current() {

@@ -51,6 +51,8 @@ struct State {
     running: usize,
     now: Duration,
     schedule: Box<dyn Schedule>,
+    /// The schedule is not asked.
+    is_calm: bool,
     breakage: Breakage,
     steps: u64,
     trace: u64,
@@ -66,6 +68,7 @@ impl Scheduler {
             running: 0,
             now: Duration::ZERO,
             schedule,
+            is_calm: false,
             breakage: Breakage::default(),
             steps: 0,
             trace: 0xcbf2_9ce4_8422_2325,
@@ -89,6 +92,10 @@ impl Scheduler {
         let thread = Thread { name: name.to_owned(), status: Status::Ready, turn: Arc::default(), points: 0 };
         state.threads.push(thread);
         state.threads.len() - 1
+    }
+
+    pub(super) fn calm(&self, is_calm: bool) {
+        self.state().is_calm = is_calm;
     }
 
     /// True if the system has room for one more thread, which then starts.
@@ -226,7 +233,11 @@ impl State {
             return Err(format!("it does not end: {}", self.describe()));
         }
         let sleeping = sleeper.map(|(thread, _)| thread);
-        let next = self.schedule.choose(&Candidates { ready, sleeping, from })?;
+        let plain = if self.is_calm { ready.first().copied().or(sleeping) } else { None };
+        let next = match plain {
+            Some(next) => next,
+            None => self.schedule.choose(&Candidates { ready, sleeping, from })?,
+        };
         if let Some((thread, until)) = sleeper.filter(|(thread, _)| *thread == next) {
             self.threads[thread].status = Status::Ready;
             self.now = self.now.max(until);
