@@ -10,7 +10,7 @@ use crate::event::{Event, Task, Unit};
 use crate::format::manifest::{Manifest, Origin, StreamEntry};
 use crate::ids::ObjectId;
 use crate::limits;
-use crate::pipeline::ingest::{Done, IngestError, Ingested, Job, Sizing, ingest};
+use crate::pipeline::ingest::{Done, IngestError, Job, Sizing, StoredStream, ingest};
 use crate::pipeline::lanes::Lanes;
 pub use crate::pipeline::profile::{BULK_SIZES, DUMP_SIZES, Profile};
 use crate::repo::Repository;
@@ -247,8 +247,8 @@ fn take_streams(repository: &Repository, store: &mut ChunkStore, options: &Optio
     }
     let mut taken = Taken { complete: true, ..Taken::default() };
     for (input, done) in options.inputs.iter().zip(done) {
-        let (verdict, ingested) = done.expect("every stream is of one kind or the other");
-        taken.add(&repository.env, input, verdict, ingested);
+        let (verdict, stored) = done.expect("every stream is of one kind or the other");
+        taken.add(&repository.env, input, verdict, stored);
     }
     Ok(taken)
 }
@@ -286,7 +286,7 @@ fn read(env: &Env, name: &str, from: &From, lanes: &mut Lanes) -> Result<Verdict
 }
 
 impl Taken {
-    fn add(&mut self, env: &Env, input: &Input, verdict: Verdict, mut ingested: Vec<Ingested>) {
+    fn add(&mut self, env: &Env, input: &Input, verdict: Verdict, mut stored: Vec<StoredStream>) {
         let name = display_name(input);
         for problem in verdict.missing.iter().chain(&verdict.changed) {
             // Problems of local streams name the file.
@@ -295,20 +295,20 @@ impl Taken {
         }
         self.complete &= verdict.missing.is_empty();
         self.findings.extend(verdict.findings.iter().map(|finding| format!("stream `{name}`: {finding}")));
-        let catalog = (ingested.len() > 1).then(|| ingested.pop()).flatten();
-        let content = ingested.pop().expect("a lane for the content");
+        let catalog = (stored.len() > 1).then(|| stored.pop()).flatten();
+        let content = stored.pop().expect("a lane for the content");
         self.entries.push(entry(input, content, catalog, verdict));
     }
 }
 
-fn entry(input: &Input, content: Ingested, catalog: Option<Ingested>, verdict: Verdict) -> StreamEntry {
-    let catalog_new = catalog.as_ref().map_or(0, |catalog| catalog.new_bytes);
+fn entry(input: &Input, content: StoredStream, catalog: Option<StoredStream>, verdict: Verdict) -> StreamEntry {
+    let catalog_new = catalog.as_ref().map_or(0, StoredStream::new_bytes);
     StreamEntry {
         name: input.name.clone(),
         origin: input.from.origin(),
-        new_bytes: content.new_bytes + catalog_new,
-        content: content.content,
-        catalog: catalog.map(|catalog| catalog.content),
+        new_bytes: content.new_bytes() + catalog_new,
+        content: content.content().clone(),
+        catalog: catalog.map(|catalog| catalog.content().clone()),
         proof: verdict.proof,
         problems: verdict.missing.into_iter().chain(verdict.changed).collect(),
         facts: verdict.facts,

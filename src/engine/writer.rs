@@ -7,11 +7,11 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::format::manifest::Manifest;
 use crate::ids::{ObjectId, SessionId};
-use crate::repo::Repository;
-use crate::repo::index::merge;
+use crate::repo::index::{Index, merge};
 use crate::repo::pool::Pool;
 use crate::repo::session::Session;
 use crate::repo::store::{ChunkStore, StoreCounts};
+use crate::repo::{RepoError, Repository};
 
 /// Writes one snapshot.
 pub(super) struct Writer<'a> {
@@ -27,8 +27,10 @@ impl<'a> Writer<'a> {
     pub(super) fn begin(repository: &'a Repository, is_dry: bool) -> Result<Self, Error> {
         let session = Session::begin(repository)?;
         let id = session.id;
-        let pool = Arc::new(Pool::new(repository.env.workers));
-        let store = ChunkStore::new(repository, session.open_index()?, pool, is_dry).of(session);
+        let pool = Arc::new(Pool::new(repository.env.workers)?);
+        let mut index = session.open_index()?;
+        pass_over_lost_packs(repository, &mut index)?;
+        let store = ChunkStore::new(repository, index, pool, is_dry)?.of(session);
         Ok(Self { repository, session: id, is_dry, store })
     }
 
@@ -64,7 +66,8 @@ impl<'a> Writer<'a> {
         Ok((Some(id), counts))
     }
 
-    /// Publishes the snapshot, stores again what was condemned meanwhile, and commits.
+    /// Publishes the snapshot, stores again what was condemned meanwhile, looks whether all that it relies on is there,
+    /// and commits.
     fn publish(&mut self, session: &mut Session, manifest: &Manifest) -> Result<ObjectId, Error> {
         let (id, object) = session.seal(manifest)?;
         session.publish(&object)?;
@@ -77,8 +80,47 @@ impl<'a> Writer<'a> {
                 return Err(error.into());
             }
         }
+        if let Err(error) = self.require_packs(session) {
+            session.give_up(&id)?;
+            return Err(error.into());
+        }
         self.repository.check_cancel()?;
         session.commit(id, &object)?;
         Ok(id)
     }
+
+    /// Fails if a pack is gone that the snapshot relies on, and sees to it that the next one does not rely on it.
+    ///
+    /// Where requests are dear, a snapshot that stored nothing new relies on what it found when it began.
+    fn require_packs(&self, session: &mut Session) -> Result<(), RepoError> {
+        if self.repository.backend.is_remote() && self.store.counts().new_chunks == 0 {
+            return Ok(());
+        }
+        // What was condemned meanwhile was stored again.
+        let needed = self.store.relied_on().filter(|pack| !session.log.is_condemned(&pack.id));
+        match self.repository.require_packs(needed) {
+            Err(error @ RepoError::PackLost { pack, .. }) => {
+                if self.repository.decides() {
+                    self.repository.distrust(&mut session.log, &[pack])?;
+                }
+                Err(error)
+            }
+            other => other,
+        }
+    }
+}
+
+/// Sees to it that what missing or cut packs held is stored again where it comes.
+fn pass_over_lost_packs(repository: &Repository, index: &mut Index) -> Result<(), RepoError> {
+    let lost = repository.lost_packs(index)?;
+    if !lost.is_empty() {
+        let text = format!(
+            "{} of the packs that the index names are missing or cut: what they held is stored again where it comes; \
+             `sfarc check` tells which snapshots need them",
+            lost.len()
+        );
+        repository.env.tell(&Event::Warning(&text));
+        index.distrust(lost);
+    }
+    Ok(())
 }

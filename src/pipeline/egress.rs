@@ -108,7 +108,7 @@ impl<'a> Egress<'a> {
         let index = Index::open_to_read(repository, &log)?;
         // Workers that read from a bucket mostly wait.
         let workers = if repository.backend.is_remote() { limits::READS_AT_A_TIME } else { repository.env.workers };
-        Ok(Self { finder: Finder::new(repository, index, Pool::new(workers)) })
+        Ok(Self { finder: Finder::new(repository, index, Pool::new(workers)?) })
     }
 
     /// Writes a whole stream in large pieces and checks its hash, which workers compute beside the writing.
@@ -120,7 +120,7 @@ impl<'a> Egress<'a> {
         let mut hashing = HashedPieces::new(Arc::clone(&self.finder.pool));
         self.write_range(content, 0, content.len, |bytes| hashing.push(bytes, &mut sink))?;
         let hash = hashing.finish(&mut sink).map_err(EgressError::Sink)?;
-        if hash == content.hash { Ok(()) } else { Err(EgressError::WrongHash) }
+        if hash == Some(content.hash) { Ok(()) } else { Err(EgressError::WrongHash) }
     }
 
     /// Writes `len` bytes of a stream from `start` on; every chunk is checked, the hash of the stream cannot be.

@@ -14,6 +14,8 @@ pub(super) struct HashedPieces {
     number: u64,
     hash: StreamHash,
     hashing: VecDeque<Ticket<(SegmentHash, Vec<u8>)>>,
+    /// True if the hash of a segment was lost with the worker that computed it.
+    is_lost: bool,
 }
 
 /// Segments whose hashes are being computed.
@@ -22,7 +24,7 @@ const HASHING: usize = 4;
 impl HashedPieces {
     pub(super) fn new(pool: Arc<Pool>) -> Self {
         let open = Vec::with_capacity(SEGMENT_BYTES);
-        Self { pool, open, number: 0, hash: StreamHash::default(), hashing: VecDeque::new() }
+        Self { pool, open, number: 0, hash: StreamHash::default(), hashing: VecDeque::new(), is_lost: false }
     }
 
     pub(super) fn push<E>(&mut self, mut bytes: &[u8], sink: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
@@ -49,19 +51,23 @@ impl HashedPieces {
 
     /// Takes the hash of the oldest segment, and its buffer for the next.
     fn take(&mut self, ticket: Ticket<(SegmentHash, Vec<u8>)>) -> Vec<u8> {
-        let (hash, mut bytes) = ticket.wait();
+        let Ok((hash, mut bytes)) = ticket.wait() else {
+            self.is_lost = true;
+            return Vec::with_capacity(SEGMENT_BYTES);
+        };
         self.hash.push(hash, &bytes);
         bytes.clear();
         bytes
     }
 
-    pub(super) fn finish<E>(mut self, sink: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<[u8; 32], E> {
+    /// Writes what is left; the hash of the whole, or nothing if a worker was lost.
+    pub(super) fn finish<E>(mut self, sink: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<Option<[u8; 32]>, E> {
         if !self.open.is_empty() {
             self.send(sink)?;
         }
         while let Some(ticket) = self.hashing.pop_front() {
             self.take(ticket);
         }
-        Ok(self.hash.finish())
+        Ok((!self.is_lost).then(|| self.hash.finish()))
     }
 }

@@ -24,13 +24,27 @@ use crate::sync::{self, Receiver, Sender, bounded};
 /// Chooses the chunk sizes of a stream from its first bytes.
 pub type Sizing<'a> = Box<dyn Fn(&[u8]) -> ChunkSizes + 'a>;
 
-/// One stream of the source.
+/// A stream that is in the repository from its first byte to its last.
+///
+/// There is no other way to make one than [`ingest`]: its source ended without an error and said how many segments it had
+/// sent, none of them is missing, its chunks are as long together as its segments were, and its hash is that of the bytes
+/// that were cut.
 #[derive(Debug, Clone)]
-pub struct Ingested {
+pub struct StoredStream {
+    content: Content,
+    new_bytes: u64,
+}
+
+impl StoredStream {
     /// What is stored.
-    pub content: Content,
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+
     /// Bytes of its chunks that were new.
-    pub new_bytes: u64,
+    pub fn new_bytes(&self) -> u64 {
+        self.new_bytes
+    }
 }
 
 /// Why a stream did not get in.
@@ -69,7 +83,7 @@ pub struct Job<'a, T, E> {
 }
 
 /// What a source said of its streams, and the streams.
-pub type Done<T> = (T, Vec<Ingested>);
+pub type Done<T> = (T, Vec<StoredStream>);
 
 /// Runs sources, up to `side_by_side` at a time, and stores what they write. The first failure ends them all.
 pub fn ingest<T: Send, E: From<io::Error> + Send>(
@@ -107,7 +121,7 @@ pub fn ingest<T: Send, E: From<io::Error> + Send>(
     let verdicts = work.verdicts().map_err(|(job, error)| IngestError::Source { job, error })?;
     let mut streams = streams.into_iter();
     let contents = |count| streams.by_ref().take(count).map(|stream| stream.finish(store)).collect::<Result<_, _>>();
-    let contents: Vec<Vec<Ingested>> = counts.into_iter().map(contents).collect::<Result<_, RepoError>>()?;
+    let contents: Vec<Vec<StoredStream>> = counts.into_iter().map(contents).collect::<Result<_, RepoError>>()?;
     Ok(verdicts.into_iter().zip(contents).collect())
 }
 
@@ -118,36 +132,42 @@ fn drain(
     streams: &mut [StreamState<'_>],
     store: &mut ChunkStore,
 ) -> Result<(), RepoError> {
-    let mut under_way: VecDeque<UnderWay> = VecDeque::new();
+    let mut in_flight: VecDeque<InFlight> = VecDeque::new();
+    // Nothing of a new attempt is taken while segments of the one before are in flight.
+    let mut restart: Option<Range<usize>> = None;
     loop {
-        while under_way.len() < limits::SEGMENTS_AHEAD {
-            let next = if under_way.is_empty() { pieces.recv().ok() } else { pieces.try_recv().ok() };
+        while restart.is_none() && in_flight.len() < limits::SEGMENTS_AHEAD {
+            let next = if in_flight.is_empty() { pieces.recv().ok() } else { pieces.try_recv().ok() };
             match next {
                 Some(Piece::Segment(stream, segment)) => {
-                    under_way.push_back(UnderWay::Scanning(stream, streams[stream].submit(segment, store)?));
+                    in_flight.push_back(InFlight::Segment(stream, streams[stream].submit(segment, store)?));
                 }
-                Some(Piece::Restart(restarted)) => under_way.push_back(UnderWay::Restart(restarted)),
+                Some(Piece::End(stream, segments)) => in_flight.push_back(InFlight::End(stream, segments)),
+                Some(Piece::Restart(streams)) => restart = Some(streams),
                 None => break,
             }
         }
-        match under_way.pop_front() {
-            Some(UnderWay::Scanning(stream, ticket)) => {
-                let scanned = ticket.wait();
+        match in_flight.pop_front() {
+            Some(InFlight::Segment(stream, ticket)) => {
+                let scanned = ticket.wait()?;
                 streams[stream].take(&scanned, store)?;
                 let mut bytes = scanned.segment.bytes;
                 bytes.clear();
                 // Dropped where the sources have enough of them.
                 let _ = spare.try_send(bytes);
             }
-            Some(UnderWay::Restart(restarted)) => streams[restarted].iter_mut().for_each(StreamState::restart),
-            None => return Ok(()),
+            Some(InFlight::End(stream, segments)) => streams[stream].end(segments)?,
+            None => match restart.take() {
+                Some(restarted) => streams[restarted].iter_mut().for_each(StreamState::restart),
+                None => return Ok(()),
+            },
         }
     }
 }
 
-enum UnderWay {
-    Scanning(usize, Ticket<Scanned>),
-    Restart(Range<usize>),
+enum InFlight {
+    Segment(usize, Ticket<Scanned>),
+    End(usize, u64),
 }
 
 /// One stream on its way in.
@@ -155,11 +175,24 @@ struct StreamState<'a> {
     repository: &'a Repository,
     sizing: Sizing<'a>,
     task: Task,
+    attempt: Attempt,
+}
+
+/// What has come of a stream since its source began, or began anew.
+#[derive(Default)]
+struct Attempt {
     started: Option<Started>,
     list: ListBuilder,
     hash: StreamHash,
+    /// Segments that were joined.
+    segments: u64,
+    /// Bytes of these segments.
     len: u64,
+    /// Bytes of the chunks in the list.
+    listed: u64,
     new_bytes: u64,
+    /// True once the source has said that this is all.
+    is_ended: bool,
 }
 
 struct Started {
@@ -170,32 +203,22 @@ struct Started {
 
 impl<'a> StreamState<'a> {
     fn new(repository: &'a Repository, sizing: Sizing<'a>, task: Task) -> Self {
-        Self {
-            repository,
-            sizing,
-            task,
-            started: None,
-            list: ListBuilder::default(),
-            hash: StreamHash::default(),
-            len: 0,
-            new_bytes: 0,
-        }
+        Self { repository, sizing, task, attempt: Attempt::default() }
     }
 
     /// Forgets what came. Its chunks stay: if the stream is the same the next time, nothing is stored twice.
     fn restart(&mut self) {
-        (self.started, self.list, self.hash) = Default::default();
-        (self.len, self.new_bytes) = (0, 0);
+        self.attempt = Attempt::default();
     }
 
     fn start(&mut self, first: &[u8]) -> Result<&mut Started, RepoError> {
-        if self.started.is_none() {
+        if self.attempt.started.is_none() {
             let (sizes, keys) = ((self.sizing)(first), &self.repository.keys);
             let chunker = self.repository.chunker(sizes)?;
             let joiner = Joiner::new(chunker.clone(), keys.chunk_hasher()?.clone());
-            self.started = Some(Started { sizes, chunker: Arc::new(chunker), joiner });
+            self.attempt.started = Some(Started { sizes, chunker: Arc::new(chunker), joiner });
         }
-        Ok(self.started.as_mut().expect("set above"))
+        Ok(self.attempt.started.as_mut().expect("set above"))
     }
 
     fn submit(&mut self, segment: Segment, store: &ChunkStore) -> Result<Ticket<Scanned>, RepoError> {
@@ -205,46 +228,63 @@ impl<'a> StreamState<'a> {
     }
 
     fn take(&mut self, scanned: &Scanned, store: &mut ChunkStore) -> Result<(), RepoError> {
+        let Attempt { started, list, hash, segments, len, listed, new_bytes, is_ended } = &mut self.attempt;
+        let started = started.as_mut().filter(|_| !*is_ended && scanned.segment.number == *segments);
+        let started = started.ok_or(RepoError::NotWhole("a segment of a stream is missing or out of its turn"))?;
         let bytes = &scanned.segment.bytes;
-        self.hash.push(scanned.hash, bytes);
-        self.len += bytes.len() as u64;
-        let Some(started) = &mut self.started else {
-            return Ok(());
-        };
-        let mut sink =
-            Storing { repository: self.repository, store, list: &mut self.list, new_bytes: &mut self.new_bytes };
-        started.joiner.join(scanned, &mut sink)?;
+        let mut writer = ChunkWriter { repository: self.repository, store, list, listed, new_bytes };
+        started.joiner.join(scanned, &mut writer)?;
+        hash.push(scanned.hash, bytes);
+        *segments += 1;
+        *len += bytes.len() as u64;
         self.repository.env.tell(&Event::Advance(self.task, bytes.len() as u64));
         self.repository.check_cancel()
     }
 
-    fn finish(mut self, store: &mut ChunkStore) -> Result<Ingested, RepoError> {
+    fn end(&mut self, segments: u64) -> Result<(), RepoError> {
+        if self.attempt.segments != segments {
+            return Err(RepoError::NotWhole("a stream has ended before its last segment came"));
+        }
+        self.attempt.is_ended = true;
+        Ok(())
+    }
+
+    fn finish(mut self, store: &mut ChunkStore) -> Result<StoredStream, RepoError> {
         self.start(&[])?;
-        let started = self.started.take().expect("started above");
-        let mut sink =
-            Storing { repository: self.repository, store, list: &mut self.list, new_bytes: &mut self.new_bytes };
-        started.joiner.finish(&mut sink)?;
-        let root = self.list.finish(&mut (self.repository, &mut *store))?;
-        let content = Content { len: self.len, hash: self.hash.finish(), sizes: started.sizes, root };
-        Ok(Ingested { content, new_bytes: self.new_bytes })
+        let repository = self.repository;
+        let Attempt { started, mut list, hash, len, mut listed, mut new_bytes, is_ended, .. } = self.attempt;
+        let Started { sizes, joiner, .. } = started.expect("started above");
+        if !is_ended {
+            return Err(RepoError::NotWhole("the end of a stream did not come"));
+        }
+        let mut writer =
+            ChunkWriter { repository, store, list: &mut list, listed: &mut listed, new_bytes: &mut new_bytes };
+        joiner.finish(&mut writer)?;
+        if listed != len {
+            return Err(RepoError::NotWhole("the chunks of a stream are not as long together as the stream"));
+        }
+        let root = list.finish(&mut (repository, &mut *store))?;
+        Ok(StoredStream { content: Content { len, hash: hash.finish(), sizes, root }, new_bytes })
     }
 }
 
 /// Stores the chunks of a stream and lists them.
-struct Storing<'a> {
+struct ChunkWriter<'a> {
     repository: &'a Repository,
     store: &'a mut ChunkStore,
     list: &'a mut ListBuilder,
+    listed: &'a mut u64,
     new_bytes: &'a mut u64,
 }
 
-impl ChunkSink for Storing<'_> {
+impl ChunkSink for ChunkWriter<'_> {
     type Error = RepoError;
 
     fn chunk(&mut self, id: ChunkId, bytes: &[u8]) -> Result<(), RepoError> {
         if self.store.store(BlockKind::Data, id, bytes)? {
             *self.new_bytes += bytes.len() as u64;
         }
+        *self.listed += bytes.len() as u64;
         self.list.push(id, bytes.len() as u64, &mut (self.repository, &mut *self.store))
     }
 }

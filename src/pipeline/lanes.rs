@@ -17,6 +17,8 @@ pub enum Piece {
     Segment(usize, Segment),
     /// What came of these streams is worth nothing: they begin again.
     Restart(Range<usize>),
+    /// The stream with this number has ended, after so many segments.
+    End(usize, u64),
 }
 
 /// Collects the bytes of a source's streams into segments.
@@ -109,12 +111,15 @@ impl Lanes {
         self.pieces.send(Piece::Segment(self.first + lane, segment)).map_err(|_| stopped())
     }
 
-    /// Sends what is left of every stream. Only a source that succeeded calls this.
+    /// Sends what is left of every stream, and how many segments it has: without that no stream is whole. Only a source
+    /// that succeeded calls this.
     pub fn finish(mut self) -> io::Result<()> {
         for lane in 0..self.open.len() {
             if !self.open[lane].bytes.is_empty() {
                 self.send(lane)?;
             }
+            let end = Piece::End(self.first + lane, self.open[lane].number);
+            self.pieces.send(end).map_err(|_| stopped())?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! An opened repository: objects with meaning.
 
+mod distrust;
 pub mod gc_log;
 pub mod hiding;
 pub mod index;
@@ -131,6 +132,20 @@ pub enum RepoError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// Something that belongs to a snapshot was lost on its way into the repository.
+    #[error("not everything got into the repository: {0}; nothing was saved, and this is a defect of sfarc: report it")]
+    NotWhole(&'static str),
+    /// A pack that a snapshot relies on is not what the index says.
+    #[error(
+        "pack {} {why}; nothing was saved: run it again, and what the pack held is stored anew. `sfarc check` tells which snapshots need it",
+        pack.short()
+    )]
+    PackLost {
+        /// The pack.
+        pack: ObjectId,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// What a session relied on was collected.
     #[error("data that this snapshot shares with removed snapshots was collected meanwhile; run it again")]
     Collected,
@@ -161,6 +176,12 @@ impl RepoError {
     /// The system has no room for a thread.
     pub fn no_thread(error: std::io::Error) -> Self {
         BackendError::new("start", "another thread", Cause::Io(error)).into()
+    }
+
+    /// A thread panicked that was to give something back.
+    pub fn lost_thread() -> Self {
+        let why = "it panicked; this is a defect of sfarc: report it";
+        BackendError::new("wait for", "a thread that reads", Cause::Io(std::io::Error::other(why))).into()
     }
 
     /// True if stored bytes are damaged or missing.

@@ -106,6 +106,12 @@ impl PackReader {
         span.filter(inside).ok_or_else(|| damaged(&Key::Pack(self.entry.id), "it has no chunk of that number"))
     }
 
+    /// The length of a chunk in bytes as the directory has it; nothing if another chunk, or none, is under this ordinal.
+    pub fn len_of(&self, ordinal: u16, id: &ChunkId) -> Option<u32> {
+        let chunk = self.directory.chunks().get(usize::from(ordinal))?;
+        (chunk.id == *id).then_some(chunk.len)
+    }
+
     /// Reads a block and proves every chunk in it.
     pub fn read_block(&self, repository: &Repository, span: &BlockSpan) -> Result<Block, RepoError> {
         let key = Key::Pack(self.entry.id);

@@ -140,8 +140,8 @@ impl std::fmt::Debug for Order {
 }
 
 impl Packer {
-    /// Starts the threads: one that seals, and those that put.
-    pub fn new(repository: &Repository) -> Self {
+    /// Starts the threads: one that seals, and those that put. Fails if there is no room for them.
+    pub fn new(repository: &Repository) -> Result<Self, RepoError> {
         let uploads = if repository.backend.is_remote() { limits::UPLOADS } else { 1 };
         let (orders, incoming) = bounded(limits::BLOCKS_AHEAD);
         let (packs, finished) = bounded(0);
@@ -150,14 +150,16 @@ impl Packer {
         let (spare, spares) = bounded(if pads { 0 } else { uploads });
         let (report, stored) = sync::unbounded();
         let sealing = repository.clone();
-        let packer = spawn("packer", move || pack_blocks(&sealing, &incoming, &packs, &spares));
+        let packer = spawn("packer", move || pack_blocks(&sealing, &incoming, &packs, &spares))?;
         let uploader = || {
             let (putting, finished) = (repository.clone(), finished.clone());
             let (report, spare) = (report.clone(), spare.clone());
             spawn("uploader", move || put_packs(&putting, &finished, &report, &spare))
         };
-        let threads = std::iter::once(packer).chain((0..uploads).map(|_| uploader())).collect();
-        Self { pads, orders: Some(orders), stored, threads }
+        let mut threads = vec![packer, uploader()?];
+        // Fewer put as well, one after the other.
+        threads.extend((1..uploads).map_while(|_| uploader().ok()));
+        Ok(Self { pads, orders: Some(orders), stored, threads })
     }
 
     /// Hands a block over. Waits while too many are under way.
@@ -178,7 +180,7 @@ impl Packer {
         self.stored.try_iter().collect()
     }
 
-    /// Stores everything that was handed over and says which packs that made.
+    /// Stores everything that was handed over and says which packs that made. Whoever knows what was handed over compares.
     pub fn flush(&self) -> Result<Vec<StoredPack>, RepoError> {
         let (sender, answer) = bounded(1);
         let _ = self.orders.as_ref().expect("open until dropped").send(Order::Flush(sender));
@@ -186,7 +188,7 @@ impl Packer {
         let stored = self.stored()?;
         match answered {
             Ok(()) => Ok(stored),
-            Err(_) => Err(RepoError::Cancelled),
+            Err(_) => Err(RepoError::NotWhole("the thread that makes packs has ended")),
         }
     }
 }
@@ -200,8 +202,8 @@ impl Drop for Packer {
     }
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
-    sync::spawn(name, work).expect("the system has room for a thread")
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, RepoError> {
+    sync::spawn(name, work).map_err(RepoError::no_thread)
 }
 
 /// Packs that are sealed and not put yet.
@@ -251,7 +253,8 @@ struct NobodyPuts;
 impl Packing<'_> {
     fn carry_out(&mut self, order: Order) -> Result<(), NobodyPuts> {
         match order {
-            Order::Block(ticket) => self.add(ticket.wait()),
+            // Without its worker a block is lost, and with it everything: whoever flushes gets no answer.
+            Order::Block(ticket) => self.add(ticket.wait().map_err(|_| NobodyPuts)?),
             Order::Moved(block) => {
                 if self.open.as_ref().is_some_and(|pack| !pack.has_room_for_moved(&block)) {
                     self.put()?;

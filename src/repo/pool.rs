@@ -2,6 +2,9 @@
 //!
 //! Results come back through a ticket each, so that callers take them in the order in which they asked.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::RepoError;
 use crate::sync::{JoinHandle, Receiver, Sender, bounded, spawn, unbounded};
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -17,10 +20,20 @@ pub struct Pool {
 #[derive(Debug)]
 pub struct Ticket<T>(Receiver<T>);
 
+/// A worker ended before its job did: the job panicked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerLost;
+
+impl From<WorkerLost> for RepoError {
+    fn from(_: WorkerLost) -> Self {
+        Self::NotWhole("a worker thread ended before its work was done")
+    }
+}
+
 impl<T> Ticket<T> {
-    /// Waits for the result.
-    pub fn wait(self) -> T {
-        self.0.recv().expect("a worker ends a job or the process")
+    /// Waits for the result. Fails if the job panicked.
+    pub fn wait(self) -> Result<T, WorkerLost> {
+        self.0.recv().map_err(|_| WorkerLost)
     }
 
     /// A ticket whose result is there already.
@@ -32,15 +45,16 @@ impl<T> Ticket<T> {
 }
 
 impl Pool {
-    /// Starts this many threads.
-    pub fn new(workers: usize) -> Self {
+    /// Starts this many threads, or as many as there is room for. Fails if there is none for a single one.
+    pub fn new(workers: usize) -> Result<Self, RepoError> {
         let (jobs, queue) = unbounded::<Job>();
         let thread = |number| {
             let queue = queue.clone();
-            spawn(&format!("worker-{number}"), move || queue.iter().for_each(|job| job()))
-                .expect("the system has room for a few threads")
+            spawn(&format!("worker-{number}"), move || queue.iter().for_each(run)).map_err(RepoError::no_thread)
         };
-        Self { threads: (0..workers.max(1)).map(thread).collect(), jobs: Some(jobs) }
+        let mut threads = vec![thread(0)?];
+        threads.extend((1..workers).map_while(|number| thread(number).ok()));
+        Ok(Self { threads, jobs: Some(jobs) })
     }
 
     /// Queues a job. Callers bound how many of their tickets are open.
@@ -50,16 +64,23 @@ impl Pool {
             // The claimant may have given up; then nobody wants the result.
             let _ = sender.send(job());
         });
-        self.jobs.as_ref().expect("open until dropped").send(run).expect("workers live as long as the pool");
+        // Without workers it is dropped, and whoever waits for the result learns that there is none.
+        let _ = self.jobs.as_ref().expect("open until dropped").send(run);
         Ticket(receiver)
     }
+}
+
+/// Runs a job. One that panics takes its ticket with it, and the worker goes on: whoever waits for the result learns
+/// that there is none, and nobody else is kept waiting.
+fn run(job: Job) {
+    // The hook of panics has said what happened; a job shares nothing that it could leave half changed.
+    let _ = catch_unwind(AssertUnwindSafe(job));
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
         self.jobs = None;
         for thread in self.threads.drain(..) {
-            // A worker that panicked has already said so; its claimant fails on the missing result.
             let _ = thread.join();
         }
     }

@@ -127,7 +127,8 @@ impl Repository {
         sync::scope(|scope| {
             let start = |part| scope.spawn("reader", move || read(part)).map_err(RepoError::no_thread);
             let threads: Vec<_> = ids.chunks(share).map(start).collect::<Result<_, _>>()?;
-            Ok(threads.into_iter().flat_map(|thread| thread.join().expect("reading does not panic")).collect())
+            let parts = threads.into_iter().map(|thread| thread.join().map_err(|_| RepoError::lost_thread()));
+            Ok(parts.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
         })
     }
 

@@ -1,6 +1,6 @@
 //! Storing chunks: each distinct one once, in blocks, in packs, in the index.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::index::build::GroupWriter;
@@ -68,7 +68,7 @@ pub struct ChunkStore {
     /// The index as this session knows it.
     pub index: Index,
     /// Packs of others that this session's snapshot relies on.
-    reused: HashSet<ObjectId>,
+    reused: HashMap<ObjectId, PackEntry>,
     neighbour: Neighbour,
     claimed: ChunkSet,
     open: [OpenBlock; 2],
@@ -90,22 +90,24 @@ const fn slot(kind: BlockKind) -> usize {
 }
 
 impl ChunkStore {
-    /// A store on an opened index. A dry run finds out what is new and stores nothing.
-    pub fn new(repository: &Repository, index: Index, pool: Arc<Pool>, dry_run: bool) -> Self {
-        Self {
+    /// A store on an opened index. A dry run finds out what is new and stores nothing. Fails if there is no room for the
+    /// threads that make packs.
+    pub fn new(repository: &Repository, index: Index, pool: Arc<Pool>, dry_run: bool) -> Result<Self, RepoError> {
+        let packer = if dry_run { None } else { Some(Packer::new(repository)?) };
+        Ok(Self {
             repository: repository.clone(),
             index,
-            reused: HashSet::new(),
+            reused: HashMap::new(),
             neighbour: Neighbour::default(),
             claimed: ChunkSet::default(),
             open: [OpenBlock::new(BlockKind::Data), OpenBlock::new(BlockKind::List)],
             stored: Vec::new(),
             own: HashMap::new(),
             session: None,
-            packer: (!dry_run).then(|| Packer::new(repository)),
+            packer,
             pool,
             counts: StoreCounts::default(),
-        }
+        })
     }
 
     /// The same, storing for a session.
@@ -136,7 +138,12 @@ impl ChunkStore {
 
     /// True if what was stored relies on a pack of that kind, written by this session or by another.
     pub fn relies_on(&self, kind: impl Fn(&ObjectId) -> bool) -> bool {
-        self.reused.iter().chain(self.own.keys()).any(kind)
+        self.relied_on().any(|pack| kind(&pack.id))
+    }
+
+    /// The packs that what was stored relies on, written by this session or by others.
+    pub fn relied_on(&self) -> impl Iterator<Item = &PackEntry> {
+        self.reused.values().chain(self.own.values())
     }
 
     /// Makes sure that the repository has a chunk; true if it is new.
@@ -161,7 +168,7 @@ impl ChunkStore {
     fn reuse(&mut self, id: &ChunkId) -> Result<bool, RepoError> {
         let Some(location) = self.index.find_usable(&self.repository, id)? else { return Ok(false) };
         if !self.own.contains_key(&location.pack.id) {
-            self.reused.insert(location.pack.id);
+            self.reused.insert(location.pack.id, location.pack);
         }
         // Opening a pack to know what follows would cost more than asking the index, which is on this machine.
         if !self.repository.backend.is_remote() {
@@ -232,7 +239,7 @@ impl ChunkStore {
             return Ok(());
         };
         self.stored.extend(packer.flush()?);
-        if self.stored.is_empty() {
+        if self.stored.is_empty() && self.claimed.len() == 0 {
             return Ok(());
         }
         let mut rows = Vec::with_capacity(self.claimed.len());
@@ -243,8 +250,12 @@ impl ChunkStore {
             packs.push(stored.entry);
             rows.extend(stored.chunks.into_iter().zip(0..).map(|(id, ordinal)| IndexRow { id, pack, ordinal }));
         }
-        // No two rows have one id: what was claimed is stored once.
+        // What was claimed is stored, once: a pack that a lost thread took with it would show here.
         rows.sort_unstable_by_key(|row| row.id);
+        let is_twice = rows.windows(2).any(|pair| pair[0].id == pair[1].id);
+        if is_twice || rows.len() != self.claimed.len() || !rows.iter().all(|row| self.claimed.contains(&row.id)) {
+            return Err(RepoError::NotWhole("the packs that were stored do not hold what was to be stored"));
+        }
         self.claimed.clear();
         for (id, len) in GroupWriter::of_sorted(&self.repository, rows, packs).finish()? {
             self.index.add_written(&self.repository, id, len)?;

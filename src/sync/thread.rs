@@ -41,7 +41,7 @@ pub fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 's
 
 /// Threads that may borrow what lives longer than all of them.
 #[derive(Debug)]
-pub struct Scope<'scope, 'env: 'scope> {
+pub struct Scope<'scope, 'env> {
     threads: &'scope std::thread::Scope<'scope, 'env>,
     seats: RefCell<Vec<Seat>>,
 }

@@ -32,5 +32,6 @@ mod slots;
 mod tidy;
 mod untrusted_store;
 mod vectors;
+mod whole;
 mod writers;
 mod year;

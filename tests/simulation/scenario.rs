@@ -275,7 +275,11 @@ impl Scenario {
         let is_whole = self.breakage.panics.is_none() && self.breakage.starts.is_none();
         let others = self.writers.iter().any(|writer| matches!(writer.store.fault, Fault::Forgetful { .. }));
         let undisturbed = is_whole && writer.is_undisturbed();
+        let may_break = self.breakage.panics.is_some() || matches!(writer.store.fault, Fault::Panic { .. });
         match said {
+            Some(Err(Error::Repo(error @ RepoError::NotWhole(_)))) if !may_break => {
+                Err(format!("{}: something was lost though no thread was: {}", writer.name, chain(error)))
+            }
             Some(Err(error)) if undisturbed => {
                 let is_collected = matches!(error, Error::Repo(RepoError::Fenced | RepoError::Collected));
                 let excused = is_collected && (self.collector.is_some() || others);

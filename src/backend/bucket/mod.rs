@@ -39,6 +39,17 @@ use crate::limits;
 
 type Outcome<T> = Result<T, object_store::Error>;
 
+/// Objects that most stores list with one request.
+const LISTED_AT_ONCE: usize = 1000;
+
+/// What a bucket holds of what everybody asks for first.
+pub(super) struct Survey {
+    /// The configuration, the gc log, index runs and key slots.
+    pub(super) listed: Vec<Listed>,
+    /// All packs, if they came with it.
+    pub(super) packs: Option<Vec<Listed>>,
+}
+
 /// Objects below a prefix of a bucket.
 pub struct BucketBackend {
     bucket: Bucket,
@@ -156,23 +167,28 @@ impl Bucket {
         self.run(|| self.store.head(&path)).map_err(|error| failed("look at", key, error))
     }
 
-    /// Objects from behind a path on, in the order of their paths, while they are wanted.
+    /// Objects from behind a path on, in the order of their paths, while they are wanted: their paths and how many came
+    /// before decide. Gives the path of the first that is not wanted, too.
     fn list_while(
         &self,
         folder: &Path,
         after: Option<&Path>,
-        is_wanted: impl Fn(&Path) -> bool,
-    ) -> Outcome<Vec<Listed>> {
+        is_wanted: impl Fn(&Path, usize) -> bool,
+    ) -> Outcome<(Vec<Listed>, Option<Path>)> {
         self.run(|| async {
             let mut found = match after {
                 Some(after) => self.store.list_with_offset(Some(folder), after),
                 None => self.store.list(Some(folder)),
             };
-            let mut listed = Vec::new();
-            while let Some(found) = found.try_next().await?.filter(|found| is_wanted(&found.location)) {
+            let (mut listed, mut count) = (Vec::new(), 0);
+            while let Some(found) = found.try_next().await? {
+                if !is_wanted(&found.location, count) {
+                    return Ok((listed, Some(found.location)));
+                }
                 listed.extend(self.listed(&found));
+                count += 1;
             }
-            Ok(listed)
+            Ok((listed, None))
         })
     }
 }
@@ -201,14 +217,18 @@ impl BucketBackend {
         self
     }
 
-    /// The configuration, the gc log behind `after`, index runs and key slots: one request, where there are not too
-    /// many. Their folders come first in the order of names.
-    pub(super) fn survey(&self, after: Option<u64>) -> Result<Vec<Listed>, BackendError> {
+    /// The configuration, the gc log behind `after`, index runs, key slots and packs: one request, where there are not too
+    /// many. Their folders come first in the order of names. Packs that would need a request more are left out.
+    pub(super) fn survey(&self, after: Option<u64>) -> Result<Survey, BackendError> {
         let bucket = &self.bucket;
         let after = after.map(|epoch| bucket.path(&Key::Gc(epoch)));
         let packs = bucket.below(layout::folder(Kind::Packs));
-        let survey = bucket.list_while(&bucket.prefix, after.as_ref(), |path| *path < packs);
-        survey.map_err(|error| failed("list", &bucket.prefix, error))
+        let is_wanted = |path: &Path, count| *path < packs || (count < LISTED_AT_ONCE && path.prefix_matches(&packs));
+        let survey = bucket.list_while(&bucket.prefix, after.as_ref(), is_wanted);
+        let (listed, next) = survey.map_err(|error| failed("list", &bucket.prefix, error))?;
+        let (packs, others) = listed.into_iter().partition(|listed| listed.key.kind() == Kind::Packs);
+        let has_all = !next.is_some_and(|next| next < bucket.below(layout::folder(Kind::Sessions)));
+        Ok(Survey { listed: others, packs: has_all.then_some(packs) })
     }
 
     /// Records of the gc log behind an epoch.
@@ -218,7 +238,8 @@ impl BucketBackend {
 
     fn list_folder(&self, kind: Kind, after: Option<&Path>) -> Result<Vec<Listed>, BackendError> {
         let folder = self.bucket.below(layout::folder(kind));
-        self.bucket.list_while(&folder, after, |_| true).map_err(|error| failed("list", &folder, error))
+        let listed = self.bucket.list_while(&folder, after, |_, _| true);
+        listed.map(|(listed, _)| listed).map_err(|error| failed("list", &folder, error))
     }
 
     fn read_range(&self, key: &Key, range: Range<u64>) -> Result<Vec<u8>, BackendError> {

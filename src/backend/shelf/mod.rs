@@ -34,8 +34,10 @@ pub struct Shelf {
 struct State {
     /// The gc log as far as there are copies.
     log: Vec<Listed>,
-    /// What else there was when it was last looked at: at first all that the survey told.
+    /// What else there was when it was last looked at: at first all that the survey told, but for packs.
     lately: Vec<Listed>,
+    /// The packs that the survey told of, if it told of all, until somebody asks: later they are listed.
+    packs: Option<Vec<Listed>>,
     /// When the store has stored what was listed.
     times: HashMap<Key, i64>,
 }
@@ -69,15 +71,16 @@ impl Shelf {
         };
         let mut log = files.gc_log();
         let mut survey = bucket.survey(log.last().map(epoch_before))?;
-        if !is_of(&files, &log, &survey) {
+        if !is_of(&files, &log, &survey.listed) {
             files.clear();
             if !log.is_empty() {
                 survey = bucket.survey(None)?;
             }
             log.clear();
         }
-        let times = survey.iter().map(|listed| (listed.key, listed.modified)).collect();
-        Ok(Self { bucket, files, state: Mutex::new(State { log, lately: survey, times }) })
+        let times = survey.listed.iter().map(|listed| (listed.key, listed.modified)).collect();
+        let state = State { log, lately: survey.listed, packs: survey.packs, times };
+        Ok(Self { bucket, files, state: Mutex::new(state) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -207,6 +210,10 @@ impl Backend for Shelf {
     }
 
     fn list_lately(&self, kind: Kind) -> Result<Vec<Listed>, BackendError> {
+        let surveyed = if kind == Kind::Packs { self.state().packs.take() } else { None };
+        if let Some(packs) = surveyed {
+            return Ok(packs);
+        }
         if !matches!(kind, Kind::Config | Kind::Gc | Kind::Indexes | Kind::Keys) {
             return self.list(kind);
         }

@@ -43,7 +43,7 @@ pub(super) fn read_packs(
         total: Some(total),
         unit: Unit::Bytes,
     });
-    let pool = Pool::new(repository.env.workers);
+    let pool = Pool::new(repository.env.workers)?;
     let mut reading: VecDeque<(PackEntry, Ticket<Result<Findings, RepoError>>)> = VecDeque::new();
     let mut packs = packs.into_iter();
     loop {
@@ -56,7 +56,7 @@ pub(super) fn read_packs(
         }
         let Some((pack, ticket)) = reading.pop_front() else { break };
         repository.check_cancel()?;
-        let found = match ticket.wait() {
+        let found = match ticket.wait().map_err(RepoError::from)? {
             // What was missing before is named already.
             Err(error) if is_gone(&error) => {
                 if broken.packs.insert(pack.id) {

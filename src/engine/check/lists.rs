@@ -1,5 +1,8 @@
 //! Walking the chunk lists of all snapshots: what they need is there, and where it is not.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use super::{Broken, Hit, Report, is_gone};
 use crate::backend::Key;
 use crate::crypto::role::Role;
@@ -8,16 +11,17 @@ use crate::event::{Event, Task, Unit};
 use crate::format::list::{self, ListRow};
 use crate::format::signature::{Root, Roots};
 use crate::ids::{ChunkId, ObjectId};
-use crate::repo::index::Index;
+use crate::repo::index::{Index, Location};
 use crate::repo::list::{ListWalker, NodeSource};
 use crate::repo::loader::{ChunkLoader, LoaderCache};
+use crate::repo::pack_reader::{PackCache, PackReader};
 use crate::repo::{RepoError, Repository};
 
 /// Walks every snapshot. Shared stretches of lists are walked once.
 pub(super) fn walk_snapshots(
     repository: &Repository,
     index: Index,
-    broken: &Broken,
+    broken: &mut Broken,
     report: &mut Report,
 ) -> Result<(), Error> {
     let ids = repository.snapshot_ids()?;
@@ -28,7 +32,8 @@ pub(super) fn walk_snapshots(
         unit: Unit::Items,
     });
     let whole = Whole::new(&index);
-    let mut walk = Walk { repository, index, cache: LoaderCache::default(), whole, broken, hits: Vec::new() };
+    let (cache, packs) = (LoaderCache::default(), PackCache::default());
+    let mut walk = Walk { repository, index, cache, packs, last: None, whole, broken, hits: Vec::new() };
     for id in ids {
         repository.check_cancel()?;
         match needed(repository, id) {
@@ -50,28 +55,29 @@ pub(super) fn walk_snapshots(
 /// How often a snapshot is walked again because the index changed under a walk that missed something.
 const ATTEMPTS: usize = 8;
 
-/// What was found whole, with all below it: a bit for each row of an index, until that is opened anew.
+/// Nodes of lists that were found whole with all below them, and the bytes below each: by the numbers of their rows in an
+/// index, until that is opened anew.
 struct Whole {
     generation: u64,
-    bits: Vec<u64>,
+    nodes: HashMap<u64, u64>,
 }
 
 impl Whole {
     fn new(index: &Index) -> Self {
-        Self { generation: index.generation(), bits: vec![0; index.rows() as usize / 64 + 1] }
+        Self { generation: index.generation(), nodes: HashMap::new() }
     }
 
-    fn has(&mut self, index: &Index, row: u64) -> bool {
+    fn len_of(&mut self, index: &Index, row: u64) -> Option<u64> {
         if self.generation != index.generation() {
             *self = Self::new(index);
         }
-        self.bits[row as usize / 64] >> (row % 64) & 1 == 1
+        self.nodes.get(&row).copied()
     }
 
-    fn add(&mut self, index: &Index, generation: u64, row: u64) {
-        // The last bit stands for packs that no run names: not one chunk.
+    fn add(&mut self, index: &Index, generation: u64, row: u64, len: u64) {
+        // The number behind the last row stands for packs that no run names: not one chunk.
         if self.generation == generation && index.generation() == generation && row < index.rows() {
-            self.bits[row as usize / 64] |= 1 << (row % 64);
+            self.nodes.insert(row, len);
         }
     }
 }
@@ -107,8 +113,11 @@ struct Walk<'a> {
     repository: &'a Repository,
     index: Index,
     cache: LoaderCache,
+    packs: PackCache,
+    /// The pack that was looked into last: what follows in a list mostly lies in the same.
+    last: Option<Arc<PackReader>>,
     whole: Whole,
-    broken: &'a Broken,
+    broken: &'a mut Broken,
     hits: Vec<Hit>,
 }
 
@@ -162,22 +171,53 @@ impl Walk<'_> {
         self.visit(place, root.depth, row, 0).map(drop)
     }
 
-    /// True if everything below the row is there.
+    /// True if everything below the row is there, and as long as the row says.
     fn visit(&mut self, place: &Place<'_>, depth: u8, row: ListRow, offset: u64) -> Result<bool, RepoError> {
         let found = self.index.find_to_read(self.repository, &row.id)?;
         let (first, generation) = (found.first().map(|location| location.row), self.index.generation());
-        if first.is_some_and(|first| self.whole.has(&self.index, first)) {
+        let node = first.filter(|_| depth > 0);
+        if node.is_some_and(|node| self.whole.len_of(&self.index, node) == Some(row.len)) {
             return Ok(true);
         }
-        let here = found.iter().any(|location| !self.broken.is_hit(location, &row.id));
+        let mut here = false;
+        for location in &found {
+            here |= self.holds(location, depth, &row)?;
+        }
         let whole = here && (depth == 0 || self.visit_children(place, depth, row, offset)?);
         if !here {
             self.hit(place, row, offset);
         }
-        if let Some(first) = first.filter(|_| whole) {
-            self.whole.add(&self.index, generation, first);
+        if let Some(node) = node.filter(|_| whole) {
+            self.whole.add(&self.index, generation, node, row.len);
         }
         Ok(whole)
+    }
+
+    /// True if a pack has the chunk where the index says, and what it has can be read and is as long as the list says.
+    fn holds(&mut self, location: &Location, depth: u8, row: &ListRow) -> Result<bool, RepoError> {
+        if self.broken.is_hit(location, &row.id) {
+            return Ok(false);
+        }
+        let len = match self.reader(location) {
+            Ok(pack) => pack.len_of(location.ordinal, &row.id),
+            // Collected meanwhile, or named by the check of packs.
+            Err(error) if error.is_damage() => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if len.is_none() && !self.repository.keys.has_roles() {
+            // Deduplication goes by the row that leads nowhere. Where anybody can add rows, whole packs of others would be
+            // condemned by false ones.
+            self.broken.chunks.insert((location.pack.id, row.id));
+        }
+        Ok(len.is_some_and(|len| depth > 0 || u64::from(len) == row.len))
+    }
+
+    fn reader(&mut self, location: &Location) -> Result<Arc<PackReader>, RepoError> {
+        if let Some(last) = self.last.as_ref().filter(|last| last.entry.id == location.pack.id) {
+            return Ok(Arc::clone(last));
+        }
+        let opened = self.packs.open(self.repository, location.pack)?;
+        Ok(Arc::clone(self.last.insert(opened)))
     }
 
     fn visit_children(&mut self, place: &Place<'_>, depth: u8, row: ListRow, offset: u64) -> Result<bool, RepoError> {

@@ -4,7 +4,7 @@ mod data;
 mod lists;
 mod packs;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::backend::{Key, Kind};
 use crate::crypto::role::Role;
@@ -68,6 +68,9 @@ pub struct Report {
     pub problems: Vec<Problem>,
     /// What the damage hits.
     pub hits: Vec<Hit>,
+    /// Packs on which nothing new relies from now on, because they are missing, cut or damaged: what they held is stored
+    /// again by the next snapshot that has it, which heals older snapshots, too.
+    pub distrusted: Vec<ObjectId>,
     /// Things to know that are no damage.
     pub notes: Vec<String>,
 }
@@ -102,6 +105,13 @@ impl Broken {
     fn is_hit(&self, location: &Location, id: &ChunkId) -> bool {
         self.packs.contains(&location.pack.id) || self.chunks.contains(&(location.pack.id, *id))
     }
+
+    /// The packs on which nothing new may rely.
+    fn suspects(&self) -> Vec<ObjectId> {
+        let packs: BTreeSet<ObjectId> =
+            self.packs.iter().chain(self.chunks.iter().map(|(pack, _)| pack)).copied().collect();
+        packs.into_iter().collect()
+    }
 }
 
 /// Checks the repository. Damage is in the report; an error means that the check itself could not go on.
@@ -120,9 +130,29 @@ pub fn check(repository: &Repository, read_data: &ReadData) -> Result<Report, Er
     if !matches!(read_data, ReadData::None) {
         data::read_packs(repository, &index, read_data, &mut broken, &mut report)?;
     }
-    lists::walk_snapshots(repository, index, &broken, &mut report)?;
+    lists::walk_snapshots(repository, index, &mut broken, &mut report)?;
     report.hits = join_hits(std::mem::take(&mut report.hits));
+    distrust(repository, &broken, &mut report)?;
     Ok(report)
+}
+
+/// Remembers the packs that proved damaged, so that no later snapshot relies on them. Where that cannot be written, the
+/// report says so: the check has found what it was to find.
+fn distrust(repository: &Repository, broken: &Broken, report: &mut Report) -> Result<(), RepoError> {
+    let suspects = broken.suspects();
+    if suspects.is_empty() {
+        return Ok(());
+    }
+    match repository.gc_log().and_then(|mut log| repository.distrust(&mut log, &suspects)) {
+        Ok(distrusted) => report.distrusted = distrusted,
+        Err(RepoError::Cancelled) => return Err(RepoError::Cancelled),
+        Err(error) => report.notes.push(format!(
+            "that {} packs are damaged could not be written down, so later snapshots may rely on them: {}",
+            suspects.len(),
+            chain(&error)
+        )),
+    }
+    Ok(())
 }
 
 /// Something that was listed a moment ago is not there any more.

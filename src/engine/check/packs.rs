@@ -36,7 +36,11 @@ pub(super) fn check_packs(repository: &Repository, index: &mut Index, report: &m
     for (&id, &len) in &listed {
         repository.check_cancel()?;
         match packs.check(id, len) {
-            Ok(()) => {}
+            Ok(Known::All) => {}
+            // The pack is whole: what the index does not know of it, nobody relies on.
+            Ok(Known::NotAll) => {
+                report.problem(Key::Pack(id), &damaged(id, "the index does not know all of its chunks"))
+            }
             Err(error) if is_gone(&error) => {
                 missing(repository, id, report)?;
                 broken.packs.insert(id);
@@ -66,6 +70,13 @@ fn damaged(id: ObjectId, why: &str) -> RepoError {
     RepoError::Damaged { object: Key::Pack(id).to_string(), why: why.to_owned() }
 }
 
+/// How much of a pack the index knows.
+#[derive(PartialEq, Eq)]
+enum Known {
+    All,
+    NotAll,
+}
+
 /// Holds packs against an index.
 struct PackCheck<'a> {
     repository: &'a Repository,
@@ -75,13 +86,13 @@ struct PackCheck<'a> {
 }
 
 impl PackCheck<'_> {
-    fn check(&mut self, id: ObjectId, len: u64) -> Result<(), RepoError> {
+    fn check(&mut self, id: ObjectId, len: u64) -> Result<Known, RepoError> {
         if len > limits::PACK_MAX_BYTES as u64 {
             return Err(damaged(id, "it is too long"));
         }
         let generation = self.index.generation();
         let checked = self.against_index(id, len);
-        if checked.is_ok() {
+        if matches!(checked, Ok(Known::All)) {
             return checked;
         }
         // Perhaps it is only the index that is old.
@@ -93,10 +104,10 @@ impl PackCheck<'_> {
         self.against_index(id, len)
     }
 
-    fn against_index(&mut self, id: ObjectId, len: u64) -> Result<(), RepoError> {
+    fn against_index(&mut self, id: ObjectId, len: u64) -> Result<Known, RepoError> {
         let Some(&named) = self.named.get(&id) else {
             // Of a writer at work, or left by one that died: no snapshot can need it yet.
-            return Ok(());
+            return Ok(Known::All);
         };
         if u64::from(named.len) != len {
             return Err(damaged(id, "it is not as long as the index says"));
@@ -106,12 +117,12 @@ impl PackCheck<'_> {
             let found = self.index.find_reopening(self.repository, &chunk.id)?;
             // Where a run is damaged, what it said is not missed: reading finds the chunks without it.
             if self.index.is_incomplete() {
-                return Ok(());
+                return Ok(Known::All);
             }
             if !found.iter().any(|place| place.pack.id == id && usize::from(place.ordinal) == ordinal) {
-                return Err(damaged(id, "the index does not know all of its chunks"));
+                return Ok(Known::NotAll);
             }
         }
-        Ok(())
+        Ok(Known::All)
     }
 }

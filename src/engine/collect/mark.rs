@@ -1,4 +1,4 @@
-//! Which chunks are in use: one bit for each row of the index.
+//! Which chunks are in use, and which copy of each is kept: two bits for each row of the index.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,22 +7,43 @@ use crate::backend::{Key, Kind};
 use crate::format::signature::{Root, Roots};
 use crate::ids::{ChunkId, ObjectId};
 use crate::repo::gc_log::GcLog;
+use crate::repo::index::merge::require_names;
 use crate::repo::index::{Index, Location};
 use crate::repo::list::ListWalker;
 use crate::repo::loader::{ChunkLoader, LoaderCache};
 use crate::repo::{RepoError, Repository};
 
+/// A bit for each row of an index.
+struct Rows(Vec<u64>);
+
+impl Rows {
+    fn of(index: &Index) -> Self {
+        Self(vec![0; index.rows() as usize / 64 + 1])
+    }
+
+    fn has(&self, row: u64) -> bool {
+        self.0[row as usize / 64] >> (row % 64) & 1 == 1
+    }
+
+    fn add(&mut self, row: u64) {
+        self.0[row as usize / 64] |= 1 << (row % 64);
+    }
+}
+
 /// An index whose rows in use are marked.
 pub(super) struct Marked {
     /// The index.
     pub index: Index,
-    bits: Vec<u64>,
+    /// Rows of the copies that are kept.
+    kept: Rows,
+    /// Rows of all copies of chunks in use.
+    used: Rows,
     /// Chunks in use that lie in condemned packs only, with the best of their places.
     condemned: HashMap<ChunkId, Location>,
-    /// Where not everybody who writes the index is trusted: places in condemned packs of chunks that also lie elsewhere,
-    /// or are said to.
-    doubtful: Vec<(ChunkId, Location)>,
 }
+
+/// Chunks with their places.
+pub(super) type Places = Vec<(ChunkId, Location)>;
 
 fn will_not(what: String) -> impl FnOnce(RepoError) -> RepoError {
     move |error| {
@@ -43,9 +64,13 @@ impl Marked {
             }
         }
         // Pinned: the marks are by the numbers of its rows.
-        let index = Index::open(repository, log).map_err(will_not("the index".to_owned()))?.pinned();
-        let bits = vec![0; index.rows() as usize / 64 + 1];
-        let mut marked = Self { index, bits, condemned: HashMap::new(), doubtful: Vec::new() };
+        let index = Index::open(repository, log).and_then(|index| {
+            require_names(repository, index.runs())?;
+            Ok(index.pinned())
+        });
+        let index = index.map_err(will_not("the index".to_owned()))?;
+        let (kept, used) = (Rows::of(&index), Rows::of(&index));
+        let mut marked = Self { index, kept, used, condemned: HashMap::new() };
         let mut cache = LoaderCache::default();
         for (name, roots) in &needed {
             for root in &roots.roots {
@@ -73,15 +98,13 @@ impl Marked {
         let Some(location) = found.first() else {
             return self.mark_unindexed(repository, id);
         };
-        let new = !self.is_marked(location.row);
+        let new = !self.kept.has(location.row);
         // A writer's row may lead nowhere: then every place that is said to hold the chunk counts.
-        let trusted = if repository.keys.has_roles() { found.len() } else { 1 };
-        found[..trusted].iter().for_each(|location| self.bits[location.row as usize / 64] |= 1 << (location.row % 64));
+        let kept = if repository.keys.has_roles() { found.len() } else { 1 };
+        found[..kept].iter().for_each(|location| self.kept.add(location.row));
+        found.iter().for_each(|location| self.used.add(location.row));
         if new && self.index.is_condemned(&location.pack.id) {
             self.condemned.insert(*id, *location);
-        } else if new {
-            let condemned = found[..trusted].iter().filter(|location| self.index.is_condemned(&location.pack.id));
-            self.doubtful.extend(condemned.map(|location| (*id, *location)));
         }
         Ok(new)
     }
@@ -93,18 +116,30 @@ impl Marked {
         Ok(self.condemned.insert(*id, *location).is_none())
     }
 
-    /// True if the row with this number is in use.
-    pub(super) fn is_marked(&self, row: u64) -> bool {
-        self.bits[row as usize / 64] >> (row % 64) & 1 == 1
+    /// True if the row with this number is of a copy that is kept.
+    pub(super) fn is_kept(&self, row: u64) -> bool {
+        self.kept.has(row)
     }
 
-    /// The chunks in use that only condemned packs hold, and where rows are not trusted all in use that doomed packs hold,
-    /// in the order of these packs.
-    pub(super) fn to_move(&self, doomed: &HashSet<ObjectId>) -> Vec<(ChunkId, Location)> {
-        let mut chunks: Vec<_> = self.condemned.iter().map(|(id, location)| (*id, *location)).collect();
-        chunks.extend(self.doubtful.iter().filter(|(_, location)| doomed.contains(&location.pack.id)));
-        chunks.sort_by_key(|(_, location)| (location.pack.id, location.ordinal));
-        chunks
+    /// True if the row with this number is of a chunk in use, whether this copy is kept or another.
+    pub(super) fn is_used(&self, row: u64) -> bool {
+        self.used.has(row)
+    }
+
+    /// The chunks in use that only condemned packs hold.
+    pub(super) fn condemned_only(&self) -> Places {
+        self.condemned.iter().map(|(id, location)| (*id, *location)).collect()
+    }
+
+    /// The chunks in use that these packs hold although other packs are said to hold them, too.
+    pub(super) fn held_twice(&self, repository: &Repository, doomed: &HashSet<ObjectId>) -> Result<Places, RepoError> {
+        let mut places = Places::new();
+        super::plan::for_each_row(repository, self, |number, row, pack| {
+            if self.is_used(number) && doomed.contains(&pack.id) && !self.condemned.contains_key(&row.id) {
+                places.push((row.id, Location { pack: *pack, ordinal: row.ordinal, row: number }));
+            }
+        })?;
+        Ok(places)
     }
 }
 

@@ -50,7 +50,7 @@ fn live_ordinals(
 ) -> Result<HashMap<ObjectId, HashSet<u16>>, RepoError> {
     let mut live: HashMap<ObjectId, HashSet<u16>> = packs.iter().map(|pack| (pack.id, HashSet::new())).collect();
     for_each_row(repository, marked, |number, row, pack| {
-        if let Some(live) = live.get_mut(&pack.id).filter(|_| marked.is_marked(number)) {
+        if let Some(live) = live.get_mut(&pack.id).filter(|_| marked.is_kept(number)) {
             live.insert(row.ordinal);
         }
     })?;

@@ -7,6 +7,7 @@ mod fence;
 mod mark;
 mod measure;
 mod plan;
+mod prove;
 mod rescue;
 mod settle;
 mod sweep;
@@ -27,7 +28,6 @@ use crate::ids::{ChunkId, ObjectId};
 use crate::repo::gc_log::{GcLog, tombstone};
 use crate::repo::index::Location;
 use crate::repo::loader::{ChunkLoader, LoaderCache};
-use crate::repo::pack_reader::PackReader;
 use crate::repo::pool::Pool;
 use crate::repo::store::ChunkStore;
 use crate::repo::{RepoError, Repository};
@@ -167,10 +167,13 @@ fn remove_condemned(repository: &Repository, log: &GcLog, dead: &Dead, report: &
     }
     if !doomed.is_empty() {
         // A fresh look, after the condemnation is public: whoever did not see it shows in this listing.
+        let packs = doomed.iter().map(|(id, _)| *id).collect();
         report.written_bytes = settle(repository, || {
-            let marked = Marked::mark(repository, log, dead)?;
-            let rescued = marked.to_move(&doomed.iter().map(|(id, _)| *id).collect());
-            move_chunks(repository, marked, &rescued)
+            let mut marked = Marked::mark(repository, log, dead)?;
+            let mut chunks = marked.condemned_only();
+            chunks.extend(prove::unproven(repository, &mut marked, &packs)?);
+            chunks.sort_by_key(|(_, location)| (location.pack.id, location.ordinal));
+            move_chunks(repository, marked, &chunks)
         })?;
         for some in doomed.chunks(DELETED_AT_ONCE) {
             let keys: Vec<Key> = some.iter().map(|(id, _)| Key::Pack(*id)).collect();
@@ -190,15 +193,12 @@ fn move_chunks(repository: &Repository, marked: Marked, chunks: &[(ChunkId, Loca
     if chunks.is_empty() {
         return Ok(0);
     }
-    let pool = Arc::new(Pool::new(repository.env.workers));
-    let mut store = ChunkStore::new(repository, marked.index, pool, false);
+    let pool = Arc::new(Pool::new(repository.env.workers)?);
+    let mut store = ChunkStore::new(repository, marked.index, pool, false)?;
     if repository.keys.role() != Role::Reader {
         blocks::move_blocks(repository, &mut store, chunks)?;
         store.flush()?;
-        // Nobody has looked into what was moved: before anything goes, the new packs must open.
-        for pack in store.written() {
-            PackReader::open(&*repository.backend, &repository.keys, pack)?;
-        }
+        prove::read_back(repository, &store)?;
         return Ok(store.counts().stored_bytes);
     }
     let mut cache = LoaderCache::default();
@@ -211,5 +211,6 @@ fn move_chunks(repository: &Repository, marked: Marked, chunks: &[(ChunkId, Loca
         store.store_new(kind, *id, &bytes)?;
     }
     store.flush()?;
+    prove::read_back(repository, &store)?;
     Ok(store.counts().stored_bytes)
 }

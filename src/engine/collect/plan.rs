@@ -75,7 +75,7 @@ pub(super) fn plan(
     for_each_row(repository, marked, |number, _, pack| {
         let used = uses.entry(pack.id).or_default();
         used.rows += 1;
-        used.live += u64::from(marked.is_marked(number));
+        used.live += u64::from(marked.is_kept(number));
     })?;
     let mut plan = Plan::default();
     let mut staying = Vec::new();
@@ -91,6 +91,9 @@ pub(super) fn plan(
             staying.push(Staying::new(id, listed.len, 1.0 - used.live as f64 / used.rows as f64));
         }
     }
+    // What leads to packs that are gone goes with them, once nothing in use does.
+    let lost = repository.lost_packs(&marked.index)?.into_iter();
+    lost.filter(|id| uses.get(id).is_none_or(|used| used.live == 0)).for_each(|id| plan.condemn(id, 0));
     measure(repository, marked, &mut staying)?;
     plan.repack_unused(&mut staying, options);
     staying.retain(|pack| pack.len < SMALL_PACK);

@@ -7,7 +7,7 @@ use crate::ids::ObjectId;
 use crate::repo::gc_log::GcLog;
 use crate::repo::index::Index;
 use crate::repo::index::build::GroupWriter;
-use crate::repo::index::merge::for_each_row;
+use crate::repo::index::merge::{for_each_row, require_names};
 use crate::repo::index::run::Run;
 use crate::repo::{RepoError, Repository};
 
@@ -30,6 +30,7 @@ pub(super) fn drop_rows(repository: &Repository, log: &GcLog) -> Result<(), Repo
     let Some(level) = stale.iter().map(|run| run.footer.level).max() else {
         return Ok(());
     };
+    require_names(repository, stale.iter().copied())?;
     let mut writer = GroupWriter::new(repository, level);
     for_each_row(repository, &stale, |row| if gone(&row.pack.id) { Ok(()) } else { writer.push(row) })?;
     writer.finish()?;

@@ -244,6 +244,11 @@ impl Index {
         }
     }
 
+    /// Passes over these packs from now on as if they were condemned: what they hold is stored again where it comes.
+    pub fn distrust(&mut self, packs: impl IntoIterator<Item = ObjectId>) {
+        self.condemned.extend(packs);
+    }
+
     /// Learns what was condemned since the index was opened.
     pub fn condemn(&mut self, log: &GcLog) {
         self.condemned.extend(self.packs.iter().map(|pack| pack.id).filter(|pack| log.is_condemned(pack)));
@@ -259,7 +264,7 @@ impl Index {
         self.rows
     }
 
-    /// True if a pack is condemned.
+    /// True if a pack is condemned, or distrusted.
     pub fn is_condemned(&self, pack: &ObjectId) -> bool {
         self.condemned.contains(pack)
     }
