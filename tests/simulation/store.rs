@@ -75,7 +75,8 @@ impl Behaviour {
             2 => Pace::Stalls(1 + dice.below(50), 2 + dice.below(10)),
             _ => Pace::Stalls(1 + dice.below(50), 10 + dice.below(50)),
         };
-        let at = 1 + dice.below(if dice.once_in(2) { 12 } else { 60 });
+        let latest = if dice.once_in(2) { 12 } else { 60 };
+        let at = 1 + dice.below(latest);
         let lands = dice.once_in(2);
         let fault = match dice.below(12) {
             0 | 1 => Fault::Once { at, lands },
