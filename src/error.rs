@@ -58,6 +58,15 @@ pub enum Error {
     /// Something failed in the other of two repositories.
     #[error("in the repository that is copied to")]
     There(#[source] Box<Error>),
+    /// A place from which something was to be taken failed.
+    #[error("cannot take anything from {place}")]
+    Place {
+        /// Which.
+        place: String,
+        /// Why.
+        #[source]
+        source: RepoError,
+    },
     /// Something could not be done in a cluster.
     #[error("cannot {doing}")]
     Target {
@@ -137,6 +146,7 @@ impl Error {
             Self::Plan(error) if error.is_usage() => Category::Usage,
             Self::Restore { damaged: true, .. } => Category::Damaged,
             Self::Refused(_)
+            | Self::Place { .. }
             | Self::Restore { .. }
             | Self::Source { .. }
             | Self::Plan(_)

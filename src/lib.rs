@@ -5,10 +5,12 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`ids`], [`limits`], [`sync`], [`event`], [`env`](mod@env) | names, bounds, what threads share and how they wait, facts, the world outside |
+//! | [`process`] | programs of this machine, and what they find in their environment |
 //! | [`format`](mod@format) | bytes to values and back; `format-spec.md` in code |
 //! | [`crypto`] | keys, seals, hashes |
 //! | [`content`] | proofs of what streams hold: dumps, JSON, Zuul's keys |
 //! | [`chunk`] | cutting streams by content |
+//! | [`disk`] | the calls that change a file system, by one door |
 //! | [`tar`] | folders as pax streams, and safely back |
 //! | [`backend`] | objects in, objects out |
 //! | [`repo`] | an opened repository: index, packs, sessions, snapshots |
@@ -33,6 +35,7 @@ pub mod cli;
 pub mod config;
 pub mod content;
 pub mod crypto;
+pub mod disk;
 pub mod engine;
 pub mod env;
 pub mod error;
@@ -43,6 +46,7 @@ pub mod k8s;
 pub mod limits;
 pub mod pipeline;
 pub mod plan;
+pub mod process;
 pub mod repo;
 pub mod schedule;
 pub mod service;

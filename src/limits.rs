@@ -52,6 +52,12 @@ pub const RECORD_MAX_BYTES: usize = 64 << 20;
 /// Most memory that one list of a record may claim before its elements are read, in bytes.
 pub const RECORD_LIST_BYTES: usize = 4 << 20;
 
+/// Most elements of any other list in a record (format limit).
+pub const LIST_ELEMENTS: usize = 1 << 16;
+
+/// Largest window of a zstd frame, in bytes (format limit): what a reader needs to decompress it in pieces.
+pub const ZSTD_WINDOW_BYTES: u64 = 2 << 20;
+
 /// Most streams of a snapshot (format limit).
 pub const STREAMS: usize = 10_000;
 

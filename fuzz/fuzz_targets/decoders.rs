@@ -10,6 +10,7 @@ use sfarc::backend::{Kind, layout};
 use sfarc::format::catalog::{self, CatalogDecoder, CatalogEntry, CatalogKind};
 use sfarc::format::config::{ConfigHead, ConfigRecord, Features};
 use sfarc::format::divided::DividedHeader;
+use sfarc::format::frame;
 use sfarc::format::index::{IndexFooter, IndexRow, PAGE_LEN, PackEntry, ROW_LEN, lower_bound};
 use sfarc::format::keyslot::{KeySlot, PassphraseCost, SlotInfo, SlotKind};
 use sfarc::format::list::{self, ListRow};
@@ -39,7 +40,7 @@ const LITTLE: usize = 64 << 10;
 const LISTS: usize = 3 * limits::RECORD_MAX_BYTES;
 
 /// Each with what it may allocate beside a multiple of its input.
-const DECODERS: [(Decoder, usize); 26] = [
+const DECODERS: [(Decoder, usize); 27] = [
     (header, LITTLE),
     (trailer, LITTLE),
     (directory, LITTLE),
@@ -66,6 +67,7 @@ const DECODERS: [(Decoder, usize); 26] = [
     (record_of::<Roots>, LISTS),
     (record_of::<SnapshotSignature>, LITTLE),
     (record_of::<LogSignature>, LITTLE),
+    (one_frame, LITTLE),
 ];
 
 const KINDS: [SealedKind; 6] = [
@@ -185,6 +187,12 @@ fn node(input: &[u8]) {
         let mut encoded = Vec::new();
         rows.iter().for_each(|&row| list::push_row(&mut encoded, level, row));
         assert_eq!(encoded, node);
+    }
+}
+
+fn one_frame(input: &[u8]) {
+    if frame::check(input).is_ok() {
+        assert!(frame::check(&input[..input.len() - 1]).is_err(), "a frame has one end");
     }
 }
 
@@ -392,6 +400,7 @@ fn seeds() -> Vec<Vec<u8>> {
         (14, cost(PassphraseCost::RECOMMENDED)),
         (15, catalog),
         (17, record::encode(&FenceRecord { snapshot: [1; 32] })),
+        (26, vec![0x28, 0xb5, 0x2f, 0xfd, 0x20, 1, 9, 0, 0, 7]),
         (16, ObjectId::new([0xa5; 32]).to_string().into_bytes()),
         (16, format!("{}.pending", SessionId::new([0xa5; 16])).into_bytes()),
         (16, b"00000000000000ff".to_vec()),

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
 use rustix::fs::{Mode, OFlags};
-use sfarc::tar::{Entry, EntryKind, ExtractOptions, Extractor, TarReader, TarWriter, Timestamp};
+use sfarc::tar::{Entry, EntryKind, ExtractOptions, Extractor, Special, TarReader, TarWriter, Timestamp};
 use sfarc_fuzz::{Choices, sow};
 
 /// `fence` holds what must not change: `outside`, and beside it the folder to extract to.
@@ -97,7 +97,12 @@ fn clear(target: &Path) {
 fn extract(input: &[u8], place: &Place) {
     let mut choices = Choices(input);
     let flags = choices.byte();
-    let options = ExtractOptions { replace: flags & 1 != 0, holes: flags & 4 != 0 };
+    let options = ExtractOptions {
+        replace: flags & 1 != 0,
+        holes: flags & 4 != 0,
+        special: if flags & 16 != 0 { Special::LeaveOut } else { Special::Restore },
+        durable: false,
+    };
     let folder = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let target = rustix::fs::open(&place.target, folder, Mode::empty()).expect("the target is there");
     let mut on_problem = |_: &[u8], _| {};
@@ -118,7 +123,7 @@ fn extract(input: &[u8], place: &Place) {
         }
         read_and_extract(&tar.finish().unwrap_or_default(), &mut extractor);
     }
-    extractor.finish();
+    let _ = extractor.finish();
 }
 
 fn read_and_extract(stream: &[u8], extractor: &mut Extractor<'_>) {

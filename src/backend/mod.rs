@@ -6,7 +6,10 @@
 pub mod bucket;
 pub mod folder;
 pub mod layout;
+pub mod loose;
+pub mod overlay;
 pub mod place;
+pub mod read_only;
 pub mod shelf;
 pub mod traffic;
 
@@ -183,6 +186,14 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
     /// Stores an object, all or nothing, durable on return. Never replaces one: if the key is taken, fails with
     /// `Exists`, and of several that try at once one succeeds.
     fn put(&self, key: &Key, bytes: &[u8]) -> Result<(), BackendError>;
+
+    /// Puts an object in the place of the one that is there, or where none is: atomically, so that whoever reads
+    /// meanwhile gets one or the other as a whole, and durable on return.
+    ///
+    /// Only for a whole object in the place of a damaged one of the same name. Everything else is put: what one writer
+    /// has stored no other may overwrite, and the gc protocol relies on that. Sessions are never replaced. A store that
+    /// keeps objects for a time may refuse: then it fails with `Exists`, and the object stays as it was.
+    fn replace(&self, key: &Key, bytes: &[u8]) -> Result<(), BackendError>;
 
     /// The bytes of an object, or of a range of it.
     fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Vec<u8>, BackendError>;

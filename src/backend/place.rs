@@ -11,7 +11,8 @@ use object_store::path::Path;
 use super::bucket::BucketBackend;
 use super::bucket::connect::{Cloud, Line, connect_and_lock};
 use super::folder::FolderBackend;
-use super::shelf::{Shelf, ShelfError};
+use super::loose::LooseFiles;
+use super::shelf::{Copies, Shelf, ShelfError};
 use super::{Backend, BackendError, Cause};
 
 /// Where a repository is.
@@ -100,6 +101,21 @@ impl Place {
                 Ok(Arc::new(*bucket))
             }
         }
+    }
+
+    /// The store that whole objects are taken from: a repository, or a mirror or copy of one, or a folder of any files.
+    pub fn open_source(&self, access: &Access) -> Result<Arc<dyn Backend>, BackendError> {
+        match self {
+            Self::Folder(path) if !path.join("config").is_file() => Ok(Arc::new(LooseFiles::open(path)?)),
+            _ => self.open(&Access { shelf: None, ..access.clone() }, |_| {}),
+        }
+    }
+
+    /// Copies that are kept of what is in the bucket, if it is one.
+    pub fn copies(&self, access: &Access) -> Result<Option<Arc<dyn Backend>>, BackendError> {
+        let Self::Bucket { .. } = self else { return Ok(None) };
+        let root = access.shelf.as_ref().map(|(folder, _)| folder.as_path());
+        Ok(Some(Arc::new(Copies::open(self.bucket(&access.line)?, root, &self.to_string()))))
     }
 
     /// The store for a new repository. Fails if there is anything in it.

@@ -5,17 +5,19 @@ use std::fs;
 use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use zeroize::Zeroizing;
 
 use super::args::{Destination, Global, Init, NamedCredential, NewKey, OpenedBy};
 use super::keyfile;
 use crate::backend::place::{Access, Place};
+use crate::engine::repair;
 use crate::env::Env;
-use crate::error::Error;
+use crate::error::{Category, Error};
 use crate::event::Event;
 use crate::format::config::Features;
+use crate::process::{Environment, shell};
 use crate::repo::{Credential, RepoError, Repository};
 
 /// Opens the repository that the options name.
@@ -26,12 +28,26 @@ pub fn open(global: &Global, env: &Env) -> Result<Repository, Error> {
 /// The same, without copies of what is in a bucket: for whoever wants to know what is really there.
 pub fn open_uncached(global: &Global, env: &Env) -> Result<Repository, Error> {
     let access = Access { shelf: None, ..global.bucket.access() };
-    open_at(&place(global)?, &access, env, || credential(global, Purpose::Open, env)).map(|(repository, _)| repository)
+    let opened = open_at(&place(global)?, &access, env, || credential(global, Purpose::Open, env));
+    opened.and_then(|(repository, _)| as_expected(repository, global))
 }
 
 /// Opens the repository that the options name, and says what opened it.
 pub fn open_and_keep(global: &Global, env: &Env) -> Result<(Repository, Credential), Error> {
-    open_at(&place(global)?, &global.bucket.access(), env, || credential(global, Purpose::Open, env))
+    let opened = open_at(&place(global)?, &global.bucket.access(), env, || credential(global, Purpose::Open, env));
+    opened.and_then(|(repository, credential)| Ok((as_expected(repository, global)?, credential)))
+}
+
+/// The repository, if it is the one that the options expect.
+fn as_expected(repository: Repository, global: &Global) -> Result<Repository, Error> {
+    match global.expect_id {
+        Some(expected) if expected != repository.id => Err(Error::Refused(format!(
+            "another repository is in this place: {} was expected, {} is there; is another volume or bucket mounted? \
+             Nothing was changed. If it is meant, change `expect-id` (--expect-id, $SFARC_EXPECT_ID)",
+            expected, repository.id
+        ))),
+        _ => Ok(repository),
+    }
 }
 
 /// Opens the repository that something is copied to.
@@ -46,6 +62,29 @@ pub fn open_other(to: &Destination, by: &OpenedBy, global: &Global, env: &Env) -
     };
     let opened = open_at(&other_place(to)?, &other_access(to, global), env, credential);
     opened.map(|(repository, _)| repository).map_err(|error| Error::There(Box::new(error)))
+}
+
+/// Opens the repository to repair it: what is really there, and where its configuration or every key slot is lost, with
+/// those of a place.
+pub fn open_to_repair(
+    global: &Global,
+    env: &Env,
+    places: &[repair::Place],
+    dry_run: bool,
+) -> Result<Repository, Error> {
+    let failure = match open_uncached(global, env) {
+        Err(error) => error,
+        opened => return opened,
+    };
+    let is_mended = matches!(failure.category(), Category::NoRepository | Category::Damaged | Category::WrongKey);
+    if !is_mended || !places.iter().any(repair::Place::may_open) {
+        return Err(failure);
+    }
+    let access = Access { shelf: None, ..global.bucket.access() };
+    let place = place(global)?;
+    let backend = place.open(&access, |_| {}).map_err(RepoError::from)?;
+    let credential = credential(global, Purpose::Open, env)?;
+    repair::open_with(&backend, places, &credential, env, dry_run)?.ok_or(failure)
 }
 
 fn open_at(
@@ -110,8 +149,9 @@ pub fn or_configured(global: &Global, configured: &crate::config::Repository) ->
             key_file: configured.key_file.clone(),
         };
     }
-    // What is said of one bucket is not meant for another.
+    // What is said of one place is not meant for another.
     if configured.path.is_none() || configured.path == global.repo {
+        global.expect_id = global.expect_id.or(configured.expect_id);
         let (bucket, said) = (&mut global.bucket, &configured.bucket);
         bucket.endpoint = bucket.endpoint.take().filter(|text| !text.is_empty()).or_else(|| said.endpoint.clone());
         bucket.region = bucket.region.take().or_else(|| said.region.clone());
@@ -125,6 +165,12 @@ pub fn or_configured(global: &Global, configured: &crate::config::Repository) ->
 /// Makes the repository that the options name.
 pub fn init(args: &Init, global: &Global, env: &Env) -> Result<Repository, Error> {
     let place = place(global)?;
+    if let Some(expected) = global.expect_id {
+        return Err(Error::Refused(format!(
+            "no repository is made at {place}: {expected} was here before, and a new one would be another. Find out where \
+             it is; if it is lost for good, take `expect-id` (--expect-id, $SFARC_EXPECT_ID) away and try again"
+        )));
+    }
     let credential = credential(global, Purpose::Make, env)?;
     let backend = place.create(&global.bucket.access()).map_err(RepoError::from)?;
     let features = Features::chosen(args.roles, args.hide_sizes);
@@ -204,8 +250,8 @@ fn password_file(path: &Path) -> Result<Credential, Error> {
 }
 
 fn password_command(command: &OsStr) -> Result<Credential, Error> {
-    let mut shell = Command::new("/bin/sh");
-    let run = shell.arg("-c").arg(command).stdin(Stdio::inherit()).stderr(Stdio::inherit()).output();
+    let mut shell = shell(command, &Environment::for_credential_helper());
+    let run = shell.stdin(Stdio::inherit()).stderr(Stdio::inherit()).output();
     let output = run.map_err(Error::io("run the password command"))?;
     if !output.status.success() {
         return Err(Error::Refused(format!("the password command failed: {}", output.status)));

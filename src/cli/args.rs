@@ -5,6 +5,7 @@ mod cluster;
 mod copy;
 mod global;
 mod keys;
+mod repair;
 mod retention;
 mod service;
 
@@ -19,6 +20,7 @@ pub use cluster::{Cluster, Doctor, Drill, MinProof, Plan, RestoreCluster, ShowPl
 pub use copy::{Copy, Destination, Mirror, OpenedBy};
 pub use global::{Global, NamedCredential};
 pub use keys::{Audit, Init, Key, NewKey, Role};
+pub use repair::Repair;
 pub use retention::{Forget, Keep, Pin};
 pub use service::{Config, File, Log, Run, Status};
 
@@ -89,6 +91,11 @@ secret/zuul-ssh-key --overwrite\n  sfarc restore latest --to /srv/sf --layout sf
     /// Check that everything is there and unharmed.
     #[command(after_help = "Examples:\n  sfarc check\n  sfarc check --read-data\n  sfarc check --read-data 5%")]
     Check(Check),
+    /// Restore what damage has left, here and at other places, and say what is lost.
+    #[command(
+        after_help = "Examples:\n  sfarc repair --dry-run\n  sfarc repair --from s3://mirror/sf --from /mnt/usb/sf --read-data"
+    )]
+    Repair(Repair),
     /// Take snapshots for ever, thin them out, and look after the repository, as a file says.
     #[command(after_help = "Examples:\n  sfarc run --config sfarc.toml --listen 0.0.0.0:9808\n  sfarc run --once")]
     Run(Run),
@@ -260,6 +267,12 @@ pub struct Restore {
     /// Replace what is in the way: files, or objects of a cluster.
     #[arg(long)]
     pub overwrite: bool,
+    /// Restore setuid and setgid bits of files, capabilities, and devices, whoever took the snapshot [default: only of folders of this host].
+    #[arg(long, conflicts_with_all = ["to_cluster", "layout"])]
+    pub special: bool,
+    /// Leave them out, even of folders of this host.
+    #[arg(long, conflicts_with_all = ["special", "to_cluster", "layout"])]
+    pub no_special: bool,
     /// Write the folder as another tool reads it.
     #[arg(long, value_enum, requires = "to", conflicts_with_all = ["stream", "path"])]
     pub layout: Option<Layout>,

@@ -94,6 +94,7 @@ fn dispatch(cli: &Cli, env: &Env, output: &mut Output) -> Result<Exit, CliError>
         Command::Cat(args) => commands::cat::run(args, &open()?),
         Command::Diff(args) => commands::diff::run(args, &open()?, output),
         Command::Check(args) => commands::check::run(args, open, output),
+        Command::Repair(args) => commands::repair::run(args, global, env, output),
         Command::Run(args) => commands::run::run(args, global, env),
         Command::Status(args) => commands::status::run(args, env, output),
         Command::Config(args::Config::Check(file)) => commands::config::check(file, env, output),

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use super::output::{CliError, Output};
 use crate::env::UnixNanos;
 use crate::error::Error;
-use crate::format::manifest::Manifest;
+use crate::format::manifest::{Manifest, OWN_LABEL};
 
 /// A number of bytes with three digits or so.
 pub(super) fn size(bytes: u64) -> String {
@@ -89,6 +89,15 @@ pub(super) fn parse_label(text: &str) -> Result<(String, String), Error> {
     let split = text.split_once('=').filter(|(key, _)| !key.is_empty());
     let (key, value) = split.ok_or_else(|| Error::Usage(format!("`{text}` is not a label; write it KEY=VALUE")))?;
     Ok((key.to_owned(), value.to_owned()))
+}
+
+/// A label for a new snapshot. Those that begin with `sfarc/` are the program's own, and decide what is kept.
+pub(super) fn parse_new_label(text: &str) -> Result<(String, String), Error> {
+    let label = parse_label(text)?;
+    if label.0.starts_with(OWN_LABEL) {
+        return Err(Error::Usage(format!("`{text}`: labels that begin with `{OWN_LABEL}` are set by sfarc alone")));
+    }
+    Ok(label)
 }
 
 /// A name as text; bytes that are not UTF-8 or would move the cursor are escaped.

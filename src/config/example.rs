@@ -55,6 +55,7 @@ every = "15m"
 # Or $SFARC_REPO, and $SFARC_PASSWORD_FILE or $SFARC_KEY_FILE.
 # path = "/var/lib/sfarc/repository"
 # password-file = "/run/secrets/sfarc/password"
+# expect-id = "..."             # refuses any other repository in this place; `sfarc stats` prints the id
 # Of a bucket (`s3://bucket/prefix` is a path), what the cloud's own tools would not find:
 # endpoint = "https://s3.example"
 # region = "eu-1"
@@ -91,7 +92,7 @@ keep-yearly = 3
 # textfile = "/var/lib/node_exporter/sfarc.prom"
 # webhook = "https://chat.example/hook"
 
-# [hooks]                       # commands of this machine; $SFARC_TARGET, $SFARC_OUTCOME, $SFARC_SNAPSHOT, $SFARC_ERROR
+# [hooks]                       # commands of this machine, without secrets of sfarc; $SFARC_TARGET, $SFARC_OUTCOME, $SFARC_SNAPSHOT, $SFARC_ERROR
 # before = "..."                # if it fails, nothing is taken
 # after = "..."
 # on-failure = "..."

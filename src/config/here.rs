@@ -18,6 +18,9 @@ impl StreamTable {
             return Err("of this machine (`here`) there are `command`, and `path` with `exclude`".to_owned());
         }
         let from = match (&self.command, &self.path) {
+            (Some(Command::Line(line)), None) if line.contains('\0') => {
+                return Err("its command holds a NUL character".to_owned());
+            }
             (Some(Command::Line(line)), None) if !line.trim().is_empty() => From::Command(line.clone()),
             (Some(_), None) => return Err("a command of this machine is a line for its shell".to_owned()),
             (None, Some(path)) if !path.starts_with('/') => return Err(format!("`{path}` is no absolute path")),

@@ -27,6 +27,7 @@ pub use self::plan::FilePlan;
 use self::reader::Reader;
 use self::tables::FileTable;
 use crate::engine::retention::{Own, Policy, Span};
+use crate::ids::RepoId;
 use crate::k8s::Place;
 use crate::plan::PlanError;
 use crate::schedule::Schedule;
@@ -62,6 +63,8 @@ pub struct Repository {
     pub password_command: Option<String>,
     /// A key file.
     pub key_file: Option<PathBuf>,
+    /// The id that it must have.
+    pub expect_id: Option<RepoId>,
     /// How it is used, if it is in a bucket.
     pub bucket: Bucket,
 }

@@ -169,6 +169,7 @@ fn over(
         silence: silence.map_or(usual.silence, |span| span.0),
         timeout: timeout.map_or(usual.timeout, |span| span.0),
         attempts: attempts.unwrap_or(usual.attempts),
+        pause: usual.pause,
         spill: spill.map_or(usual.spill, |size| size.0),
         min_proof: min_proof.map_or(usual.min_proof, ProofName::proof),
     }

@@ -36,6 +36,10 @@ impl Reader<'_> {
         let repository = file.repository.as_ref().map(Spanned::get_ref).cloned().unwrap_or_default();
         let ways =
             [repository.password_file.is_some(), repository.password_command.is_some(), repository.key_file.is_some()];
+        let has_nul = repository.password_command.as_ref().is_some_and(|line| line.contains('\0'));
+        if let Some(table) = file.repository.as_ref().filter(|_| has_nul) {
+            return Err(self.wrong(table, "`password-command` holds a NUL character"));
+        }
         if let Some(table) = file.repository.as_ref().filter(|_| ways.iter().filter(|way| **way).count() > 1) {
             return Err(
                 self.wrong(table, "one of `password-file`, `password-command`, `key-file` opens the repository")
@@ -51,6 +55,7 @@ impl Reader<'_> {
                 password_file: repository.password_file,
                 password_command: repository.password_command,
                 key_file: repository.key_file,
+                expect_id: repository.expect_id.map(|id| id.0),
                 bucket: Bucket {
                     endpoint: repository.endpoint.map(|endpoint| endpoint.0),
                     region: repository.region,
@@ -113,6 +118,13 @@ impl Reader<'_> {
             })?,
         };
         let hooks = table.hooks.as_ref().or(file.hooks.as_ref()).cloned().unwrap_or_default();
+        for (key, line) in [("before", &hooks.before), ("after", &hooks.after), ("on-failure", &hooks.on_failure)] {
+            // No program can be started with such an argument: better told now than when it is needed.
+            if line.as_ref().is_some_and(|line| line.contains('\0')) {
+                let why = format!("the hook `{key}` of the target `{name}` holds a NUL character");
+                return Err(PlanError::File { path: self.path.display().to_string(), why });
+            }
+        }
         Ok(Target {
             name: name.to_owned(),
             place: Place {

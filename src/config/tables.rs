@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use super::bucket::{AddressingName, Endpoint, LockPeriod, ModeName};
 use super::plan::{ProofName, StreamTable};
-use super::values::{Size, Span};
+use super::values::{ExpectedId, Size, Span};
 
 /// The whole file; and each `[[target]]`, which has the same keys but for those of the file.
 #[derive(Debug, Clone, Deserialize, Default)]
@@ -63,6 +63,7 @@ pub(super) struct RepositoryTable {
     pub password_file: Option<PathBuf>,
     pub password_command: Option<String>,
     pub key_file: Option<PathBuf>,
+    pub expect_id: Option<ExpectedId>,
     pub endpoint: Option<Endpoint>,
     pub region: Option<String>,
     pub addressing: Option<AddressingName>,

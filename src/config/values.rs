@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::ids::{ParseIdError, RepoId};
 use crate::k8s::Resource;
 use crate::source::pod::PodCommand;
 
@@ -54,6 +55,19 @@ impl TryFrom<String> for Size {
 
     fn try_from(text: String) -> Result<Self, String> {
         parse_size(&text).map(Self)
+    }
+}
+
+/// The id of a repository.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct ExpectedId(pub(super) RepoId);
+
+impl TryFrom<String> for ExpectedId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|error: ParseIdError| error.to_string())
     }
 }
 

@@ -213,6 +213,11 @@ impl KeyRing {
         key.map(|key| AeadKey::new(cipher, &key)).ok_or(CryptoError::CannotDo("read who opens the repository"))
     }
 
+    /// The key that proves of copies elsewhere that a reader of this repository made them.
+    pub fn copy_proof_key(&self) -> Result<Secret, CryptoError> {
+        self.secrets.get("copy proof").ok_or(CryptoError::CannotDo("prove what it has copied"))
+    }
+
     fn wrap_key(&self, kind: SealedKind) -> Result<&Secret, CryptoError> {
         let found = self.wrap.iter().find(|(of, _)| *of == kind);
         found.map(|(_, key)| key).ok_or(CryptoError::CannotDo(match kind {

@@ -10,6 +10,9 @@ use crate::repo::snapshots::Snapshot;
 /// Length of a tar block in bytes; data are padded to a multiple of it.
 const TAR_BLOCK: u64 = 512;
 
+/// Zeros that end an archive.
+const END_OF_ARCHIVE: u64 = 2 * TAR_BLOCK;
+
 /// An entry with its place in the tar stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located {
@@ -56,8 +59,16 @@ pub fn for_each_entry(
         EgressError::Sink(source) => malformed(source),
         error => Error::restore(snapshot.id.short(), format!("{name} (catalog)"), error),
     })?;
-    let overflowed = || FormatError::Malformed { what: "catalog", why: "its lengths overflow" };
-    decoder.finish().and_then(|()| if overflow { Err(overflowed()) } else { Ok(()) }).map_err(malformed)
+    let wrong = |why| FormatError::Malformed { what: "catalog", why };
+    decoder.finish().map_err(malformed)?;
+    if overflow {
+        return Err(malformed(wrong("its lengths overflow")));
+    }
+    if position.checked_add(END_OF_ARCHIVE) == Some(stream.content.len) {
+        Ok(())
+    } else {
+        Err(malformed(wrong("its entries do not end where the folder does")))
+    }
 }
 
 fn locate(entry: &CatalogEntry, start: u64) -> Option<(u64, u64)> {

@@ -16,6 +16,7 @@ pub mod pin;
 pub mod record;
 pub mod recovery;
 pub mod renew;
+pub mod repair;
 pub mod restore;
 pub mod retention;
 pub mod sf_operator;

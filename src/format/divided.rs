@@ -117,6 +117,9 @@ impl DividedHeader {
         if envelopes.iter().map(|envelope| envelope.compartment).ne(Compartment::ALL) {
             return Err(FormatError::malformed(WHAT, "its envelopes are not in their order"));
         }
+        if matches!(envelopes[0].seal, Seal::Recipient(_)) {
+            return Err(FormatError::malformed(WHAT, "its names are sealed to a recipient"));
+        }
         Ok(Self { kind, cipher, envelopes })
     }
 }

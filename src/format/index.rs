@@ -187,7 +187,10 @@ impl IndexFooter {
             return Err(FormatError::malformed(WHAT, "its length does not fit its counts"));
         }
         let packs = (0..packs).map(|_| decode_pack(&mut fields)).collect::<Result<_, _>>()?;
-        let page_starts = (0..pages).map(|_| fields.u64()).collect::<Result<_, _>>()?;
+        let page_starts = (0..pages).map(|_| fields.u64()).collect::<Result<Vec<_>, _>>()?;
+        if !page_starts.is_sorted() {
+            return Err(FormatError::malformed(WHAT, "its pages are not in order"));
+        }
         padding::require_zeros(WHAT, fields.bytes(fields.remaining())?)?;
         Ok(Self { rows, filter_blocks, packs, page_starts, group, level: level as u8, padded })
     }

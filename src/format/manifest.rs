@@ -2,11 +2,12 @@
 
 use wincode::{SchemaRead, SchemaWrite};
 
+mod rules;
 mod v1;
 
 use super::FormatError;
 use super::config::Features;
-use super::record::{self, Record};
+use super::record::{self, Record, check_elements};
 use super::sealed::{HEADER_LEN, TAG_LEN};
 
 /// Chunker of a stream: FastCDC 2020 with the repository's gear table.
@@ -161,10 +162,15 @@ pub const OWN_LABEL: &str = "sfarc/";
 /// what the original is.
 pub const COPY_OF: &str = "sfarc/copy-of";
 
+/// The label of a copy: 64 digits that only a reader of the repository that was copied from can make, of what was copied
+/// and of what it is here. It marks no purpose, either.
+pub const COPY_PROOF: &str = "sfarc/copy-proof";
+
 impl Manifest {
     /// True for a snapshot that nobody has asked for: one before a restore, or the record of a drill.
     pub fn is_own(&self) -> bool {
-        self.labels.iter().any(|(key, _)| key.starts_with(OWN_LABEL) && key != COPY_OF)
+        let is_own = |key: &str| key.starts_with(OWN_LABEL) && key != COPY_OF && key != COPY_PROOF;
+        self.labels.iter().any(|(key, _)| is_own(key))
     }
 
     /// True if a snapshot holds all that it was to hold, and that fits together.
@@ -181,6 +187,11 @@ impl Manifest {
 impl Record for Manifest {
     const WHAT: &'static str = "snapshot manifest";
     const VERSION: u16 = 2;
+    const MAY_BE_PADDED: bool = true;
+
+    fn check(&self) -> Result<(), FormatError> {
+        rules::check(self)
+    }
 
     fn decode_old(version: u16, fields: &[u8]) -> Option<Result<Self, FormatError>> {
         (version == 1).then(|| record::fields::<v1::Manifest>(Self::WHAT, fields)?.into_current())
@@ -205,6 +216,7 @@ pub struct SessionRecord {
 impl Record for SessionRecord {
     const WHAT: &'static str = "session";
     const VERSION: u16 = 1;
+    const MAY_BE_PADDED: bool = true;
 }
 
 /// One record of the gc log. What it says holds for ever.
@@ -240,4 +252,9 @@ impl Record for FenceRecord {
 impl Record for GcRecord {
     const WHAT: &'static str = "gc record";
     const VERSION: u16 = 1;
+    const MAY_BE_PADDED: bool = true;
+
+    fn check(&self) -> Result<(), FormatError> {
+        check_elements(Self::WHAT, self.condemned.len().max(self.dead.len()))
+    }
 }

@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod codec;
 pub mod config;
 pub mod divided;
+pub mod frame;
 pub mod index;
 pub mod keyslot;
 pub mod list;

@@ -254,8 +254,8 @@ impl Directory {
     pub fn decode(bytes: &[u8], wrapping: Wrapping) -> Result<Self, FormatError> {
         let mut fields = Fields::new(WHAT, bytes);
         let (blocks, chunks) = (fields.u32()? as usize, fields.u32()? as usize);
-        if chunks > limits::PACK_MAX_CHUNKS || blocks > chunks {
-            return Err(FormatError::malformed(WHAT, "it counts too many blocks or chunks"));
+        if chunks > limits::PACK_MAX_CHUNKS || blocks > chunks || blocks == 0 {
+            return Err(FormatError::malformed(WHAT, "it counts too many blocks or chunks, or none"));
         }
         if fields.remaining() < blocks * BLOCK_ROW + chunks * CHUNK_ROW {
             return Err(FormatError::malformed(WHAT, "its length does not fit its counts"));

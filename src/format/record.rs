@@ -22,6 +22,13 @@ pub trait Record: Sized {
     const WHAT: &'static str;
     /// The version that this program writes, and the newest that it reads.
     const VERSION: u16;
+    /// True if zeros may follow its fields: its length would say something.
+    const MAY_BE_PADDED: bool = false;
+
+    /// Fails if the fields do not agree with each other or with the limits of the format.
+    fn check(&self) -> Result<(), FormatError> {
+        Ok(())
+    }
 
     /// Reads the fields of an older version; nothing if there was none with other fields.
     fn decode_old(_version: u16, _fields: &[u8]) -> Option<Result<Self, FormatError>> {
@@ -64,7 +71,7 @@ where
     }
     let (version, fields) = bytes.split_first_chunk().ok_or(FormatError::Truncated { what: T::WHAT })?;
     let version = u16::from_le_bytes(*version);
-    let fields = if version & PADDED == 0 { fields } else { padding::unwrap(T::WHAT, fields)? };
+    let is_padded = version & PADDED != 0;
     let version = version & !PADDED;
     if version > T::VERSION {
         return Err(FormatError::TooNew { what: T::WHAT, found: version.into(), known: T::VERSION.into() });
@@ -72,7 +79,21 @@ where
     if version == 0 {
         return Err(FormatError::malformed(T::WHAT, "version 0 does not exist"));
     }
-    T::decode_old(version, fields).unwrap_or_else(|| self::fields(T::WHAT, fields))
+    if is_padded && !T::MAY_BE_PADDED {
+        return Err(FormatError::malformed(T::WHAT, "it is padded, and such records never are"));
+    }
+    let fields = if is_padded { padding::unwrap(T::WHAT, fields)? } else { fields };
+    let record = T::decode_old(version, fields).unwrap_or_else(|| self::fields(T::WHAT, fields))?;
+    record.check()?;
+    Ok(record)
+}
+
+/// Fails if a list of a record has more elements than the format allows.
+pub(super) fn check_elements(what: &'static str, elements: usize) -> Result<(), FormatError> {
+    if elements > limits::LIST_ELEMENTS {
+        return Err(FormatError::malformed(what, "a list has too many elements"));
+    }
+    Ok(())
 }
 
 /// Reads the fields of a record of the kind `what`.

@@ -2,7 +2,8 @@
 
 use wincode::{SchemaRead, SchemaWrite};
 
-use super::record::Record;
+use super::FormatError;
+use super::record::{Record, check_elements};
 
 /// What a key file of a role holds.
 #[derive(Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
@@ -54,4 +55,8 @@ pub struct WriterRecord {
 impl Record for WriterRecord {
     const WHAT: &'static str = "writer";
     const VERSION: u16 = 1;
+
+    fn check(&self) -> Result<(), FormatError> {
+        check_elements(Self::WHAT, self.closed.as_ref().map_or(0, Vec::len))
+    }
 }

@@ -7,6 +7,7 @@ use super::manifest::{ListRoot, Manifest};
 use super::record::Record;
 use super::sealed::TAG_LEN;
 use super::{FormatError, divided};
+use crate::limits;
 
 /// A stream or catalog, as far as a collector needs to know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, SchemaRead, SchemaWrite)]
@@ -38,6 +39,15 @@ impl From<&Manifest> for Roots {
 impl Record for Roots {
     const WHAT: &'static str = "roots of a snapshot";
     const VERSION: u16 = 1;
+    const MAY_BE_PADDED: bool = true;
+
+    fn check(&self) -> Result<(), FormatError> {
+        // A stream and its catalog each.
+        if self.roots.len() > 2 * limits::STREAMS {
+            return Err(FormatError::malformed(Self::WHAT, "it has too many streams"));
+        }
+        Ok(())
+    }
 }
 
 /// Who made a snapshot.

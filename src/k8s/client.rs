@@ -8,6 +8,7 @@ use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 
 use super::ClusterError;
+use crate::process::hidden_from_helpers;
 
 /// Which cluster. What is not named is taken from the environment, as `kubectl` does.
 #[derive(Debug, Clone, Default)]
@@ -50,7 +51,20 @@ impl Cluster {
         config.read_timeout = None;
         // What may be asked twice is known where it is asked.
         config.default_retry = false;
+        hide_secrets(&mut config);
         Ok(Self { client: Client::try_from(config).map_err(config_error)? })
+    }
+}
+
+/// A kubeconfig may name a program that fetches a token: it finds no secret of ours in its environment.
+fn hide_secrets(config: &mut Config) {
+    let hidden = hidden_from_helpers();
+    if let Some(exec) = &mut config.auth_info.exec {
+        exec.drop_env.get_or_insert_default().extend(hidden.iter().cloned());
+    }
+    if let Some(provider) = &mut config.auth_info.auth_provider {
+        let names = provider.config.entry("cmd-drop-env".to_owned()).or_default();
+        *names = format!("{names} {}", hidden.join(" "));
     }
 }
 

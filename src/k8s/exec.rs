@@ -49,6 +49,12 @@ pub enum ExecError {
     /// The command did not start.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// A command cannot be passed on as it is.
+    #[error("a command for {target} holds a NUL byte: no program can be given one, and what follows it would get lost")]
+    Nul {
+        /// Where it was to run.
+        target: Target,
+    },
     /// The connection ended before the kubelet said how the command ended.
     #[error("the connection to {target} ended after {received} bytes without a word on how the command ended")]
     NoVerdict {
@@ -111,7 +117,7 @@ impl ExecError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Cluster(error) => error.is_transient(),
-            Self::TooMuch { .. } | Self::Abandoned { .. } => false,
+            Self::TooMuch { .. } | Self::Abandoned { .. } | Self::Nul { .. } => false,
             _ => true,
         }
     }
@@ -186,6 +192,9 @@ impl Session {
     }
 
     async fn begin(cluster: &Cluster, target: Target, argv: &[String], stdin: bool) -> Result<Self, ExecError> {
+        if argv.iter().any(|argument| argument.contains('\0')) {
+            return Err(ExecError::Nul { target });
+        }
         let doing = format!("run a command in {target}");
         let request = request(&target, argv, stdin)?;
         match client::in_time(&doing, cluster.client.connect(request)).await {

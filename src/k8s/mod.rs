@@ -63,6 +63,12 @@ pub enum ClusterError {
         /// The server's own words.
         message: String,
     },
+    /// The API server answered with something else than a list.
+    #[error("cannot {doing}: the answer of the cluster is no list")]
+    NoList {
+        /// What was being done.
+        doing: String,
+    },
     /// The server speaks no protocol that tells how a command ended.
     #[error(
         "cannot {doing}: the server offers neither v5 nor v4 of the exec protocol, so no end of a stream could be proven"
@@ -79,7 +85,11 @@ impl ClusterError {
         match self {
             Self::Connection { .. } | Self::NoPod { .. } => true,
             Self::Refused { code, .. } => *code == 429 || *code >= 500,
-            Self::Config(_) | Self::Name(_) | Self::NoProtocol { .. } | Self::Forbidden { .. } => false,
+            Self::Config(_)
+            | Self::Name(_)
+            | Self::NoProtocol { .. }
+            | Self::NoList { .. }
+            | Self::Forbidden { .. } => false,
         }
     }
 

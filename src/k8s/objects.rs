@@ -80,11 +80,15 @@ impl Cluster {
             }
             let path = format!("{}?{}", of.path(namespace, None), query.finish());
             let mut page = match self.ask("GET", &path, None, &doing).await {
-                Err(ClusterError::Refused { code: 404, .. }) => return Ok(None),
+                // A later part of a list is missing only if something is wrong.
+                Err(ClusterError::Refused { code: 404, .. }) if next.is_empty() => return Ok(None),
                 other => other.map_err(|error| error.needing("list", of, namespace, None))?,
             };
-            if let Value::Array(found) = page["items"].take() {
-                items.extend(found);
+            match page["items"].take() {
+                Value::Array(found) => items.extend(found),
+                // So some servers write an empty list.
+                Value::Null if page["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) => {}
+                _ => return Err(ClusterError::NoList { doing }),
             }
             match page["metadata"]["continue"].as_str() {
                 Some(more) if !more.is_empty() => more.clone_into(&mut next),

@@ -68,6 +68,11 @@ impl GcLog {
         self.0.dead.contains(&tombstone(snapshot))
     }
 
+    /// True if a record was lost and another one put in its place: what it called dead is not known.
+    pub fn has_lost(&self) -> bool {
+        self.is_dead(&mark_of_lost())
+    }
+
     /// Number of condemned packs, deleted ones included.
     pub fn condemned(&self) -> usize {
         self.0.condemned.len()
@@ -103,6 +108,19 @@ struct Stored {
     object: Vec<u8>,
     /// Why it says nothing, if it was not made by somebody who decides.
     wrong: Option<RepoError>,
+}
+
+fn check_epoch(key: &Key, epoch: u64, record: &GcRecord) -> Result<(), RepoError> {
+    if record.epoch == epoch {
+        return Ok(());
+    }
+    let why = "it is the record of another epoch".to_owned();
+    Err(RepoError::Damaged { object: key.to_string(), why })
+}
+
+/// What a record calls dead that stands for a lost one: no snapshot has such a name.
+fn mark_of_lost() -> ObjectId {
+    ObjectId::of(b"sfarc: a gc record was lost")
 }
 
 fn gap() -> RepoError {
@@ -241,11 +259,27 @@ impl Repository {
             }
             other => other?,
         };
-        if record.epoch == epoch {
-            return Ok(Stored { record, object, wrong: None });
-        }
-        let why = "it is the record of another epoch".to_owned();
-        Err(RepoError::Damaged { object: key.to_string(), why })
+        check_epoch(&key, epoch, &record)?;
+        Ok(Stored { record, object, wrong: None })
+    }
+
+    /// Opens the stored bytes of the record of an epoch: signed by whoever decides, and of this epoch.
+    pub fn open_gc_record_of(&self, epoch: u64, object: &[u8]) -> Result<GcRecord, RepoError> {
+        let key = Key::Gc(epoch);
+        let record = self.open_gc_record(&key, object)?;
+        check_epoch(&key, epoch, &record)?;
+        Ok(record)
+    }
+
+    /// The stored bytes of a record for an epoch whose own is lost: it says as much as is known, and that it is no more.
+    pub fn seal_gc_record_again(
+        &self,
+        epoch: u64,
+        condemned: Vec<Tombstone>,
+        mut dead: Vec<Tombstone>,
+    ) -> Result<Vec<u8>, RepoError> {
+        dead.push(tombstone(&mark_of_lost()));
+        self.seal_gc_record(&GcRecord { epoch, features: Features::default(), condemned, dead })
     }
 
     /// Says for ever that packs are condemned and snapshots dead, whatever others say meanwhile; brings `log` up to

@@ -112,7 +112,7 @@ pub enum RepoError {
     Fenced,
     /// Garbage must not be collected while something that may need it cannot be read.
     #[error(
-        "garbage is not collected while {what} is damaged: what it needs is unknown. `sfarc check` tells more; `sfarc forget` removes a damaged snapshot"
+        "garbage is not collected while {what} is damaged: what it needs is unknown. `sfarc check` tells more; `sfarc repair` mends what can be mended; `sfarc forget` removes a damaged snapshot"
     )]
     WillNotCollect {
         /// What cannot be read.
@@ -297,10 +297,19 @@ impl Repository {
             writers: Arc::default(),
             env,
         };
-        repository.put_slot(credential, "initial")?;
+        // Left by an attempt that was cut off, or of somebody who does the same at this moment and will be refused.
+        let others = if repository.backend.is_remote() { Vec::new() } else { repository.list(Kind::Keys)? };
+        let slot = repository.put_slot(credential, "initial")?;
         let mut object = head.encode().to_vec();
         object.extend(repository.seal_record(SealedKind::Config, &record)?);
-        repository.backend.put(&Key::Config, &object)?;
+        if let Err(error) = repository.backend.put(&Key::Config, &object) {
+            if error.is_exists() {
+                repository.backend.delete(&Key::Slot(slot))?;
+            }
+            return Err(error.into());
+        }
+        let others: Vec<Key> = others.into_iter().map(|listed| listed.key).collect();
+        repository.backend.delete_all(&others)?;
         Ok(repository)
     }
 
@@ -340,6 +349,13 @@ impl Repository {
             writers: Arc::default(),
             env,
         })
+    }
+
+    /// The same repository as another store shows it.
+    #[must_use]
+    pub fn on(&self, backend: Arc<dyn Backend>) -> Self {
+        let (known_log, made_last, writers) = (Arc::default(), Arc::default(), Arc::default());
+        Self { backend, known_log, made_last, writers, ..self.clone() }
     }
 
     /// Fails if this program may not add to the repository.

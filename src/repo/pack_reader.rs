@@ -9,6 +9,7 @@ use crate::backend::{Backend, Key};
 use crate::crypto::keys::KeyRing;
 use crate::crypto::seal::Opener;
 use crate::format::divided::ForeignEnvelope;
+use crate::format::frame;
 use crate::format::index::PackEntry;
 use crate::format::pack::{BlockKind, BlockSpan, Codec, Directory};
 use crate::format::sealed::{SealedKind, Section, Trailer};
@@ -154,6 +155,7 @@ impl PackReader {
             Codec::Raw => stored,
             Codec::PaddedRaw => payload.to_vec(),
             Codec::Zstd | Codec::PaddedZstd => {
+                frame::check(payload).map_err(format_error(key))?;
                 decompress(payload, plain_len).ok_or_else(|| damaged(&key, "a block does not decompress"))?
             }
         };

@@ -183,6 +183,24 @@ impl Repository {
         Ok((found, forged))
     }
 
+    /// Opens the stored bytes of a registration. It must be what its name says, and signed by the authority.
+    pub fn open_registration(&self, id: ObjectId, object: &[u8]) -> Result<WriterRecord, RepoError> {
+        let key = Key::Writer(id);
+        check_name(&key, object)?;
+        let record: WriterRecord = open_record(&self.keys, SealedKind::Writer, &key, object)?;
+        let authority = self.keys.authority_public()?;
+        if is_signed(&authority, &record.signature, Subject::Writer, &self.id, &[&signed_bytes(&record)]) {
+            return Ok(record);
+        }
+        let why = "the authority of this repository has not signed it";
+        Err(RepoError::Forged { object: key.to_string(), why })
+    }
+
+    /// True if the gc log says that a writer was closed.
+    pub fn is_closed(log: &GcLog, record: &WriterRecord) -> bool {
+        log.is_dead(&mark_of_closed(&record.public))
+    }
+
     fn read_registration(&self, id: ObjectId) -> Result<WriterRecord, RepoError> {
         let key = Key::Writer(id);
         let object = self.backend.get(&key, None)?;
@@ -245,7 +263,7 @@ impl Repository {
 
 /// What a gc record calls dead so that a closed writer, which sees no registrations, learns of it: no snapshot has such a
 /// name.
-fn mark_of_closed(public: &[u8; 32]) -> ObjectId {
+pub(crate) fn mark_of_closed(public: &[u8; 32]) -> ObjectId {
     ObjectId::of(public)
 }
 
@@ -279,7 +297,7 @@ pub fn parse_role_key(text: &str) -> Option<RoleKey> {
     let number = Role::LIMITED.iter().position(|role| magic == format!("sfarc-{role}-1"))?;
     let byte = |pair: &[u8]| match pair {
         [high, low] => {
-            let digit = |byte: &u8| char::from(*byte).to_digit(16);
+            let digit = |byte: &u8| char::from(*byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
             u8::try_from(digit(high)? << 4 | digit(low)?).ok()
         }
         _ => None,

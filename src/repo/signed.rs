@@ -112,7 +112,13 @@ impl Repository {
         let opener = open_header(&self.keys, SealedKind::Snapshot, key, object)?;
         let parts = SnapshotParts::of(object).map_err(format_error(key))?;
         let plain = opener.open_vec(Section::Roots, 0, parts.roots.to_vec()).map_err(crypto_error(key))?;
-        record::decode(split_signer(key, &plain)?.1).map_err(format_error(key))
+        let (signer, plain) = split_signer(key, &plain)?;
+        let signature = opener.open_vec(Section::Signature, 0, parts.signature.to_vec()).map_err(crypto_error(key))?;
+        let signature: SnapshotSignature = record::decode(&signature).map_err(format_error(key))?;
+        if signature.signer != signer {
+            return Err(forged(key, "its roots are out of the snapshot of another"));
+        }
+        record::decode(plain).map_err(format_error(key))
     }
 
     /// Who has made a snapshot, in a repository with roles. Fails if the signature is not right.

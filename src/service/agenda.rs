@@ -8,10 +8,10 @@ use crate::schedule::{Schedule, nanos};
 pub enum Work {
     /// A snapshot of the target with this number, and its retention.
     Target(usize),
-    /// Collecting garbage.
-    Prune,
     /// Checking a part.
     Check,
+    /// Collecting garbage.
+    Prune,
     /// A restore for practice.
     Drill,
 }
@@ -69,11 +69,11 @@ impl Agenda {
     pub fn start(&mut self, now: UnixNanos) -> Vec<Work> {
         self.notice_jump(now);
         let mut due: Vec<usize> = (0..self.entries.len()).filter(|&place| self.may_start(place, now)).collect();
-        due.sort_by_key(|&place| self.entries[place].due);
+        due.sort_by_key(|&place| (self.entries[place].due, self.entries[place].work));
         let mut started = Vec::new();
         for place in due {
             let work = self.entries[place].work;
-            if !self.has_room(work) || (!work.is_target() && self.has_first_run(now)) {
+            if !self.has_room(work) || self.must_wait(work, now) {
                 continue;
             }
             let entry = &mut self.entries[place];
@@ -92,6 +92,16 @@ impl Agenda {
     fn has_first_run(&self, now: UnixNanos) -> bool {
         let is_first = |entry: &Entry| entry.work.is_target() && !entry.has_ended && (entry.runs || entry.due <= now);
         self.entries.iter().any(is_first)
+    }
+
+    /// True for what something else comes before: what is there is checked before anything is removed of it.
+    fn must_wait(&self, work: Work, now: UnixNanos) -> bool {
+        let check = |entry: &Entry| entry.work == Work::Check && (entry.runs || entry.due <= now);
+        match work {
+            Work::Target(_) => false,
+            Work::Prune => self.has_first_run(now) || self.entries.iter().any(check),
+            Work::Check | Work::Drill => self.has_first_run(now),
+        }
     }
 
     fn has_room(&self, work: Work) -> bool {
@@ -139,9 +149,7 @@ impl Agenda {
 
     /// When there is something to start, if nothing ends before: never at once, if everything was started that can be.
     pub fn wake(&self, now: UnixNanos) -> Option<UnixNanos> {
-        let is_blocked = self.has_first_run(now);
-        let may_start =
-            |entry: &&Entry| !entry.runs && self.has_room(entry.work) && (entry.work.is_target() || !is_blocked);
+        let may_start = |entry: &&Entry| !entry.runs && self.has_room(entry.work) && !self.must_wait(entry.work, now);
         self.entries.iter().filter(may_start).map(|entry| entry.due).min()
     }
 
@@ -191,14 +199,25 @@ mod tests {
         agenda.ended(Work::Target(1), true, MINUTE, 0);
         assert_eq!(agenda.start(MINUTE), [], "the third has not ended yet");
         agenda.ended(Work::Target(2), true, MINUTE, 0);
-        assert_eq!(agenda.start(MINUTE), [Work::Prune], "one work of upkeep at a time");
-        agenda.ended(Work::Prune, true, MINUTE, 0);
-        assert_eq!(agenda.start(MINUTE), [Work::Check]);
+        assert_eq!(agenda.start(MINUTE), [Work::Check], "one work of upkeep at a time");
+        agenda.ended(Work::Check, true, MINUTE, 0);
+        assert_eq!(agenda.start(MINUTE), [Work::Prune]);
         // A run that takes longer than its interval: the next begins when it has ended, and only one.
         assert_eq!(agenda.start(16 * MINUTE), [Work::Target(0), Work::Target(1)]);
         agenda.ended(Work::Target(0), true, 50 * MINUTE, 0);
         let started = agenda.start(50 * MINUTE);
         assert!(!started.contains(&Work::Target(1)) && started.len() == 1, "{started:?}");
+    }
+
+    #[test]
+    fn a_check_that_is_due_comes_before_pruning_whichever_was_due_first() {
+        let every = |minutes: u64| Schedule::every(Duration::from_secs(60 * minutes));
+        let work = [(Work::Prune, every(10)), (Work::Check, every(11))];
+        let mut agenda = Agenda::new(work, |_| Some(0), 1, 0, || 0);
+        assert_eq!(agenda.wake(0), Some(10 * MINUTE));
+        assert_eq!(agenda.start(12 * MINUTE), [Work::Check]);
+        agenda.ended(Work::Check, false, 12 * MINUTE, 0);
+        assert_eq!(agenda.start(12 * MINUTE), [Work::Prune]);
     }
 
     #[test]

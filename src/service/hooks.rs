@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::plain::PlainText;
 use crate::env::{Cancel, Env};
 use crate::error::Error;
+use crate::process::Environment;
 use crate::source::pod::PodCommand;
 use crate::target::TargetError;
 use crate::target::local::LocalShell;
@@ -13,25 +15,21 @@ use crate::target::shell::Shell;
 /// A hook that takes longer is ended.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// Runs a hook; these variables tell it what happened. It has the environment of this program besides.
+/// Runs a hook; these variables tell it what happened. It has the environment of any command of the user besides.
 pub(super) fn run(
     name: &str,
     line: &str,
-    variables: &[(&str, String)],
+    variables: impl IntoIterator<Item = (&'static str, PlainText)>,
     env: &Env,
     cancel: &Cancel,
 ) -> Result<(), Error> {
-    let mut all: Vec<_> = std::env::vars_os().filter(|(name, _)| !is_secret(name)).collect();
-    all.extend(variables.iter().map(|(name, value)| ((*name).into(), value.into())));
+    let environment = variables
+        .into_iter()
+        .fold(Environment::for_command(), |environment, (name, value)| environment.with(name, value));
     let env = Env { cancel: cancel.clone(), ..env.clone() };
-    let shell = LocalShell { env: &env, variables: all };
+    let shell = LocalShell { env: &env, environment };
     let ran = shell.ask(&PodCommand::Shell(line.to_owned()), LIMIT);
     ran.map(drop).map_err(|error: TargetError| Error::target(format!("run the hook `{name}`"), error))
-}
-
-/// What opens the repository is nothing for hooks.
-fn is_secret(name: &std::ffi::OsStr) -> bool {
-    name.to_str().is_some_and(|name| name.starts_with("SFARC_PASSWORD") || name == "SFARC_KEY_FILE")
 }
 
 /// Posts JSON to a URL. What comes back is of no interest, but that it was taken.

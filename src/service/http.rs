@@ -14,17 +14,13 @@ use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
 
+use super::connections::{Asked, Connections, HEAD_LIMIT, HEAD_MOST, WHOLE_LIMIT};
 use super::{Service, metrics, page};
 
 /// A loop that has not looked at the clock for so long hangs.
 const PATIENCE: i64 = 300_000_000_000;
-/// Whoever asks slower than this is not waited for.
-const LIMIT: Duration = Duration::from_secs(10);
-/// Connections at once.
-const CONNECTIONS: usize = 32;
 
 /// Serves the pages in a thread of its own, for as long as the program lives. The address, with the port that was taken.
 pub fn serve(service: Arc<Service>, address: SocketAddr, has_page: bool) -> io::Result<SocketAddr> {
@@ -44,27 +40,32 @@ pub fn serve(service: Arc<Service>, address: SocketAddr, has_page: bool) -> io::
 }
 
 async fn accept(listener: &TcpListener, service: &Arc<Service>, has_page: bool) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = Connections::default();
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
-            // Too many open files, perhaps: not for ever.
+            // Too many open files, perhaps: one is closed for the next, and if that does not help, it is waited for.
+            connections.close_oldest();
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let service = Arc::clone(service);
-        tokio::spawn(async move {
-            let answer = service_fn(|request| {
-                let response = answer(&service, has_page, &request);
-                async { Ok::<_, Infallible>(response) }
-            });
-            let mut server = hyper::server::conn::http1::Builder::new();
-            server.timer(TokioTimer::new()).header_read_timeout(LIMIT).keep_alive(false);
-            // Whoever asked has gone.
-            let _ = tokio::time::timeout(LIMIT, server.serve_connection(TokioIo::new(stream), answer)).await;
-            drop(place);
-        });
+        let asked = Asked::default();
+        let task = tokio::spawn(talk(stream, Arc::clone(service), has_page, asked.clone()));
+        connections.add(task.abort_handle(), asked);
+        // Whoever has asked already is answered before somebody else comes.
+        tokio::task::yield_now().await;
     }
+}
+
+async fn talk(stream: TcpStream, service: Arc<Service>, has_page: bool, asked: Asked) {
+    let answer = service_fn(|request| {
+        asked.note();
+        let response = answer(&service, has_page, &request);
+        async { Ok::<_, Infallible>(response) }
+    });
+    let mut server = hyper::server::conn::http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT).max_buf_size(HEAD_MOST).keep_alive(false);
+    // Whoever asked has gone, or is too slow.
+    let _ = tokio::time::timeout(WHOLE_LIMIT, server.serve_connection(TokioIo::new(stream), answer)).await;
 }
 
 fn answer(service: &Service, has_page: bool, request: &Request<Incoming>) -> Response<Full<Bytes>> {

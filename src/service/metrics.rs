@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use super::damage::Damage;
+use super::plain::PlainText;
 use super::state::{Ending, State};
 use crate::env::UnixNanos;
 
@@ -11,7 +13,7 @@ pub fn text(state: &State, now: UnixNanos) -> String {
     let mut page = Page::default();
     let seconds = |nanos: UnixNanos| nanos as f64 / 1e9;
     page.add("sfarc_build_info", "gauge", "The version of this program.");
-    page.value("sfarc_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    page.value("sfarc_build_info", &[("version", &env!("CARGO_PKG_VERSION").into())], 1.0);
     page.add("sfarc_start_time_seconds", "gauge", "When this program was started.");
     page.value("sfarc_start_time_seconds", &[], seconds(state.started));
     for (name, what, value) in of_targets() {
@@ -53,6 +55,13 @@ pub fn text(state: &State, now: UnixNanos) -> String {
             page.value(name, &[], seconds(now - time));
         }
     }
+    for (name, what, value) in of_damage(&state.damage) {
+        page.add(name, "gauge", what);
+        page.value(name, &[], value);
+    }
+    let is_open = f64::from(u8::from(state.is_repository_open));
+    page.add("sfarc_repository_open", "gauge", "1 while the repository is open and the expected one, 0 if not.");
+    page.value("sfarc_repository_open", &[], is_open);
     page.add("sfarc_works_running", "gauge", "Works that run.");
     page.value("sfarc_works_running", &[], state.running as f64);
     page.add("sfarc_works_waiting", "gauge", "Works that are due and wait for others.");
@@ -62,6 +71,15 @@ pub fn text(state: &State, now: UnixNanos) -> String {
         page.value("process_resident_memory_bytes", &[], bytes as f64);
     }
     page.0
+}
+
+fn of_damage(damage: &Damage) -> [(&'static str, &'static str, f64); 3] {
+    let is_open = f64::from(u8::from(damage.is_open()));
+    [
+        ("sfarc_damage_open", "1 while damage is open and nothing is pruned, 0 if not.", is_open),
+        ("sfarc_damaged_objects", "Objects of the repository that are damaged.", damage.objects.len() as f64),
+        ("sfarc_damaged_snapshots", "Snapshots that damage hits.", damage.snapshots.len() as f64),
+    ]
 }
 
 type OfTarget = fn(&super::state::TargetState, UnixNanos) -> Option<f64>;
@@ -117,7 +135,7 @@ impl Page {
         let _ = writeln!(self.0, "# HELP {name} {what}\n# TYPE {name} {kind}");
     }
 
-    fn value(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+    fn value(&mut self, name: &str, labels: &[(&str, &PlainText)], value: f64) {
         let escaped = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
         let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(value))).collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };

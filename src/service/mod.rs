@@ -4,17 +4,21 @@
 //! |---|---|
 //! | `agenda.rs` | what is due, and what may run beside what |
 //! | `begin.rs` | what was done last, by whomever |
-//! | `work.rs`, `jobs.rs` | what is done then |
-//! | `ledger.rs` | which pack was read when |
+//! | `work.rs`, `jobs.rs`, `upkeep.rs`, `forget.rs` | what is done then |
+//! | `ledger.rs`, `damage.rs` | which pack was read when, and what damage is open |
 //! | `state.rs`, `report.rs` | what is known of the runs so far, and how it gets there |
-//! | `metrics.rs`, `http.rs`, `page.rs` | telling that to Prometheus, Kubernetes and people |
+//! | `metrics.rs`, `http.rs`, `connections.rs`, `page.rs` | telling that to Prometheus, Kubernetes and people |
 //! | `hooks.rs`, `outbox.rs` | commands around a run, messages to a URL |
+//! | `plain.rs` | text that is fit for all of these |
 //!
 //! Works run in threads of their own, and report to the one that keeps the agenda. All times are those of
 //! [`Env::clock`]; the loop looks at it at least once a minute, so that a clock that jumps is noticed.
 
 pub mod agenda;
 mod begin;
+mod connections;
+pub mod damage;
+pub mod forget;
 mod hooks;
 pub mod http;
 pub mod jobs;
@@ -22,19 +26,23 @@ pub mod ledger;
 pub mod metrics;
 mod outbox;
 mod page;
+pub mod plain;
 mod report;
 pub mod state;
+pub mod upkeep;
 mod work;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, never, select, unbounded};
 
 use self::agenda::{Agenda, Work};
-use self::jobs::{Done, Inputs, Outcome};
+use self::jobs::{Inputs, Outcome};
 use self::outbox::Outbox;
 use self::state::{Ending, State};
+use self::upkeep::Worked;
 use crate::config::Config;
 use crate::env::{Cancel, Env, UnixNanos};
 use crate::error::Error;
@@ -117,6 +125,8 @@ pub struct Service {
     world: World,
     config: Mutex<Arc<Config>>,
     repository: Mutex<Option<Repository>>,
+    /// True while there is one: `repository` is locked while it is opened, which may take long.
+    is_open: AtomicBool,
     state: Mutex<State>,
     outbox: Outbox,
     beat: Mutex<UnixNanos>,
@@ -129,12 +139,14 @@ pub struct Ended {
     pub failed: Vec<String>,
     /// Targets whose snapshot is not good.
     pub flawed: Vec<String>,
+    /// True while damage is open: nothing is pruned.
+    pub is_damaged: bool,
 }
 
 /// What a work reports.
 enum Report {
     Target(String, Box<Outcome>),
-    Upkeep(Work, UnixNanos, Result<Done, Error>),
+    Upkeep(Work, UnixNanos, Box<Worked>),
 }
 
 /// Names of works of upkeep, in the state and in metrics.
@@ -157,6 +169,7 @@ impl Service {
             beat: Mutex::new(state.started),
             config: Mutex::new(Arc::new(config)),
             repository: Mutex::default(),
+            is_open: AtomicBool::new(false),
             state: Mutex::new(state),
             outbox: Outbox::default(),
             world,
@@ -180,11 +193,16 @@ impl Service {
 
     /// True once the repository has been opened.
     pub(crate) fn is_open(&self) -> bool {
-        locked(&self.repository).is_some()
+        self.is_open.load(Ordering::Relaxed)
     }
 
     pub(crate) fn now(&self) -> UnixNanos {
         self.world.env.clock.now()
+    }
+
+    /// How often in a row a work of upkeep has failed.
+    fn failures(&self, work: Work) -> u32 {
+        locked(&self.state).upkeep.get(name(work)).map_or(0, |known| known.failures)
     }
 
     fn say(&self, level: Level, of: &str, text: impl Into<String>, run: Option<state::Run>) {
@@ -202,6 +220,7 @@ impl Service {
             Some(repository) => repository.clone(),
             None => cached.insert((self.world.open)(config, &self.world.env)?).clone(),
         };
+        self.is_open.store(true, Ordering::Relaxed);
         repository.env.cancel = cancel.clone();
         Ok(repository)
     }
@@ -209,6 +228,7 @@ impl Service {
     /// The repository may be another one now, or be gone: the next work opens it again.
     fn close(&self) {
         *locked(&self.repository) = None;
+        self.is_open.store(false, Ordering::Relaxed);
     }
 
     /// Runs until somebody asks to stop.
@@ -287,16 +307,18 @@ impl Service {
         let mut agenda = self.agenda_of(&config, |this, work, last| match work {
             // Whoever calls says when.
             Work::Target(_) => None,
+            // One that found damage, or came to no end: it is looked at again.
+            Work::Check if this.failures(work) > 0 => None,
             _ => this.last(work, last),
         });
         let mut open: Vec<Work> = (0..config.targets.len()).map(Work::Target).collect();
         let now = self.now();
         open.extend(
-            [Work::Prune, Work::Check, Work::Drill]
+            [Work::Check, Work::Prune, Work::Drill]
                 .into_iter()
                 .filter(|work| agenda.due(*work).is_some_and(|due| due <= now)),
         );
-        // Targets first: what is pruned and checked are their snapshots, too.
+        // Targets first: what is checked and pruned are their snapshots, too.
         for stage in [true, false] {
             let mut left: Vec<Work> = open.iter().copied().filter(|work| work.is_target() == stage).collect();
             left.reverse();
@@ -320,10 +342,14 @@ impl Service {
         let ended = |ending: Ending| {
             let targets = state.targets.iter();
             let targets = targets.filter(move |(_, target)| target.runs.back().is_some_and(|run| run.ending == ending));
-            targets.map(|(name, _)| name.clone())
+            targets.map(|(name, _)| name.to_string())
         };
-        let upkeep = state.upkeep.iter().filter(|(_, upkeep)| upkeep.failures > 0).map(|(name, _)| name.clone());
-        Ended { failed: ended(Ending::Failed).chain(upkeep).collect(), flawed: ended(Ending::Flawed).collect() }
+        let upkeep = state.upkeep.iter().filter(|(_, upkeep)| upkeep.failures > 0).map(|(name, _)| name.to_string());
+        Ended {
+            failed: ended(Ending::Failed).chain(upkeep).collect(),
+            flawed: ended(Ending::Flawed).collect(),
+            is_damaged: state.damage.is_open(),
+        }
     }
 
     fn reload(&self, agenda: &mut Agenda) {

@@ -114,7 +114,7 @@ fn class(run: &Run) -> &'static str {
 
 fn about(run: &Run) -> String {
     let what = match &run.error {
-        Some(error) => error.clone(),
+        Some(error) => error.to_string(),
         None => format!("{} added", size(run.added)),
     };
     format!("{}: {what}", time(run.began))
@@ -131,7 +131,11 @@ fn upkeep(page: &mut String, state: &State, now: UnixNanos) {
     let read =
         state.read_since.map_or_else(|| "not yet".to_owned(), |since| format!("within {}", in_words(now - since)));
     let drilled = state.drilled.map_or_else(|| "none yet".to_owned(), |time| ago(now - time));
-    let _ = writeln!(page, "<p>Every byte was read: {read}. Last proven drill: {drilled}.</p>");
+    let damage = if state.damage.is_open() { "open, and nothing is pruned" } else { "none is known" };
+    let _ = writeln!(
+        page,
+        "<p>Every byte was read: {read}. Last proven drill: {drilled}. <span id=\"damage\">Damage: {damage}.</span></p>"
+    );
 }
 
 /// Two lines over time: what is protected, and what that costs.
@@ -204,6 +208,17 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::damage::Damage;
+
+    #[test]
+    fn damage_that_is_open_is_told_first() {
+        let sound = html(&State::default(), 1);
+        assert!(sound.contains("All is well") && sound.contains("none is known"), "{sound}");
+        let damage = Damage::of_object("packs/x", "<b>it is damaged", 0);
+        let page = html(&State { damage, ..State::default() }, 1);
+        assert!(!page.contains("All is well") && page.contains("nothing is pruned"), "{page}");
+        assert!(page.contains("packs/x: &lt;b&gt;it is damaged"), "{page}");
+    }
 
     #[test]
     fn whatever_names_hold_is_text() {
@@ -216,13 +231,13 @@ mod tests {
             bytes: 0,
             new: 0,
             added: 0,
-            error: Some("<script>alert('x')</script>".to_owned()),
+            error: Some("<script>alert('x')</script>".into()),
             cause: None,
         };
         let mut target = TargetState::default();
         target.record(run);
-        target.streams.push(("<b>".to_owned(), 1, "p3".to_owned()));
-        state.targets.insert("\"><img>".to_owned(), target);
+        target.streams.push(("<b>".into(), 1, "p3".into()));
+        state.targets.insert("\"><img>".into(), target);
         let page = html(&state, 1);
         assert!(!page.contains("<script") && !page.contains("<img") && !page.contains("<b>"), "{page}");
         assert!(page.contains("&lt;script&gt;"));

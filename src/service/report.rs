@@ -5,8 +5,10 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::agenda::{Agenda, Work};
-use super::jobs::{Done, Outcome};
+use super::jobs::Outcome;
+use super::plain::PlainText;
 use super::state::{self, Ending, UpkeepState};
+use super::upkeep::{Known, Worked};
 use super::{Happening, Level, Report, Service, locked, metrics, name};
 use crate::env::UnixNanos;
 use crate::error::{Error, chain};
@@ -16,7 +18,7 @@ impl Service {
     pub(super) fn ended(&self, agenda: &mut Agenda, report: Report) {
         match report {
             Report::Target(name, outcome) => self.target_ended(agenda, &name, *outcome),
-            Report::Upkeep(work, began, done) => self.upkeep_ended(agenda, work, began, done),
+            Report::Upkeep(work, began, worked) => self.upkeep_ended(agenda, work, began, *worked),
         }
     }
 
@@ -34,7 +36,7 @@ impl Service {
         }
         let before = {
             let mut state = locked(&self.state);
-            let target = state.targets.entry(name.to_owned()).or_default();
+            let target = state.targets.entry(name.into()).or_default();
             let before = target.runs.back().cloned();
             target.record(run.clone());
             if run.ending != Ending::Failed {
@@ -62,7 +64,7 @@ impl Service {
                 let text = format!("snapshot {short}: {} bytes, {} added", run.bytes, run.added);
                 self.say(Level::Info, name, text, Some(run.clone()));
                 if was_bad {
-                    self.notify(Level::Info, name, "it is good again");
+                    self.notify(Level::Info, name, &"it is good again".into());
                 }
             }
             Ending::Flawed | Ending::Failed => {
@@ -71,14 +73,14 @@ impl Service {
                     before.is_some_and(|before| before.ending == run.ending && gist_of(before) == gist_of(run));
                 if !is_same {
                     let level = if run.ending == Ending::Failed { Level::Error } else { Level::Warning };
-                    self.say(level, name, error.clone(), Some(run.clone()));
+                    self.say(level, name, &error[..], Some(run.clone()));
                     self.notify(level, name, &error);
                 }
             }
         }
     }
 
-    fn notify(&self, level: Level, name: &str, text: &str) {
+    fn notify(&self, level: Level, name: &str, text: &PlainText) {
         let Some(url) = self.config().status.webhook.clone() else { return };
         let (host, text) = (&self.world.host, format!("{name}: {text}"));
         let body = json!({ "source": "sfarc", "host": host, "of": name, "level": level.word(), "text": text });
@@ -89,7 +91,24 @@ impl Service {
         });
     }
 
-    fn upkeep_ended(&self, agenda: &mut Agenda, work: Work, began: UnixNanos, done: Result<Done, Error>) {
+    /// Says once that there is damage, and once that there is none any more.
+    pub(super) fn note_damage(&self, Known { damage, is_recorded }: Known) {
+        let (is_open, what) = (damage.is_open(), damage.in_words());
+        let was_open = {
+            let mut state = locked(&self.state);
+            state.is_damage_recorded = is_recorded;
+            std::mem::replace(&mut state.damage, damage).is_open()
+        };
+        let (level, text) = match (was_open, is_open) {
+            (false, true) => (Level::Error, format!("nothing is pruned while the repository is damaged: {what}")),
+            (true, false) => (Level::Info, "the repository is whole again, and is pruned again".to_owned()),
+            _ => return,
+        };
+        self.notify(level, "damage", &(&text[..]).into());
+        self.say(level, "damage", text, None);
+    }
+
+    fn upkeep_ended(&self, agenda: &mut Agenda, work: Work, began: UnixNanos, Worked { done, known }: Worked) {
         let (now, of) = (self.now(), name(work));
         agenda.ended(work, done.is_ok(), now, self.random());
         if matches!(done, Err(Error::Repo(RepoError::Cancelled))) && self.is_ending() {
@@ -98,20 +117,28 @@ impl Service {
         if let Err(Error::Repo(_)) = &done {
             self.close();
         }
+        if work == Work::Check {
+            locked(&self.state).is_unchecked = known.is_none();
+        }
+        if let Some(known) = known {
+            self.note_damage(known);
+        }
         let mut state = locked(&self.state);
-        let known: &mut UpkeepState = state.upkeep.entry(of.to_owned()).or_default();
+        let known: &mut UpkeepState = state.upkeep.entry(of.into()).or_default();
         let (was_bad, old) = (known.failures > 0, known.error.clone());
         known.last = Some(began);
         known.took = u64::try_from(now - began).unwrap_or(0);
         match done {
             Ok(done) => {
-                known.last_good = Some(began);
+                if !done.is_held_back {
+                    known.last_good = Some(began);
+                }
                 (known.failures, known.error) = (0, None);
-                known.did.clone_from(&done.did);
+                known.did = (&done.did[..]).into();
                 state.read_since = done.read_since.or(state.read_since);
                 state.drilled = done.drilled.or(state.drilled);
                 for (name, kept) in done.kept.into_iter().flatten() {
-                    state.targets.entry(name).or_default().snapshots = kept;
+                    state.targets.entry(name.into()).or_default().snapshots = kept;
                 }
                 if let Some((stored, protected)) = done.size {
                     state.grew(now, stored, protected);
@@ -119,16 +146,16 @@ impl Service {
                 drop(state);
                 self.say(Level::Info, of, done.did, None);
                 if was_bad {
-                    self.notify(Level::Info, of, "it is good again");
+                    self.notify(Level::Info, of, &"it is good again".into());
                 }
             }
             Err(error) => {
-                let text = chain(&error);
+                let text = PlainText::from(chain(&error));
                 known.failures = known.failures.saturating_add(1);
                 known.error = Some(text.clone());
                 drop(state);
                 if old.as_deref().map(gist) != Some(gist(&text)) {
-                    self.say(Level::Error, of, text.clone(), None);
+                    self.say(Level::Error, of, &text[..], None);
                     self.notify(Level::Error, of, &text);
                 }
             }
@@ -141,10 +168,11 @@ impl Service {
         let state = {
             let mut state = locked(&self.state);
             for (number, target) in config.targets.iter().enumerate() {
-                state.targets.entry(target.name.clone()).or_default().next = agenda.due(Work::Target(number));
+                state.targets.entry((&target.name[..]).into()).or_default().next = agenda.due(Work::Target(number));
             }
             state.running = agenda.running() as u64;
             state.waiting = agenda.waiting(now) as u64;
+            state.is_repository_open = self.is_open();
             state.written = now;
             state.clone()
         };

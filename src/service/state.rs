@@ -6,8 +6,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::damage::Damage;
+use super::plain::PlainText;
 use crate::config::Config;
 use crate::env::UnixNanos;
+use crate::schedule::in_words;
 
 /// Runs that are remembered of each target.
 pub const RUNS: usize = 48;
@@ -34,7 +37,7 @@ pub struct Run {
     /// How it ended.
     pub ending: Ending,
     /// The snapshot.
-    pub snapshot: Option<String>,
+    pub snapshot: Option<PlainText>,
     /// Bytes of its streams.
     pub bytes: u64,
     /// Bytes of chunks that were new.
@@ -42,9 +45,9 @@ pub struct Run {
     /// Bytes that the repository grew by.
     pub added: u64,
     /// What went wrong.
-    pub error: Option<String>,
+    pub error: Option<PlainText>,
     /// What kind of failure it was: `cluster`, `repository`, `stream`, `hook`, ...
-    pub cause: Option<String>,
+    pub cause: Option<PlainText>,
 }
 
 /// What is known of a target.
@@ -60,7 +63,7 @@ pub struct TargetState {
     /// Failures in a row.
     pub failures: u32,
     /// Failures so far, by cause.
-    pub failed: BTreeMap<String, u64>,
+    pub failed: BTreeMap<PlainText, u64>,
     /// Runs so far.
     pub total: u64,
     /// Bytes of streams so far.
@@ -72,7 +75,7 @@ pub struct TargetState {
     /// Its snapshots: those that its rules kept the last time, and those taken since.
     pub snapshots: u64,
     /// The proof levels of the streams of the last snapshot: name, size in bytes, level.
-    pub streams: Vec<(String, u64, String)>,
+    pub streams: Vec<(PlainText, u64, PlainText)>,
 }
 
 impl TargetState {
@@ -84,7 +87,7 @@ impl TargetState {
         self.added += run.added;
         if run.ending == Ending::Failed {
             self.failures += 1;
-            *self.failed.entry(run.cause.clone().unwrap_or_else(|| "other".to_owned())).or_default() += 1;
+            *self.failed.entry(run.cause.clone().unwrap_or_else(|| "other".into())).or_default() += 1;
         } else {
             self.failures = 0;
         }
@@ -111,9 +114,9 @@ pub struct UpkeepState {
     /// Failures in a row.
     pub failures: u32,
     /// What went wrong the last time.
-    pub error: Option<String>,
+    pub error: Option<PlainText>,
     /// What it did, in words.
-    pub did: String,
+    pub did: PlainText,
 }
 
 /// What is known of everything.
@@ -125,15 +128,23 @@ pub struct State {
     /// When this was written.
     pub written: UnixNanos,
     /// Targets by their names.
-    pub targets: BTreeMap<String, TargetState>,
+    pub targets: BTreeMap<PlainText, TargetState>,
     /// `prune`, `check`, `drill`.
-    pub upkeep: BTreeMap<String, UpkeepState>,
+    pub upkeep: BTreeMap<PlainText, UpkeepState>,
     /// Stored bytes of all packs; what was protected, in bytes; each after a run, at most one a day.
     pub growth: VecDeque<(UnixNanos, u64, u64)>,
     /// When every byte had been read: the oldest last reading of a pack.
     pub read_since: Option<UnixNanos>,
     /// When a drill has proven a snapshot last.
     pub drilled: Option<UnixNanos>,
+    /// Damage that is open.
+    pub damage: Damage,
+    /// False if the repository could not be told of it.
+    pub is_damage_recorded: bool,
+    /// True if the last check could not come to its end.
+    pub is_unchecked: bool,
+    /// True while the repository is open, and the one that is expected.
+    pub is_repository_open: bool,
     /// Works that run.
     pub running: u64,
     /// Works that wait for others.
@@ -148,7 +159,7 @@ impl State {
 
     /// Forgets targets that the configuration does not name.
     pub fn keep_targets(&mut self, config: &Config) {
-        self.targets.retain(|name, _| config.targets.iter().any(|target| target.name == *name));
+        self.targets.retain(|name, _| config.targets.iter().any(|target| target.name == **name));
     }
 
     /// Writes the file anew, whole or not at all.
@@ -172,6 +183,11 @@ impl State {
     /// What people should know, a sentence each.
     pub fn warnings(&self, now: UnixNanos) -> Vec<String> {
         let mut warnings = Vec::new();
+        if self.damage.is_open() {
+            let since = in_words(now - self.damage.since.unwrap_or(now));
+            let what = self.damage.in_words();
+            warnings.push(format!("the repository is damaged, and nothing is pruned, since {since}: {what}"));
+        }
         for (name, target) in &self.targets {
             let last = target.runs.back();
             if let Some(error) = last.filter(|run| run.ending == Ending::Failed).and_then(|run| run.error.as_ref()) {

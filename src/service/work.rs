@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 
 use super::agenda::Work;
-use super::{Report, Service, jobs, name};
+use super::damage::Damage;
+use super::upkeep::{self, Worked};
+use super::{Report, Service, jobs, locked, name};
 use crate::config::{Config, Target};
 use crate::env::UnixNanos;
 use crate::error::Error;
@@ -37,7 +39,7 @@ impl Service {
                 let name = config.targets.get(number).map(|target| target.name.clone()).unwrap_or_default();
                 Report::Target(name, Box::new(jobs::not_begun(began, self.now(), &error)))
             }
-            _ => Report::Upkeep(work, began, Err(error)),
+            _ => Report::Upkeep(work, began, Box::new(Worked::from(Err(error)))),
         }
     }
 
@@ -68,9 +70,32 @@ impl Service {
                 let outcome = jobs::run_target(&repository, target, &*self.world.inputs, host);
                 Report::Target(target.name.clone(), Box::new(outcome))
             }
-            Work::Prune => Report::Upkeep(work, began, jobs::prune(&repository, config)),
-            Work::Check => Report::Upkeep(work, began, jobs::check_part(&repository, config, host)),
-            Work::Drill => Report::Upkeep(work, began, jobs::drill_next(&repository, config, host)),
+            Work::Prune => {
+                let worked = match self.must_check_first(config) {
+                    Some(error) => Worked::from(Err(error)),
+                    None => upkeep::prune(&repository, config, host, &self.unrecorded_damage()),
+                };
+                Report::Upkeep(work, began, Box::new(worked))
+            }
+            Work::Check => {
+                let worked = upkeep::check_part(&repository, config, host, &self.unrecorded_damage());
+                Report::Upkeep(work, began, Box::new(worked))
+            }
+            Work::Drill => Report::Upkeep(work, began, Box::new(jobs::drill_next(&repository, config, host).into())),
         }
+    }
+
+    /// Why nothing may be pruned: whether the repository is whole could not be found out.
+    fn must_check_first(&self, config: &Config) -> Option<Error> {
+        let state = locked(&self.state);
+        let is_unknown = state.is_unchecked && config.upkeep.check_every.is_some();
+        let why = state.upkeep.get(name(Work::Check)).and_then(|check| check.error.clone()).unwrap_or_default();
+        is_unknown.then(|| Error::Refused(format!("nothing is pruned before a check has come to its end: {why}")))
+    }
+
+    /// Damage that the repository could not be told of.
+    pub(super) fn unrecorded_damage(&self) -> Damage {
+        let state = locked(&self.state);
+        if state.is_damage_recorded { Damage::default() } else { state.damage.clone() }
     }
 }

@@ -93,7 +93,7 @@ pub fn take(name: &str, stream: &ClusterStream, env: &Env, lanes: &mut Lanes) ->
         let (target, lacks) = (stream.take.place(), "nothing checks its content");
         return Err(SourceError::Unproven { target, reached: best, wanted, lacks });
     }
-    retry(name, stream.bounds.attempts, env, lanes, |lanes| attempt(stream, env, lanes))
+    retry(name, &stream.bounds, env, lanes, |lanes| attempt(stream, env, lanes))
 }
 
 fn attempt(stream: &ClusterStream, env: &Env, lanes: &mut Lanes) -> Result<Verdict, SourceError> {

@@ -14,6 +14,7 @@ use crate::env::Cancel;
 use crate::format::manifest::Proof;
 use crate::pipeline::lanes::Lanes;
 use crate::pipeline::pipe;
+use crate::process::{Environment, shell};
 
 const CANCEL_POLL: Duration = Duration::from_millis(50);
 
@@ -31,8 +32,7 @@ pub fn run(command: &str, lanes: &mut Lanes, cancel: &Cancel) -> Result<Verdict,
 
 async fn run_async(command: &str, lanes: &mut Lanes, cancel: &Cancel) -> Result<Verdict, SourceError> {
     let start = |source| SourceError::Start { command: command.to_owned(), source };
-    let mut child = Command::new("/bin/sh")
-        .args(["-c", command])
+    let mut child = Command::from(shell(command, &Environment::for_command()))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

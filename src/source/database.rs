@@ -7,6 +7,7 @@ use super::pod::{self, PodCommand, Run};
 use super::{SourceError, Verdict};
 use crate::content::dump::{DumpCheck, DumpFacts};
 use crate::content::sought::Sought;
+use crate::env::Cancel;
 use crate::format::manifest::Proof;
 use crate::pipeline::lanes::Lanes;
 
@@ -43,7 +44,7 @@ pub(super) fn take(
     let cancel = lanes.cancel().clone();
     let counting = counting(database);
     let counting = Run { command: &counting, ..run.clone() };
-    let before = Known::parse(&pod::ask(&counting, COUNT_LIMIT, &random(), &cancel)?);
+    let before = count(&counting, &random(), &cancel)?;
     let mut newest = before.newest.iter().map(|(of, uuid)| (of.clone(), Sought::new(uuid))).collect::<Vec<_>>();
     let (facts, whole) = pod::run(run, &random(), &cancel, |arriving| {
         let mut check = DumpCheck::default();
@@ -54,13 +55,19 @@ pub(super) fn take(
         })?;
         check.finish().map_err(|error| SourceError::Content(Box::new(error)))
     })?;
-    let after = Known::parse(&pod::ask(&counting, COUNT_LIMIT, &random(), &cancel)?);
+    let after = count(&counting, &random(), &cancel)?;
     let mut verdict = Verdict::proven(if whole.proof == Proof::P2 { Proof::P3 } else { whole.proof });
     verdict.findings = before.missing_from(&facts, &after);
     let lacks = |of: &String| format!("the dump lacks the newest row of {of} that was there before it");
     verdict.findings.extend(newest.iter().filter(|(_, sought)| !sought.is_found()).map(|(of, _)| lacks(of)));
     verdict.facts = facts_of(&facts, &before);
     Ok(verdict)
+}
+
+fn count(counting: &Run<'_>, random: &[u8; 48], cancel: &Cancel) -> Result<Known, SourceError> {
+    let lines = pod::ask(counting, COUNT_LIMIT, random, cancel)?;
+    let cut = || SourceError::Moved(format!("the client in {} told of some of the tables only", counting.pod));
+    Known::parse(&lines).ok_or_else(cut)
 }
 
 fn facts_of(dump: &DumpFacts, before: &Known) -> Vec<(String, String)> {
@@ -84,18 +91,20 @@ pub struct Known {
 }
 
 impl Known {
-    /// Reads lines of a name and a value, with a tab between; others say nothing.
-    pub fn parse(lines: &[u8]) -> Self {
-        let mut known = Self::default();
+    /// Reads lines of a name and a value, with a tab between; others say nothing. Nothing if the line `end` is missing.
+    pub fn parse(lines: &[u8]) -> Option<Self> {
+        let (mut known, mut has_end) = (Self::default(), false);
         for line in String::from_utf8_lossy(lines).lines() {
             let Some((name, value)) = line.split_once('\t') else { continue };
             if let (Some(table), Ok(rows)) = (name.strip_prefix("rows/"), value.parse()) {
                 known.rows.insert(table.to_owned(), rows);
             } else if let Some(of) = name.strip_prefix("newest/") {
                 known.newest.insert(of.to_owned(), value.to_owned());
+            } else {
+                has_end |= name == "end";
             }
         }
-        known
+        has_end.then_some(known)
     }
 
     /// Tables of which the dump has less than there was both before and after it.
@@ -119,9 +128,12 @@ mod tests {
 
     #[test]
     fn lost_rows_and_tables_are_found() {
-        let before = Known::parse(b"rows/a\t10\nrows/b\t5\nrows/c\t0\nrows/gone\t3\nnewest/zuul_build\tf00\nother\n");
+        let before =
+            Known::parse(b"rows/a\t10\nrows/b\t5\nrows/c\t0\nrows/gone\t3\nnewest/zuul_build\tf00\nother\nend\t\n");
+        let before = before.expect("an end");
         assert_eq!(before.newest["zuul_build"], "f00");
-        let after = Known::parse(b"rows/a\t12\nrows/b\t4\nrows/c\t0\n");
+        let after = Known::parse(b"rows/a\t12\nrows/b\t4\nrows/c\t0\nend\t\n").expect("an end");
+        assert_eq!(Known::parse(b"rows/a\t12\nrows/b\t4\n"), None);
         let tables = [("a", 9), ("b", 4)].map(|(table, rows)| (table.to_owned(), rows)).into();
         let dump = DumpFacts { tables, ..DumpFacts::default() };
         let findings = before.missing_from(&dump, &after);

@@ -5,12 +5,16 @@ use std::io::BufReader;
 
 use super::members::Members;
 use super::pod::{self, Arriving, PodCommand, Run, Whole};
-use super::{SourceError, Verdict};
+use super::{SourceError, Verdict, last_lines};
 use crate::pipeline::lanes::Lanes;
 use crate::tar::TarReader;
 
-/// `tar` ends with this code if files changed while it read them.
+/// The script ends with this code if files changed while they were read, and nothing else happened.
 const CHANGED: i32 = 1;
+
+/// It ends with this code if its `tar` had an error and does not tell files that changed from files that it left out. What
+/// it says of them on standard error decides nothing: names of files are in it, and nothing proves that it is whole.
+const UNSURE: i32 = 3;
 
 /// Sends the folder `$1`, in the order of the names where `tar` can do that.
 const SEND: &str = include_str!("pod_folder.sh");
@@ -23,9 +27,16 @@ pub(super) fn command(path: &str) -> PodCommand {
 /// Takes what a running `tar` sends.
 pub(super) fn take(run: &Run<'_>, random: &[u8; 48], lanes: &mut Lanes) -> Result<Verdict, SourceError> {
     let cancel = lanes.cancel().clone();
-    let run = Run { tolerated: &[CHANGED], ..run.clone() };
-    let ((), whole) = pod::run(&run, random, &cancel, |arriving| rewrite(arriving, lanes))?;
-    Ok(judge(&whole))
+    let run = Run { tolerated: &[CHANGED, UNSURE], ..run.clone() };
+    let (rewritten, whole) = pod::run(&run, random, &cancel, |arriving| Ok(rewrite(arriving, lanes)))?;
+    match rewritten {
+        // Some stop where they are if a file has become shorter.
+        Err(SourceError::Tar(_) | SourceError::Member(_)) if whole.exit == UNSURE => {
+            let (place, words) = (run.pod, last_lines(&whole.stderr));
+            Err(SourceError::Moved(format!("the tar in {place} stopped before the end of the folder{words}")))
+        }
+        rewritten => rewritten.map(|()| judge(whole)),
+    }
 }
 
 fn rewrite(arriving: &mut Arriving<'_>, lanes: &mut Lanes) -> Result<(), SourceError> {
@@ -39,11 +50,17 @@ fn rewrite(arriving: &mut Arriving<'_>, lanes: &mut Lanes) -> Result<(), SourceE
     members.finish().map_err(SourceError::Member)
 }
 
-fn judge(whole: &Whole) -> Verdict {
+fn judge(whole: Whole) -> Verdict {
     let mut verdict = Verdict::proven(whole.proof);
-    if whole.exit == CHANGED {
-        verdict.changed.push("files changed while they were read".to_owned());
+    match whole.exit {
+        UNSURE => {
+            let what =
+                "the container's tar had an error: files may be missing, or may have changed while they were read";
+            verdict.missing.push(what.to_owned());
+        }
+        CHANGED => verdict.changed.push("files changed while they were read".to_owned()),
+        _ => {}
     }
-    verdict.changed.extend(whole.stderr.iter().cloned());
+    verdict.changed.extend(whole.stderr);
     verdict
 }

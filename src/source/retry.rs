@@ -3,26 +3,25 @@
 use std::time::Duration;
 
 use super::SourceError;
+use super::pod::Bounds;
 use crate::env::{Cancel, Env};
 use crate::event::{Event, chain};
 use crate::pipeline::lanes::Lanes;
 use crate::sync;
 
-/// The pause after the first attempt; it doubles with each.
-const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);
 
 /// Makes attempts until one succeeds, fails for good, or was the last. Each begins with empty lanes.
 pub fn retry<T>(
     name: &str,
-    attempts: u32,
+    bounds: &Bounds,
     env: &Env,
     lanes: &mut Lanes,
     mut attempt: impl FnMut(&mut Lanes) -> Result<T, SourceError>,
 ) -> Result<T, SourceError> {
-    let mut pause = PAUSE;
-    for _ in 1..attempts {
+    let mut pause = bounds.pause;
+    for _ in 1..bounds.attempts {
         match attempt(lanes) {
             Err(error) if error.is_transient() && !lanes.cancel().is_cancelled() => {
                 let text = format!("stream `{name}`: {}; it is tried again in {} s", chain(&error), pause.as_secs());

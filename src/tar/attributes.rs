@@ -3,7 +3,7 @@
 //! because everything else may touch it.
 
 use super::xattr;
-use super::{Entry, Timestamp};
+use super::{Entry, LeftOut, Timestamp};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
     AtFlags, Gid, Mode, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, chmod, chownat, fchmod, fchown, fstat, futimens,
@@ -51,6 +51,9 @@ pub enum ExtractProblem {
     /// end.
     #[error("cannot open the folder again to set its owner, permissions and time")]
     Folder(#[source] io::Error),
+    /// Something was not restored because it was not to be.
+    #[error("left out: {0}")]
+    LeftOut(LeftOut),
 }
 
 /// Owner, mode and time of an object: what is applied to folders only when everything in them is there.

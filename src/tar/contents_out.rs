@@ -1,10 +1,9 @@
 //! A file's data on its way out of the stream: into its extents, keeping holes.
 
 use super::Entry;
-use rustix::fd::AsFd;
-use rustix::fs::ftruncate;
-use rustix::io::{pwrite, retry_on_intr};
-use std::io::{self, ErrorKind, Read};
+use crate::disk::Disk;
+use rustix::fd::BorrowedFd;
+use std::io::{self, Read};
 
 /// Zeros become holes in units of this many bytes, the usual block of a file system.
 const HOLE: usize = 4 << 10;
@@ -24,7 +23,8 @@ pub(super) enum Failure {
 /// Writes the entry's data into the new, empty `file`, and gives it its size. Aligned blocks of zeros become holes if
 /// `holes` is set.
 pub(super) fn write(
-    file: impl AsFd,
+    disk: &Disk,
+    file: BorrowedFd<'_>,
     entry: &Entry,
     data: &mut impl Read,
     buffer: &mut [u8],
@@ -39,53 +39,43 @@ pub(super) fn write(
             let len = usize::try_from(left).map_or(room, |left| left.min(room));
             let piece = &mut buffer[..len];
             data.read_exact(piece).map_err(Failure::Data)?;
-            write_piece(&file, piece, offset, holes).map_err(Failure::File)?;
+            write_piece(disk, file, piece, offset, holes).map_err(Failure::File)?;
             offset += len as u64;
             left -= len as u64;
         }
     }
-    ftruncate(&file, entry.size).map_err(|error| Failure::File(error.into()))
+    disk.truncate(file, entry.size).map_err(|error| Failure::File(error.into()))
 }
 
 /// Writes the runs of a piece that are not zeros, or all of it.
-fn write_piece(file: impl AsFd, piece: &[u8], offset: u64, holes: bool) -> io::Result<()> {
+fn write_piece(disk: &Disk, file: BorrowedFd<'_>, piece: &[u8], offset: u64, holes: bool) -> io::Result<()> {
     if !holes {
-        return write_all_at(file, piece, offset);
+        return disk.write_all(file, piece, offset);
     }
     let to_boundary = HOLE - (offset % HOLE as u64) as usize;
     let (mut run, mut at) = (0, 0);
     while at < piece.len() {
         let end = piece.len().min(if at == 0 { to_boundary } else { at + HOLE });
         if end - at == HOLE && piece[at..end].iter().all(|&b| b == 0) {
-            write_all_at(&file, &piece[run..at], offset + run as u64)?;
+            disk.write_all(file, &piece[run..at], offset + run as u64)?;
             run = end;
         }
         at = end;
     }
-    write_all_at(file, &piece[run..], offset + run as u64)
-}
-
-fn write_all_at(file: impl AsFd, mut piece: &[u8], mut offset: u64) -> io::Result<()> {
-    while !piece.is_empty() {
-        let written = retry_on_intr(|| pwrite(&file, piece, offset))?;
-        if written == 0 {
-            return Err(ErrorKind::WriteZero.into());
-        }
-        piece = &piece[written..];
-        offset += written as u64;
-    }
-    Ok(())
+    disk.write_all(file, &piece[run..], offset + run as u64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::tar::EntryKind;
+    use rustix::fd::AsFd;
+    use std::io::ErrorKind;
     use std::os::unix::fs::{FileExt, MetadataExt};
 
     fn written(entry: &Entry, data: &[u8], buffer: usize, holes: bool) -> (Vec<u8>, u64) {
         let file = tempfile::tempfile().unwrap();
-        write(&file, entry, &mut &data[..], &mut vec![0xaa; buffer], holes).unwrap();
+        write(&Disk::default(), file.as_fd(), entry, &mut &data[..], &mut vec![0xaa; buffer], holes).unwrap();
         let meta = file.metadata().unwrap();
         let mut content = vec![0; meta.len() as usize];
         file.read_exact_at(&mut content, 0).unwrap();
@@ -120,7 +110,8 @@ mod tests {
     #[test]
     fn short_data_is_an_error() {
         let entry = Entry { size: 10, stored: 10, ..Entry::new("f", EntryKind::File) };
-        let failure = write(tempfile::tempfile().unwrap(), &entry, &mut &b"123"[..], &mut [0; HOLE], false);
+        let file = tempfile::tempfile().unwrap();
+        let failure = write(&Disk::default(), file.as_fd(), &entry, &mut &b"123"[..], &mut [0; HOLE], false);
         assert!(matches!(failure, Err(Failure::Data(error)) if error.kind() == ErrorKind::UnexpectedEof));
     }
 }

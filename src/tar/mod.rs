@@ -19,6 +19,7 @@
 //! | `contents.rs` | a file's data: its holes, reading it while others may write to it |
 //! | `links.rs`, `store.rs`, `folder.rs` | [`write_folder`]: walks a folder and stores what it finds |
 //! | `attributes.rs`, `contents_out.rs` | what an extracted object is given: owner, mode, times; its data |
+//! | `special.rs` | [`Special`]: what gives power over a machine, and is left out where others made it |
 //! | `extract.rs` | [`Extractor`]: creates what entries describe, below one folder and nowhere else |
 //!
 //! Two properties carry the rest of the program:
@@ -50,6 +51,7 @@ mod pax;
 mod payload;
 mod reader;
 mod sparse;
+mod special;
 mod store;
 mod writer;
 mod xattr;
@@ -62,6 +64,7 @@ pub use extract::{ExtractError, ExtractOptions, ExtractProblem, Extractor};
 pub use folder::{FolderError, FolderObserver, FolderOptions, FolderProblem, write_folder};
 pub use reader::{TarError, TarReader};
 pub use sparse::Extent;
+pub use special::{LeftOut, Special};
 pub use writer::{TarWriter, WriteError};
 
 /// Longest name or link target that is read or written, in bytes. Linux allows 4096.

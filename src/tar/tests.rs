@@ -60,7 +60,7 @@ fn unpack(stream: &[u8], target: &Path) -> Vec<String> {
     while let Some((entry, _)) = reader.next_entry().unwrap() {
         extractor.extract(&entry, &mut reader).unwrap();
     }
-    extractor.finish();
+    extractor.finish().unwrap();
     problems
 }
 

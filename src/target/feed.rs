@@ -16,7 +16,7 @@ use crate::k8s::exec::{ExecError, Input, Output, Session, Target, Verdict};
 use crate::k8s::{Cluster, Place, PodPlace};
 use crate::source::command::cancelled;
 use crate::source::last_lines::LastLines;
-use crate::source::pod::{KILLER, Nonce, Words, describe};
+use crate::source::pod::{KILLER, Nonce, Passed, Words, describe};
 
 const RECEIVER: &str = include_str!("receiver.sh");
 
@@ -155,11 +155,13 @@ fn judge(ended: &Ended, nonce: &Nonce, sent: u64, digest: &[u8]) -> Result<(), T
     if words.exit != 0 {
         return Err(failed(format!("ended with exit code {}", words.exit)));
     }
-    let why = match (words.bytes, words.digest) {
-        (_, Some(got)) if got[..] == *digest => return Ok(()),
-        (Some(got), None) if got == sent => return Ok(()),
-        (Some(got), None) => format!("{got} bytes of {sent}"),
-        _ => format!("the digest of what it got is not that of the {sent} bytes that were sent"),
+    let why = match words.passed {
+        Passed::Digested(got) if got[..] == *digest => return Ok(()),
+        Passed::Counted(got) if got == sent => return Ok(()),
+        Passed::Counted(got) => format!("{got} bytes of {sent}"),
+        Passed::Digested(_) => format!("the digest of what it got is not that of the {sent} bytes that were sent"),
+        Passed::Doubtful { helper, exit } => format!("`{helper}` there ended with exit code {exit}"),
+        Passed::Unseen => "nobody there has counted what it got".to_owned(),
     };
     Err(TargetError::NotWhole { target, why })
 }

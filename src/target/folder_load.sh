@@ -1,7 +1,11 @@
 # Unpacks a tar stream into a folder beside what is in folder $1; $2 tells one restore from another.
-cd -- "$1" || exit 2
+unset TAR_OPTIONS TAR_READER_OPTIONS POSIXLY_CORRECT xattrs
+case $1 in /*) cd -- "$1" ;; *) cd -- "./$1" ;; esac || exit 2
 rm -rf ".sfarc-new-$2" && mkdir -m 700 ".sfarc-new-$2" || exit
-if tar --xattrs --version >/dev/null 2>&1; then
-    exec tar --xattrs --numeric-owner -xpf - -C ".sfarc-new-$2"
-fi
-exec tar -xpf - -C ".sfarc-new-$2"
+# Some take any option beside --version, so that says nothing of theirs.
+case $(tar --version 2>/dev/null) in
+'tar (GNU tar)'* | bsdtar*) tar --xattrs --version >/dev/null 2>&1 && xattrs='--xattrs --numeric-owner' ;;
+esac
+tar $xattrs -xpf - -C ".sfarc-new-$2" || exit
+# Not every tar reads what follows the mark at the end, and whoever sends wants to be rid of it.
+exec cat >/dev/null

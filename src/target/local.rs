@@ -1,6 +1,5 @@
 //! Commands on this machine, in processes that nothing outlives.
 
-use std::ffi::OsString;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use super::TargetError;
 use super::feed::{FeedError, Patience, Sender, beside};
 use super::shell::Shell;
 use crate::env::Env;
+use crate::process::{Environment, shell};
 use crate::source::SourceError;
 use crate::source::command::{cancelled, kill_group};
 use crate::source::last_lines::LastLines;
@@ -22,16 +22,18 @@ use crate::source::pod::PodCommand;
 /// What is asked for is some lines of text, or keys.
 const MOST: u64 = 256 << 20;
 
-/// Runs commands on this machine, with these variables and no others.
+/// Runs commands on this machine, in this environment.
 #[derive(Clone)]
 pub struct LocalShell<'a> {
     /// The world.
     pub env: &'a Env,
-    /// Names and values.
-    pub variables: Vec<(OsString, OsString)>,
+    /// What they find there.
+    pub environment: Environment,
 }
 
 struct Ended {
+    /// True if it has got all its input.
+    fed: bool,
     status: ExitStatus,
     stdout: Vec<u8>,
     stderr: Vec<String>,
@@ -41,10 +43,7 @@ impl LocalShell<'_> {
     fn run(&self, line: &str, queue: Option<mpsc::Receiver<Bytes>>, limit: Duration) -> Result<Ended, TargetError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let mut child = Command::new("/bin/sh")
-                .args(["-c", line])
-                .env_clear()
-                .envs(self.variables.iter().cloned())
+            let mut child = Command::from(shell(line, &self.environment))
                 .stdin(if queue.is_some() { Stdio::piped() } else { Stdio::null() })
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
@@ -70,8 +69,15 @@ impl Shell for LocalShell<'_> {
     }
 
     fn ask(&self, command: &PodCommand, limit: Duration) -> Result<Vec<u8>, TargetError> {
-        let Ended { status, stdout, stderr } = self.run(&command.line(), None, limit)?;
-        if status.success() { Ok(stdout) } else { Err(SourceError::Failed { status, stderr }.into()) }
+        let Ended { status, stdout, stderr, .. } = self.run(&command.line(), None, limit)?;
+        match status.success() {
+            true if stdout.len() as u64 > MOST => {
+                let what = format!("what `{}` says", first_words(&command.line()));
+                Err(TargetError::Wrong { what, why: format!("it has more than {MOST} bytes") })
+            }
+            true => Ok(stdout),
+            false => Err(SourceError::Failed { status, stderr }.into()),
+        }
     }
 
     fn feed<E: Send>(
@@ -81,12 +87,18 @@ impl Shell for LocalShell<'_> {
         patience: Patience,
         give: impl FnOnce(&mut Sender) -> Result<(), E>,
     ) -> Result<(), FeedError<E>> {
+        let what = first_words(&line);
         // A pipe loses nothing: what the command has read to its end is what was sent.
         beside(
             give,
             |queue| self.run(&line, Some(queue), patience.limit),
-            |Ended { status, stderr, .. }, _, _| {
-                if status.success() { Ok(()) } else { Err(SourceError::Failed { status, stderr }.into()) }
+            |Ended { fed, status, stderr, .. }, _, _| match status.success() {
+                true if fed => Ok(()),
+                true => {
+                    let why = "it ended before it had read all".to_owned();
+                    Err(TargetError::NotWhole { target: format!("`{what}`"), why })
+                }
+                false => Err(SourceError::Failed { status, stderr }.into()),
             },
         )
     }
@@ -98,7 +110,7 @@ async fn work(child: &mut Child, queue: Option<mpsc::Receiver<Bytes>>) -> std::i
     let read = async {
         let mut bytes = Vec::new();
         if let Some(stdout) = stdout {
-            stdout.take(MOST).read_to_end(&mut bytes).await?;
+            stdout.take(MOST + 1).read_to_end(&mut bytes).await?;
         }
         Ok::<_, std::io::Error>(bytes)
     };
@@ -111,19 +123,19 @@ async fn work(child: &mut Child, queue: Option<mpsc::Receiver<Bytes>>) -> std::i
         }
         lines.finish()
     };
-    let (stdout, stderr, ()) = tokio::join!(read, words, give(stdin, queue));
-    Ok(Ended { status: child.wait().await?, stdout: stdout?, stderr })
+    let (stdout, stderr, fed) = tokio::join!(read, words, give(stdin, queue));
+    Ok(Ended { fed, status: child.wait().await?, stdout: stdout?, stderr })
 }
 
-/// A command that takes no more says why when it ends.
-async fn give(stdin: Option<ChildStdin>, queue: Option<mpsc::Receiver<Bytes>>) {
-    let (Some(mut stdin), Some(mut queue)) = (stdin, queue) else { return };
+/// True if the command takes all; if not, it says why when it ends.
+async fn give(stdin: Option<ChildStdin>, queue: Option<mpsc::Receiver<Bytes>>) -> bool {
+    let (Some(mut stdin), Some(mut queue)) = (stdin, queue) else { return true };
     while let Some(frame) = queue.recv().await {
         if stdin.write_all(&frame).await.is_err() {
-            return;
+            return false;
         }
     }
-    let _ = stdin.shutdown().await;
+    stdin.shutdown().await.is_ok()
 }
 
 /// Enough of a line to know it by.

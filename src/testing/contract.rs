@@ -17,6 +17,7 @@ type Rule = (&'static str, fn(&Arc<dyn Backend>) -> Outcome);
 const RULES: &[Rule] = &[
     ("a put object is read back", put_is_read_back),
     ("a put never replaces", put_never_replaces),
+    ("a replaced object is the new one, whole", replacing),
     ("ranges", ranges),
     ("what lies beyond the end is too short", too_short),
     ("what is not there is not found", not_found),
@@ -96,6 +97,36 @@ fn put_never_replaces(store: &Arc<dyn Backend>) -> Outcome {
     fails(store.put(&Key::Gc(1), b"second"), |cause| matches!(cause, Cause::Exists), "a second put")?;
     fails(store.put(&Key::Gc(1), b"first"), |cause| matches!(cause, Cause::Exists), "the same put again")?;
     ensure(works(store.get(&Key::Gc(1), None))? == b"first", "the second put had an effect")
+}
+
+fn replacing(store: &Arc<dyn Backend>) -> Outcome {
+    for (key, bytes) in samples() {
+        works(store.replace(&key, bytes))?;
+        ensure(works(store.get(&key, None))? == bytes, &format!("{key}, put where none was, reads differently"))?;
+        works(store.replace(&key, bytes))?;
+        ensure(works(store.get(&key, None))? == bytes, &format!("{key}, replaced by itself, reads differently"))?;
+    }
+    works(store.put(&Key::Gc(1), b"first"))?;
+    for bytes in [&b"other"[..], b"longer than the first", b"short", b""] {
+        works(store.list(Kind::Gc))?;
+        works(store.get(&Key::Gc(1), None))?;
+        works(store.replace(&Key::Gc(1), bytes))?;
+        ensure(works(store.get(&Key::Gc(1), None))? == bytes, "a replaced object reads as before")?;
+        ensure(works(store.len(&Key::Gc(1)))? == bytes.len() as u64, "a replaced object has another length")?;
+        let listed = works(store.list(Kind::Gc))?;
+        let lens: Vec<u64> = listed.iter().filter(|known| known.key == Key::Gc(1)).map(|known| known.len).collect();
+        ensure(lens == [bytes.len() as u64], "the listing of a replaced object is wrong")?;
+    }
+    fails(store.put(&Key::Gc(1), b"put"), |cause| matches!(cause, Cause::Exists), "a put after a replacement")?;
+    ensure(works(store.sweep())? == 0, "there is something to sweep after a replacement")?;
+    let reads = race(store, |store, number| {
+        store.replace(&Key::Gc(1), &[number; 1000]).and_then(|()| store.get(&Key::Gc(1), None))
+    });
+    for read in reads {
+        let read = works(read)?;
+        ensure(read.len() == 1000 && read.iter().all(|byte| *byte == read[0]), "two objects were mixed")?;
+    }
+    Ok(())
 }
 
 fn ranges(store: &Arc<dyn Backend>) -> Outcome {

@@ -140,6 +140,10 @@ impl Backend for FaultyBackend {
         self.run(&Call::on(Operation::Put, key), key, || self.inner.put(key, bytes))
     }
 
+    fn replace(&self, key: &Key, bytes: &[u8]) -> Result<(), BackendError> {
+        self.run(&Call::on(Operation::Replace, key), key, || self.inner.replace(key, bytes))
+    }
+
     fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Vec<u8>, BackendError> {
         let bytes = self.run(&Call::on(Operation::Get, key), key, || self.inner.get(key, range))?;
         Ok(self.flip(key, bytes))

@@ -54,12 +54,17 @@ fn refused(why: &str) -> Cause {
     Cause::Io(io::Error::new(io::ErrorKind::InvalidInput, why))
 }
 
+fn require_name(key: &Key, bytes: &[u8]) -> Result<(), Cause> {
+    let is_fence = matches!(key, Key::Snapshot(_)) && bytes.len() as u64 == FenceRecord::STORED_LEN;
+    if !is_fence && key.content_id().is_some_and(|id| ObjectId::of(bytes) != *id) {
+        return Err(refused("the bytes do not hash to the name"));
+    }
+    Ok(())
+}
+
 impl State {
     fn put(&mut self, key: &Key, bytes: &[u8]) -> Result<(), Cause> {
-        let fence = matches!(key, Key::Snapshot(_)) && bytes.len() as u64 == FenceRecord::STORED_LEN;
-        if !fence && key.content_id().is_some_and(|id| ObjectId::of(bytes) != *id) {
-            return Err(refused("the bytes do not hash to the name"));
-        }
+        require_name(key, bytes)?;
         if self.objects.contains_key(key) {
             return Err(Cause::Exists);
         }
@@ -118,6 +123,16 @@ impl Backend for MemoryBackend {
             _ => lock(&self.state).put(key, bytes),
         };
         put.map_err(|cause| BackendError::new("write", key, cause))
+    }
+
+    fn replace(&self, key: &Key, bytes: &[u8]) -> Result<(), BackendError> {
+        let allowed = match key {
+            Key::Session(_) => Err(refused("a session is never replaced")),
+            _ => require_name(key, bytes),
+        };
+        allowed.map_err(|cause| BackendError::new("replace", key, cause))?;
+        lock(&self.state).set(key, bytes);
+        Ok(())
     }
 
     fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Vec<u8>, BackendError> {

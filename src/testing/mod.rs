@@ -7,6 +7,7 @@ pub mod clock;
 pub mod cluster;
 pub mod contract;
 pub mod corpus;
+pub mod disks;
 pub mod entropy;
 #[cfg(feature = "testing")]
 pub mod factory;
@@ -14,7 +15,9 @@ pub mod faulty;
 pub mod memory;
 #[cfg(feature = "testing")]
 mod percent;
+pub mod power_cut;
 pub mod recording;
 #[cfg(feature = "testing")]
 pub mod services;
+pub mod unsteady;
 pub mod world;

@@ -11,6 +11,8 @@ use crate::ids::SessionId;
 pub enum Operation {
     /// `put`
     Put,
+    /// `replace`
+    Replace,
     /// `get`
     Get,
     /// `len`
@@ -84,6 +86,11 @@ impl Backend for RecordingBackend {
     fn put(&self, key: &Key, bytes: &[u8]) -> Result<(), BackendError> {
         self.note(Call::on(Operation::Put, key));
         self.inner.put(key, bytes)
+    }
+
+    fn replace(&self, key: &Key, bytes: &[u8]) -> Result<(), BackendError> {
+        self.note(Call::on(Operation::Replace, key));
+        self.inner.replace(key, bytes)
     }
 
     fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Vec<u8>, BackendError> {

@@ -86,7 +86,10 @@ fn a_mirror_needs_no_key_and_is_opened_by_the_same() {
     assert_eq!(opened.out, b"a dump");
     repo.run(["forget", "--keep-last", "1"]).ok();
     repo.run(["prune", "--max-unused", "0%"]).ok();
-    mirror(&["--delete"]).ok();
+    let refused = mirror(&["--delete"]).ends(2);
+    assert!(refused.err.contains("without its key nobody can tell what was collected"), "{}", refused.err);
+    mirror(&[]).ok().says("by their lengths; `--verify` reads them");
+    repo.run(["mirror", "--to", "mirror", "--delete"]).ok().says("0 that only the mirror has stay");
     let names = |folder: &str| {
         let files = crate::repo::files(&repo.at(folder)).into_iter();
         let mut names: Vec<_> =
@@ -135,4 +138,38 @@ fn other_keys_of_a_bucket_come_from_a_profile() {
     mirror("offsite").ok().says("copied");
     let missing = mirror("elsewhere").ends(1);
     assert!(missing.err.contains("the profile `elsewhere` is named"), "{}", missing.err);
+}
+
+#[test]
+fn what_is_damaged_or_lost_here_stays_in_the_mirror() {
+    let (repo, _) = two();
+    repo.run(["mirror", "--to", "mirror"]).ok();
+    let packs = crate::repo::files(&repo.at("repo/packs"));
+    let name = |path: &std::path::Path| path.file_name().expect("a name").to_str().expect("digits").to_owned();
+    let (cut, lost) = (&packs[0], &packs[1]);
+    let whole = std::fs::read(cut).expect("readable");
+    std::fs::write(cut, &whole[..whole.len() / 2]).expect("cut");
+    std::fs::remove_file(lost).expect("lost");
+    let ran = repo.run(["mirror", "--to", "mirror"]).ends(13);
+    assert!(ran.err.contains(&name(cut)) && ran.err.contains("damaged in the repository"), "{}", ran.err);
+    let ran = repo.run(["mirror", "--to", "mirror", "--delete", "--json"]).ends(13);
+    assert_documented("mirror", &ran.object());
+    assert!(ran.err.contains(&name(lost)) && ran.err.contains("repair --from mirror"), "{}", ran.err);
+    let mut opened = repo.command(["check", "--read-data"]);
+    Ran::from(opened.env("SFARC_REPO", repo.at("mirror")).output().expect("it runs")).ok();
+    std::fs::write(cut, &whole).expect("whole again");
+    let there = repo.at("mirror/packs").join(name(cut));
+    let mut rotten = std::fs::read(&there).expect("readable");
+    rotten[99] ^= 1;
+    std::fs::write(&there, rotten).expect("rotten");
+    repo.run(["mirror", "--to", "mirror", "--verify"]).ok().says("1 in place of damaged ones");
+    assert_eq!(std::fs::read(&there).expect("readable"), whole);
+}
+
+#[test]
+fn nobody_labels_a_snapshot_as_a_copy() {
+    let repo = Repo::new();
+    repo.write("d/file", b"some bytes");
+    let label = format!("sfarc/copy-of={}", "0".repeat(64));
+    repo.run(["snapshot", "--dir", "d", "--label", &label]).ends(2).says("are set by sfarc alone");
 }

@@ -188,7 +188,7 @@ fn what_is_left_out_is_left_out() {
 }
 
 /// Runs the program as somebody who may not read everything.
-fn run_unprivileged(repo: &Repo, args: &[&str]) -> Ran {
+pub(crate) fn run_unprivileged(repo: &Repo, args: &[&str]) -> Ran {
     if !is_root() {
         return repo.run(args);
     }
@@ -201,7 +201,7 @@ fn run_unprivileged(repo: &Repo, args: &[&str]) -> Ran {
 }
 
 /// Gives the repository, and a copy of the program, to the user that `run_unprivileged` becomes.
-fn hand_over(repo: &Repo) {
+pub(crate) fn hand_over(repo: &Repo) {
     fs::create_dir(repo.at("bin")).expect("a folder");
     fs::copy(env!("CARGO_BIN_EXE_sfarc"), repo.at("bin/sfarc")).expect("a copy of the program");
     open_for_everybody(&repo.at(""));
@@ -240,4 +240,90 @@ fn a_target_that_cannot_be_written_is_named() {
     let ran = run_unprivileged(&repo, &["restore", "latest", "--to", "out"]).ends(1);
     assert_eq!(ran.err, "sfarc: cannot write into out: Permission denied (os error 13)\n");
     assert_eq!(files(&repo.at("out")).len(), 0);
+}
+
+/// A folder with a setuid file, a file with capabilities, a device, and another name of that.
+fn with_power(repo: &Repo) {
+    repo.write("d/plain", b"1");
+    set_mode(&repo.write("d/setuid", b"#!/bin/sh\n"), 0o6755);
+    // Capability CAP_NET_RAW, permitted and effective, as the kernel stores it.
+    let capability = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let set = rustix::fs::setxattr(
+        repo.write("d/capable", b"2"),
+        "security.capability",
+        &capability,
+        rustix::fs::XattrFlags::empty(),
+    );
+    set.expect("set");
+    let null = rustix::fs::makedev(1, 3);
+    let mode = rustix::fs::Mode::RWXU;
+    rustix::fs::mknodat(rustix::fs::CWD, repo.at("d/null"), rustix::fs::FileType::CharacterDevice, mode, null)
+        .expect("a device");
+}
+
+fn power(out: &Path) -> (bool, bool, bool) {
+    let mut value = [0; 64];
+    let mode = fs::metadata(out.join("setuid")).expect("the file").mode();
+    let is_capable = rustix::fs::getxattr(out.join("capable"), "security.capability", &mut value[..]).is_ok();
+    (mode & 0o6000 != 0, is_capable, out.join("null").exists())
+}
+
+#[test]
+fn setuid_bits_capabilities_and_devices_are_restored_only_where_they_come_from() {
+    if !is_root() {
+        println!("skipped: only root can make what this test is about");
+        return;
+    }
+    let repo = Repo::new();
+    with_power(&repo);
+    let own = repo.run(["snapshot", "--dir", "d", "--json"]).ok().id();
+    let other = repo.run(["snapshot", "--dir", "d", "--host", "elsewhere", "--json"]).ok().id();
+    let restore = |id: &str, to: &str, args: &[&str]| {
+        let all = [&["restore", id, "--to", to, "--json"][..], args].concat();
+        (repo.run(all), repo.at(to).join("d"))
+    };
+    let all = (true, true, true);
+    for (number, (id, args, code, kept)) in [
+        (&own, &[][..], 0, true),
+        (&own, &["--no-special"], 0, false),
+        (&other, &[], 3, false),
+        (&other, &["--no-special"], 0, false),
+        (&other, &["--special"], 0, true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (ran, out) = restore(id, &format!("out{number}"), args);
+        let ran = ran.ends(code);
+        assert_eq!(power(&out) == all, kept, "{args:?}");
+        assert!(kept || power(&out) == (false, false, false), "{args:?}: {:?}", power(&out));
+        let told = ran.object();
+        assert_eq!(told["left_out_count"], if kept { 0 } else { 3 }, "{told}");
+        assert_eq!(told["problem_count"], 0);
+        assert_eq!(ran.err.contains("--special restores them"), code == 3, "{}", ran.err);
+    }
+    repo.run(["restore", "latest", "--to", "x", "--special", "--no-special"]).ends(2);
+}
+
+#[test]
+fn all_entries_that_were_refused_are_counted() {
+    let repo = Repo::new();
+    fs::create_dir(repo.at("d")).expect("a folder");
+    // More names of one device than are told; it is left out, so that each of them is refused.
+    if !is_root() {
+        println!("skipped: only root can make a device");
+        return;
+    }
+    let null = rustix::fs::makedev(1, 3);
+    let mode = rustix::fs::Mode::RWXU;
+    rustix::fs::mknodat(rustix::fs::CWD, repo.at("d/0"), rustix::fs::FileType::CharacterDevice, mode, null)
+        .expect("a device");
+    (1..=1203).for_each(|number| fs::hard_link(repo.at("d/0"), repo.at(format!("d/0-{number:04}"))).expect("a link"));
+    repo.run(["snapshot", "--dir", "d"]).ok();
+    let ran = repo.run(["restore", "latest", "--to", "out", "--no-special", "--json"]).ends(3);
+    let told = ran.object();
+    assert_eq!(told["problem_count"], 1203);
+    assert_eq!(told["problems"].as_array().map(Vec::len), Some(1000));
+    assert_eq!(told["left_out_count"], 1);
+    assert!(ran.err.contains("... and 203 more"), "{}", ran.err);
 }

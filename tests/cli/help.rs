@@ -22,6 +22,7 @@ const COMMANDS: &[&[&str]] = &[
     &["cat"],
     &["diff"],
     &["check"],
+    &["repair"],
     &["run"],
     &["status"],
     &["config"],

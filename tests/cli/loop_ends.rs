@@ -68,6 +68,65 @@ fn a_file_that_is_read_again_is_looked_at_as_closely_as_by_check() {
 }
 
 #[test]
+fn hooks_hear_of_failures_whatever_a_command_has_said() {
+    let repo = Repo::new();
+    let hooks = "[hooks]\non-failure = \"echo failed $(printf %s \\\"$SFARC_ERROR\\\" | wc -c) >>hooks.log\"\n\
+                 after = \"echo after >>hooks.log\"";
+    let said = [
+        "printf 'a NUL \\\\000 byte' >&2",
+        "printf 'no UTF-8 \\\\377\\\\376' >&2",
+        "printf 'a\\\\nb\\\\nc' >&2",
+        "i=0; while [ $i -lt 10 ]; do head -c 100000 /dev/zero | tr '\\\\000' x >&2; echo >&2; i=$((i+1)); done",
+    ];
+    for command in said {
+        config(&repo, hooks, &format!("{command}; exit 3"));
+        repo.run(["run", "--once"]).ends(1);
+        let heard = std::fs::read_to_string(repo.at("hooks.log")).unwrap_or_default();
+        std::fs::remove_file(repo.at("hooks.log")).expect("it was heard");
+        let len = heard.lines().next().and_then(|line| line.strip_prefix("failed ")).expect("it says that it failed");
+        let len: usize = len.trim().parse().expect("a length");
+        assert!(len > 20 && len < 10_000, "{heard}");
+        assert!(heard.ends_with("after\n"), "{heard}");
+        let status = repo.run(["status", "--json"]).ends(3).object();
+        assert!(!status.to_string().contains("\\u0000"), "{status}");
+    }
+}
+
+#[test]
+fn a_command_that_no_shell_can_be_given_is_refused_at_once() {
+    let repo = Repo::new();
+    config(&repo, "", "echo a\\u0000b");
+    repo.run(["config", "check"]).ends(2).says("NUL");
+    config(&repo, "[hooks]\nafter = \"echo a\\u0000b\"", "echo words");
+    repo.run(["config", "check"]).ends(2).says("NUL");
+}
+
+#[test]
+fn another_repository_than_the_expected_one_is_refused() {
+    let repo = Repo::new();
+    let id = repo.run(["stats", "--json"]).ok().object()["repository"].as_str().expect("an id").to_owned();
+    let other = id.chars().rev().collect::<String>();
+    let expect = |id: &str| format!("[repository]\nexpect-id = \"{id}\"");
+    config(&repo, &expect(&id), "echo some words");
+    repo.run(["run", "--once"]).ok();
+    config(&repo, &expect(&other), "echo some words");
+    repo.run(["run", "--once"]).ends(1).says("another repository is in this place").says(&id);
+    assert_eq!(repo.ids().len(), 2, "a snapshot and a record of a check, of the first run only");
+    repo.run(["list", "--expect-id", &other]).ends(1).says("another repository");
+    repo.run(["list", "--expect-id", &id]).ok();
+    config(&repo, &expect("x"), "echo some words");
+    repo.run(["config", "check"]).ends(2).says("line 2");
+    // An empty volume: nothing is made there, by whatever command.
+    config(&repo, &expect(&id), "echo some words");
+    std::fs::rename(repo.path(), repo.at("elsewhere")).expect("moved");
+    repo.run(["run", "--once"]).ends(1).says("there is no sfarc repository");
+    let mut command = repo.command(["init"]);
+    command.env("SFARC_EXPECT_ID", &id);
+    crate::repo::Ran::from(command.output().expect("it starts")).ends(1).says("no repository is made");
+    assert!(!repo.path().exists());
+}
+
+#[test]
 fn hooks_hear_of_a_repository_that_does_not_open() {
     let repo = Repo::new();
     let hooks = "[hooks]\non-failure = \"echo failed $SFARC_ERROR >>hooks.log\"\nafter = \"echo after >>hooks.log\"";

@@ -12,6 +12,7 @@ use sfarc::repo::index::Index;
 use sfarc::repo::list::ListWalker;
 use sfarc::repo::loader::{ChunkLoader, LoaderCache};
 use sfarc::testing::entropy::SeededEntropy;
+use sfarc::testing::recording::{Call, Operation};
 use sfarc::testing::world::{Streams, read_streams};
 
 /// What snapshots must hold.
@@ -121,4 +122,13 @@ fn assert_no_garbage(repository: &Repository, context: &str) {
     let index = Index::open(repository, &GcLog::default()).expect("the index opens");
     let named: HashSet<ObjectId> = index.packs().into_keys().collect();
     assert!(named.is_subset(&packs), "{context}: rows of removed packs are left");
+}
+
+/// True for the call with this number of those that are of this kind.
+pub(crate) fn nth(number: usize, operation: Operation, kind: Kind) -> impl Fn(&Call) -> bool + Send + 'static {
+    let seen = std::sync::atomic::AtomicUsize::new(0);
+    move |call| {
+        (call.operation, call.kind) == (operation, Some(kind))
+            && seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1 == number
+    }
 }

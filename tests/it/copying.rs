@@ -1,22 +1,23 @@
-//! Copies of snapshots in a repository with other keys, and mirrors.
+//! Copies of snapshots in a repository with other keys.
 
 use std::sync::Arc;
 
-use sfarc::backend::{Backend, Key, Kind};
+use sfarc::backend::Kind;
+use sfarc::crypto::role::Role;
 use sfarc::engine::collect;
 use sfarc::engine::copy::{self, Report, copy};
-use sfarc::engine::mirror::{self, mirror};
 use sfarc::error::chain;
-use sfarc::format::manifest::COPY_OF;
+use sfarc::format::config::Features;
+use sfarc::format::manifest::{COPY_OF, COPY_PROOF, Manifest};
 use sfarc::ids::ObjectId;
-use sfarc::repo::Repository;
+use sfarc::repo::session::Session;
+use sfarc::repo::{Credential, Repository};
 use sfarc::testing::faulty::{Fault, FaultyBackend};
-use sfarc::testing::memory::MemoryBackend;
-use sfarc::testing::recording::{Call, Operation, RecordingBackend, count};
+use sfarc::testing::recording::{Operation, RecordingBackend, count};
 use sfarc::testing::world::{Streams, World, read_streams};
 
 use crate::common::{
-    Expected, assert_all_visible_restore, assert_clean, assert_restores, collect_quietly, one, stream,
+    Expected, assert_all_visible_restore, assert_clean, assert_restores, collect_quietly, nth, one, stream,
 };
 
 /// A repository, and an empty one with other keys.
@@ -208,22 +209,22 @@ fn a_copy_survives_what_a_collector_does_on_either_side() {
     }
 }
 
-/// True for the call with this number of those that are of this kind.
-fn nth(number: usize, operation: Operation, kind: Kind) -> impl Fn(&Call) -> bool + Send + 'static {
-    let seen = std::sync::atomic::AtomicUsize::new(0);
-    move |call| {
-        (call.operation, call.kind) == (operation, Some(kind))
-            && seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1 == number
-    }
+/// Names and bytes of all objects of a world.
+fn objects(world: &World) -> Vec<(sfarc::backend::Key, Vec<u8>)> {
+    let keys = Kind::ALL.iter().flat_map(|&kind| world.store.keys(kind));
+    keys.map(|key| (key, world.store.bytes(&key).expect("there"))).collect()
 }
 
 #[test]
 fn a_copy_cut_off_anywhere_leaves_whole_snapshots() {
-    let streams = one("db", stream(&[(1, 60 << 10)]));
+    let (before, streams) = (one("db", stream(&[(1, 60 << 10)])), one("db", stream(&[(1, 60 << 10), (2, 9 << 10)])));
     for lands in [false, true] {
         for at in 0.. {
             let two = Two::new(9);
+            two.take(&before);
+            let kept = expected(&two.copy(), &[&before]);
             two.take(&streams);
+            let source = objects(&two.here);
             let faulty = Arc::new(FaultyBackend::new(Arc::clone(&two.there.store) as _, Fault::Crash { at, lands }));
             let Ok(to) = two.there.open_on(Arc::clone(&faulty) as _) else { continue };
             let ended = copy(&two.from, &to, |_| true, copy::Options::default());
@@ -231,8 +232,10 @@ fn a_copy_cut_off_anywhere_leaves_whole_snapshots() {
             let after = two.there.after_crash();
             let to = after.open().expect("opens");
             assert_all_visible_restore(&to, &format!("cut off at {at}"));
+            assert_restores(&to, &kept, &format!("cut off at {at}"));
+            assert!(objects(&two.here) == source, "cut off at {at}: what is copied from is only read");
             let again = copy_all(&two.from, &to);
-            assert_eq!(again.copied.len() as u64 + again.present, 1, "at {at}");
+            assert_eq!(again.copied.len() as u64 + again.present, 2, "at {at}");
             assert_clean(&to, &format!("cut off at {at}"));
             if ended.is_ok() {
                 break;
@@ -240,155 +243,6 @@ fn a_copy_cut_off_anywhere_leaves_whole_snapshots() {
             assert!(at < 200, "it never ends");
         }
     }
-}
-
-/// A repository with two snapshots, the first of which is forgotten and partly garbage.
-fn to_mirror(seed: u64) -> (World, Repository, Expected) {
-    let world = World::new(seed);
-    let repository = world.init().expect("init");
-    let whole = one("db", stream(&[(1, 60 << 10), (2, 90 << 10)]));
-    let first = world.take(&repository, &whole).expect("a snapshot").id.expect("an id");
-    let streams = one("db", stream(&[(1, 60 << 10), (3, 9 << 10)]));
-    let id = world.take(&repository, &streams).expect("a snapshot").id.expect("an id");
-    repository.forget(&[first]).expect("forgotten");
-    (world, repository, Expected::from([(id, streams)]))
-}
-
-fn all(store: &MemoryBackend) -> Vec<(Key, Vec<u8>)> {
-    let keys = Kind::ALL.iter().flat_map(|&kind| store.keys(kind));
-    keys.map(|key| (key, store.bytes(&key).expect("there"))).collect()
-}
-
-#[test]
-fn a_mirror_is_the_same_to_the_last_byte() {
-    let (world, repository, kept) = to_mirror(20);
-    let copy = MemoryBackend::default();
-    let keep = mirror::Options::default();
-    let first = mirror(&*world.store, &copy, &world.env(), keep).expect("mirrored");
-    assert_eq!(all(&copy), all(&world.store));
-    assert_eq!(first.copied, all(&copy).len() as u64);
-    let again = mirror(&*world.store, &copy, &world.env(), keep).expect("mirrored");
-    assert_eq!((again.copied, again.present), (0, first.copied));
-    collect_quietly(&repository, "behind the mirror");
-    let kept_all = mirror(&*world.store, &copy, &world.env(), keep).expect("mirrored");
-    assert!(kept_all.copied > 0 && kept_all.deleted == 0 && all(&copy).len() > all(&world.store).len());
-    let delete = mirror::Options { delete: true, ..keep };
-    let dry = mirror(&*world.store, &copy, &world.env(), mirror::Options { dry_run: true, ..delete }).expect("said");
-    let tidied = mirror(&*world.store, &copy, &world.env(), delete).expect("mirrored");
-    assert!(tidied.deleted > 0 && dry.deleted == tidied.deleted);
-    assert_eq!(all(&copy), all(&world.store));
-    let mirrored = world.with_store(copy);
-    let opened = mirrored.open().expect("the same keys open it");
-    assert_restores(&opened, &kept, "from the mirror");
-    assert_clean(&opened, "the mirror");
-}
-
-#[test]
-fn a_mirror_cut_off_anywhere_shows_whole_snapshots_only() {
-    for at in 0.. {
-        let (world, _, kept) = to_mirror(21);
-        let copy = Arc::new(MemoryBackend::default());
-        let faulty = FaultyBackend::new(Arc::clone(&copy) as _, Fault::Crash { at, lands: at % 2 == 0 });
-        let ended = mirror(&*world.store, &faulty, &world.env(), mirror::Options::default());
-        if copy.bytes(&Key::Config).is_some() && !copy.keys(Kind::Keys).is_empty() {
-            let opened = world.with_store(copy.after_crash()).open().expect("opens");
-            assert_all_visible_restore(&opened, &format!("cut off at {at}"));
-        }
-        mirror(&*world.store, &*copy, &world.env(), mirror::Options::default()).expect("goes on");
-        let opened = world.with_store(copy.after_crash()).open().expect("opens");
-        assert_restores(&opened, &kept, &format!("cut off at {at}, and gone on"));
-        if ended.is_ok() {
-            return;
-        }
-        assert!(at < 200, "it never ends");
-    }
-}
-
-#[test]
-fn a_mirror_made_beside_a_collector_shows_whole_snapshots_only() {
-    for delete in [false, true] {
-        for (operation, kind) in [
-            (Operation::List, Kind::Packs),
-            (Operation::List, Kind::Indexes),
-            (Operation::List, Kind::Snapshots),
-            (Operation::List, Kind::Gc),
-            (Operation::Get, Kind::Packs),
-            (Operation::Get, Kind::Indexes),
-            (Operation::Get, Kind::Snapshots),
-        ] {
-            for number in 1..=3 {
-                let (world, _, _) = to_mirror(22);
-                let faulty = FaultyBackend::new(Arc::clone(&world.store) as _, Fault::None);
-                let (other, streams) =
-                    (world.open().expect("opens"), one("db", stream(&[(2, 80 << 10), (9, 9 << 10)])));
-                let taker = Arc::new(world);
-                let busy = Arc::clone(&taker);
-                faulty.ambush(nth(number, operation, kind), move || {
-                    let before = other.snapshot_ids().expect("snapshots");
-                    busy.take(&other, &streams).expect("a snapshot");
-                    other.forget(&before).expect("forgotten");
-                    collect_quietly(&other, "in an ambush");
-                });
-                let copy = MemoryBackend::default();
-                let options = mirror::Options { delete, dry_run: false };
-                let context = format!("{operation:?} {kind:?} {number}");
-                mirror(&faulty, &copy, &taker.env(), options).unwrap_or_else(|e| panic!("{context}: {}", chain(&e)));
-                let opened = taker.with_store(copy.after_crash()).open().expect("opens");
-                assert_all_visible_restore(&opened, &context);
-                mirror(&*taker.store, &copy, &taker.env(), mirror::Options { delete: true, dry_run: false })
-                    .expect("renewed");
-                assert_eq!(all(&copy), all(&taker.store), "{context}");
-            }
-        }
-    }
-}
-
-#[test]
-fn a_mirror_is_made_of_one_repository_only_and_is_not_written_to() {
-    let (world, _, _) = to_mirror(23);
-    let (other, _, _) = to_mirror(24);
-    let options = mirror::Options { delete: true, dry_run: false };
-    let error = mirror(&*world.store, &*other.store, &world.env(), options).expect_err("refused");
-    assert!(chain(&error).contains("another repository is there"), "{}", chain(&error));
-    let empty =
-        mirror(&MemoryBackend::default(), &MemoryBackend::default(), &world.env(), options).expect_err("nothing");
-    assert!(chain(&empty).contains("no sfarc repository"), "{}", chain(&empty));
-    let copy = Arc::new(MemoryBackend::default());
-    mirror(&*world.store, &*copy, &world.env(), options).expect("mirrored");
-    let mirrored = world.with_store(copy.after_crash());
-    let written = mirrored.open().expect("opens");
-    let ids = written.snapshot_ids().expect("snapshots");
-    written.forget(&ids).expect("forgotten");
-    let error = mirror(&*world.store, &*mirrored.store, &world.env(), options).expect_err("refused");
-    assert!(chain(&error).contains("changed by itself"), "{}", chain(&error));
-}
-
-#[test]
-fn damage_is_not_mirrored() {
-    let (world, _, _) = to_mirror(25);
-    let pack = world.store.keys(Kind::Packs)[0];
-    let mut bytes = world.store.bytes(&pack).expect("there");
-    bytes[99] ^= 1;
-    world.store.tamper(&pack, &bytes);
-    let copy = MemoryBackend::default();
-    let report = mirror(&*world.store, &copy, &world.env(), mirror::Options::default()).expect("mirrored");
-    assert_eq!(report.damaged, [pack]);
-    assert!(copy.bytes(&pack).is_none() && copy.len(&Key::Config).is_ok());
-}
-
-#[test]
-fn what_was_cut_short_in_a_mirror_is_mirrored_anew() {
-    let (world, _, _) = to_mirror(26);
-    let copy = MemoryBackend::default();
-    mirror(&*world.store, &copy, &world.env(), mirror::Options::default()).expect("mirrored");
-    for kind in [Kind::Packs, Kind::Indexes, Kind::Snapshots, Kind::Keys] {
-        let key = copy.keys(kind)[0];
-        let bytes = copy.bytes(&key).expect("there");
-        copy.tamper(&key, &bytes[..10]);
-    }
-    let report = mirror(&*world.store, &copy, &world.env(), mirror::Options::default()).expect("mirrored");
-    assert_eq!(report.copied, 4);
-    assert_eq!(all(&copy), all(&world.store));
 }
 
 #[test]
@@ -410,4 +264,189 @@ fn several_copies_at_once_agree() {
         let read = read_streams(&two.to, &snapshot).expect("restores");
         assert!(streams.contains(&read));
     }
+}
+
+/// Commits a manifest that somebody has made up.
+fn forge(repository: &Repository, manifest: &Manifest) -> ObjectId {
+    let mut session = Session::begin(repository).expect("begun");
+    let manifest = Manifest { session: *session.id.as_bytes(), ..manifest.clone() };
+    let (id, object) = session.seal(&manifest).expect("sealed");
+    session.publish(&object).expect("published");
+    session.commit(id, &object).expect("committed");
+    id
+}
+
+fn set_label(manifest: &mut Manifest, key: &str, value: Option<&str>) {
+    manifest.labels.retain(|(known, _)| known != key);
+    manifest.labels.extend(value.map(|value| (key.to_owned(), value.to_owned())));
+    manifest.labels.sort();
+}
+
+fn manifest_of(repository: &Repository, id: ObjectId) -> Manifest {
+    repository.read_snapshot(id).expect("there").manifest
+}
+
+/// Everybody who writes into the other repository can call junk a copy, claim the hashes, and take a proof from elsewhere.
+#[test]
+fn junk_that_claims_to_be_a_copy_keeps_nothing_from_being_copied() {
+    let (bytes, junk) = (stream(&[(1, 90 << 10)]), stream(&[(2, 90 << 10)]));
+    for way in ["label", "manifest", "any proof", "stolen proof", "another time"] {
+        let two = Two::new(40);
+        let streams = one("db", bytes.clone());
+        let original = two.take(&streams);
+        let junk = two.there.take(&two.to, &one("db", junk.clone())).expect("a snapshot").id.expect("an id");
+        let mut forged = manifest_of(&two.to, junk);
+        if way != "label" {
+            let root = forged.streams[0].content.root;
+            forged = manifest_of(&two.from, original);
+            forged.streams[0].content.root = root;
+        }
+        set_label(&mut forged, COPY_OF, Some(&original.to_string()));
+        if way == "any proof" {
+            set_label(&mut forged, COPY_PROOF, Some(&"0".repeat(64)));
+        }
+        if way == "stolen proof" || way == "another time" {
+            let genuine = two.copy().copied[0].id.expect("an id");
+            let copy = manifest_of(&two.to, genuine);
+            set_label(&mut forged, COPY_PROOF, copy.label(COPY_PROOF));
+            two.to.forget(&[genuine]).expect("forgotten");
+            if way == "another time" {
+                forged.streams = copy.streams;
+                forged.time -= 1;
+            }
+        }
+        forge(&two.to, &forged);
+        let report = copy(&two.from, &two.to, |_| true, copy::Options::default()).expect("copied");
+        assert_eq!((report.copied.len(), report.present, report.is_damaged()), (1, 0, false), "{way}");
+        assert_restores(&two.to, &expected(&report, &[&streams]), way);
+        let again = copy(&two.from, &two.to, |_| true, copy::Options::default()).expect("looked");
+        assert_eq!((again.copied.len(), again.present, again.read), (0, 1, 0), "{way}");
+    }
+}
+
+/// A list that is cut alike and holds other chunks teaches no names.
+#[test]
+fn a_forged_twin_teaches_no_names() {
+    let two = Two::new(41);
+    let probe = two.take(&one("db", vec![0; 8 << 20]));
+    let max = manifest_of(&two.from, probe).streams[0].content.sizes.max as usize;
+    two.from.forget(&[probe]).expect("forgotten");
+    let run = |bytes: [u8; 2]| bytes.map(|byte| vec![byte; 4 * max]).concat();
+    let (right, wrong) = (run([0, 1]), run([1, 0]));
+    let first = one("db", right.clone());
+    let original = two.take(&first);
+    let junk = two.there.take(&two.to, &one("db", wrong)).expect("a snapshot").id.expect("an id");
+    let mut forged = manifest_of(&two.from, original);
+    forged.streams[0].content.root = manifest_of(&two.to, junk).streams[0].content.root;
+    set_label(&mut forged, COPY_OF, Some(&original.to_string()));
+    forge(&two.to, &forged);
+    let second = one("db", [right, stream(&[(3, 40 << 10)])].concat());
+    let newest = two.take(&second);
+    // The first is left out: only the forged copy of it could teach.
+    let report = copy(&two.from, &two.to, |snapshot| snapshot.id == newest, copy::Options::default()).expect("copied");
+    assert_restores(&two.to, &expected(&report, &[&second]), "beside a forged twin");
+}
+
+#[test]
+fn a_copy_of_an_earlier_version_counts_once_it_was_read() {
+    for is_damaged in [false, true] {
+        let two = Two::new(42);
+        let streams = one("db", stream(&[(1, 90 << 10)]));
+        two.take(&streams);
+        let proven = two.copy().copied[0].id.expect("an id");
+        let mut earlier = manifest_of(&two.to, proven);
+        set_label(&mut earlier, COPY_PROOF, None);
+        let earlier = forge(&two.to, &earlier);
+        two.to.forget(&[proven]).expect("forgotten");
+        if is_damaged {
+            spoil_packs(&two.there);
+        }
+        let report = copy(&two.from, &two.to, |_| true, copy::Options::default()).expect("copied");
+        if is_damaged {
+            // It is copied anew; that its chunks seem to be there is found out.
+            assert_eq!((report.copied.len(), report.present, report.spoilt.len()), (1, 0, 1));
+        } else {
+            assert_eq!((report.copied.len(), report.present, report.read), (0, 1, 1));
+            assert_eq!(two.to.snapshot_ids().expect("snapshots"), [earlier], "nothing is written");
+        }
+    }
+}
+
+fn spoil_packs(world: &World) {
+    for key in world.store.keys(Kind::Packs) {
+        let mut bytes = world.store.bytes(&key).expect("there");
+        bytes[3000] ^= 1;
+        world.store.tamper(&key, &bytes);
+    }
+}
+
+#[test]
+fn what_is_there_already_is_read_back_too() {
+    let two = Two::new(43);
+    let id = two.take(&one("db", stream(&[(1, 90 << 10)])));
+    two.copy();
+    let whole = two.copy();
+    assert_eq!((whole.present, whole.read, whole.is_damaged()), (1, 1, false));
+    spoil_packs(&two.there);
+    let believed = copy(&two.from, &two.to, |_| true, copy::Options::default()).expect("looked");
+    assert_eq!((believed.present, believed.read, believed.is_damaged()), (1, 0, false));
+    let report = two.copy();
+    assert_eq!(report.spoilt.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [id]);
+    assert!(report.is_damaged() && report.copied.is_empty());
+}
+
+/// Every chunk of it is whole, and the stream is not what its snapshot says.
+#[test]
+fn what_does_not_restore_here_is_not_saved_there() {
+    let two = Two::new(44);
+    let whole = one("db", stream(&[(1, 90 << 10)]));
+    let id = two.take(&whole);
+    let mut wrong = manifest_of(&two.from, id);
+    wrong.streams[0].content.hash[0] ^= 1;
+    wrong.time -= 1;
+    let wrong = forge(&two.from, &wrong);
+    let report = two.copy();
+    assert_eq!(report.damaged.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [wrong]);
+    assert!(chain(&report.damaged[0].1).contains("does not hash"), "{}", chain(&report.damaged[0].1));
+    assert_restores(&two.to, &expected(&report, &[&whole]), "beside a wrong one");
+    assert_eq!(two.to.snapshot_ids().expect("snapshots").len(), 1);
+}
+
+/// A writer can add copies; what it copied a reader knows.
+#[test]
+fn a_writer_of_the_other_repository_copies_what_is_named() {
+    let (here, there) = (World::new(45), World::new(1045));
+    let from = here.init().expect("init");
+    let backend = Arc::clone(&there.store) as Arc<dyn sfarc::backend::Backend>;
+    let features = Features::chosen(true, false);
+    let reader = Repository::init_with(Arc::clone(&backend), &World::credential(), features, there.env());
+    let reader = reader.expect("a repository");
+    let key = reader.export_key(Role::Writer, "copies").expect("exported");
+    let credential = || Ok(Credential::Role(Box::new(key.clone())));
+    let writer = Repository::open(backend, "memory", credential, there.env()).expect("opens");
+    let streams = one("db", stream(&[(1, 90 << 10)]));
+    here.take(&from, &streams).expect("a snapshot");
+    for options in [copy::Options::default(), copy::Options { read_back: true, blindly: true, ..Default::default() }] {
+        let refused = copy(&from, &writer, |_| true, options).expect_err("refused");
+        assert!(chain(&refused).contains("the key of a writer"), "{}", chain(&refused));
+    }
+    let blindly = copy::Options { blindly: true, ..Default::default() };
+    let report = copy(&from, &writer, |_| true, blindly).expect("copied");
+    assert_restores(&reader, &expected(&report, &[&streams]), "copied by a writer");
+    let known = copy(&from, &reader, |_| true, copy::Options::default()).expect("looked");
+    assert_eq!((known.copied.len(), known.present, known.read), (0, 1, 0));
+}
+
+#[test]
+fn a_copy_that_is_damaged_there_is_stored_anew_after_a_check() {
+    let two = Two::new(46);
+    let streams = one("db", stream(&[(1, 90 << 10)]));
+    two.take(&streams);
+    let copied = two.copy().copied[0].id.expect("an id");
+    spoil_packs(&two.there);
+    sfarc::engine::check::check(&two.to, &sfarc::engine::check::ReadData::All).expect("checked");
+    two.to.forget(&[copied]).expect("forgotten");
+    let report = two.copy();
+    assert_eq!((report.copied.len(), report.is_damaged()), (1, false), "{report:?}");
+    assert_restores(&two.to, &expected(&report, &[&streams]), "copied again");
 }

@@ -15,7 +15,7 @@ use crate::common::{
 
 /// One step of a scenario.
 #[derive(Debug, Clone, Copy)]
-enum Step {
+pub(crate) enum Step {
     /// Takes a snapshot of this content.
     Take(&'static [(u64, usize)]),
     /// Forgets the oldest snapshot.
@@ -24,7 +24,7 @@ enum Step {
 }
 
 /// Snapshots that share some of their data; what is left of the first is then moved to a new pack.
-const LIFE: &[Step] = &[
+pub(crate) const LIFE: &[Step] = &[
     Step::Take(&[(1, 20 << 10), (2, 60 << 10)]),
     Step::Take(&[(1, 20 << 10), (3, 40 << 10)]),
     Step::Forget,
@@ -54,9 +54,9 @@ fn content(stretches: &[(u64, usize)]) -> Streams {
 
 /// Which snapshots there must be.
 #[derive(Debug, Clone, Default)]
-struct Journal {
+pub(crate) struct Journal {
     /// Taken, oldest first.
-    taken: Vec<(ObjectId, Streams)>,
+    pub(crate) taken: Vec<(ObjectId, Streams)>,
 }
 
 impl Journal {
@@ -64,7 +64,7 @@ impl Journal {
         self.taken.iter().cloned().collect()
     }
 
-    fn step(&mut self, world: &World, repository: &Repository, step: Step) -> Result<(), sfarc::Error> {
+    pub(crate) fn step(&mut self, world: &World, repository: &Repository, step: Step) -> Result<(), sfarc::Error> {
         match step {
             Step::Take(stretches) => {
                 let streams = content(stretches);
@@ -107,17 +107,21 @@ fn reopen(world: &World, context: &str) -> Repository {
 }
 
 /// Everything works on with what a crash left.
-fn assert_life_goes_on(world: &World, mut journal: Journal, context: &str) {
-    let repository = reopen(world, context);
-    assert_restores(&repository, &journal.expected(), context);
-    assert_all_visible_restore(&repository, context);
-    assert_clean(&repository, context);
-    let next = journal.step(world, &repository, Step::Take(&[(1, 20 << 10), (50, 30 << 10)]));
+fn assert_life_goes_on(world: &World, journal: Journal, context: &str) {
+    assert_repository_goes_on(world, &reopen(world, context), journal, context);
+}
+
+/// Everything in the journal is there, and the next run works.
+pub(crate) fn assert_repository_goes_on(world: &World, repository: &Repository, mut journal: Journal, context: &str) {
+    assert_restores(repository, &journal.expected(), context);
+    assert_all_visible_restore(repository, context);
+    assert_clean(repository, context);
+    let next = journal.step(world, repository, Step::Take(&[(1, 20 << 10), (50, 30 << 10)]));
     next.unwrap_or_else(|error| panic!("{context}: the next snapshot: {}", chain(&error)));
-    collect_quietly(&repository, context);
-    assert_restores(&repository, &journal.expected(), context);
-    assert_all_visible_restore(&repository, context);
-    assert_clean(&repository, context);
+    collect_quietly(repository, context);
+    assert_restores(repository, &journal.expected(), context);
+    assert_all_visible_restore(repository, context);
+    assert_clean(repository, context);
 }
 
 /// Counts the operations of a scenario that meets no fault.

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sfarc::config::Config;
 use sfarc::service::metrics;
+use sfarc::service::plain::PlainText;
 use sfarc::service::state::{Ending, Run, State, TargetState, UpkeepState};
 use sfarc::testing::cluster::Rule;
 
@@ -48,6 +49,7 @@ fn assert_within(one: &Value, other: &Value, path: &str) {
 fn check_by_kind(object: &Value) {
     match object["kind"].as_str().expect("it has a kind") {
         "Deployment" => check::<apps::v1::Deployment>(object),
+        "Job" => check::<batch::v1::Job>(object),
         "CronJob" => check::<batch::v1::CronJob>(object),
         "Service" => check::<core::v1::Service>(object),
         "ServiceAccount" => check::<core::v1::ServiceAccount>(object),
@@ -60,8 +62,10 @@ fn check_by_kind(object: &Value) {
     }
 }
 
-const OBJECTS: [&str; 8] = [
+const OBJECTS: [&str; 10] = [
+    "init.yaml",
     "rbac.yaml",
+    "restore.yaml",
     "drill.yaml",
     "base/rbac.yaml",
     "base/volume.yaml",
@@ -92,9 +96,11 @@ fn every_object_is_one_to_the_last_field() {
 fn pods() -> Vec<Value> {
     let deployment = documents("base/deployment.yaml").remove(0);
     let cron_job = documents("cronjob/cronjob.yaml").remove(0);
+    let job = documents("init.yaml").remove(0);
     vec![
         deployment["spec"]["template"]["spec"].clone(),
         cron_job["spec"]["jobTemplate"]["spec"]["template"]["spec"].clone(),
+        job["spec"]["template"]["spec"].clone(),
     ]
 }
 
@@ -130,6 +136,66 @@ fn the_account_and_the_configuration_are_those_of_the_program() {
     assert_eq!(config.status.listen.map(|address| u64::from(address.port())), port.as_u64());
 }
 
+#[test]
+fn only_a_job_makes_the_repository_and_not_where_one_was() {
+    let [deployment, cron_job, job] = &pods()[..] else { panic!("three pods") };
+    let expects = |pod: &Value| {
+        let of = pod["containers"][0]["env"].as_array().expect("variables").clone();
+        let id = of.into_iter().find(|one| one["name"] == "SFARC_EXPECT_ID").expect("it expects a repository");
+        let from = id["valueFrom"]["configMapKeyRef"].clone();
+        assert!(from["name"] == "sfarc-repository" && from["key"] == "id", "{from}");
+        from["optional"].as_bool().unwrap_or(false)
+    };
+    for pod in [deployment, cron_job] {
+        assert!(!pod.to_string().contains("init"), "{pod:#}");
+        assert!(!expects(pod), "it starts without knowing which repository is meant");
+    }
+    assert!(expects(job), "there is none yet");
+    assert_eq!(job["containers"][0]["args"][0], "init");
+    for kustomization in ["base/kustomization.yaml", "cronjob/kustomization.yaml"] {
+        assert!(!documents(kustomization)[0]["resources"].to_string().contains("init"), "{kustomization}");
+    }
+}
+
+#[test]
+fn nobody_may_restore_unless_somebody_binds_the_role() {
+    let binds = |path: &str| documents(path).iter().any(|one| one["roleRef"]["name"] == "sfarc-restore");
+    assert!(!OBJECTS.iter().any(|path| *path != "restore.yaml" && binds(path)));
+    assert!(binds("restore.yaml"));
+    assert_eq!(documents("restore.yaml").len(), 1, "removing it removes nothing else");
+    let known = documents("rbac.yaml");
+    let binding = &documents("restore.yaml")[0];
+    for (kind, name) in [("Role", &binding["roleRef"]["name"]), ("ServiceAccount", &binding["subjects"][0]["name"])] {
+        assert!(known.iter().any(|one| one["kind"] == kind && one["metadata"]["name"] == *name), "{kind}");
+    }
+}
+
+#[test]
+fn every_way_out_leads_to_something_that_is_named() {
+    let policy = documents("base/networkpolicy.yaml").remove(0);
+    let label = &policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/name"];
+    let pod = &documents("base/deployment.yaml")[0]["spec"]["template"]["metadata"]["labels"];
+    assert_eq!(*label, pod["app.kubernetes.io/name"]);
+    assert_eq!(policy["spec"]["policyTypes"], serde_json::json!(["Ingress", "Egress"]));
+    let mut is_bounded = false;
+    for rule in policy["spec"]["egress"].as_array().expect("rules") {
+        assert!(rule["ports"].as_array().is_some_and(|ports| !ports.is_empty()), "{rule:#}");
+        let peers = rule["to"].as_array().expect("a rule without `to` allows everything");
+        assert!(!peers.is_empty());
+        for peer in peers {
+            let selects =
+                |selector: &str| peer[selector]["matchLabels"].as_object().is_some_and(|labels| !labels.is_empty());
+            let length = peer["ipBlock"]["cidr"].as_str().and_then(|cidr| cidr.split_once('/')?.1.parse::<u8>().ok());
+            let is_block = length.is_some_and(|length| length >= 24);
+            assert!(is_block || (selects("namespaceSelector") && selects("podSelector")), "{peer:#}");
+            is_bounded |= is_block;
+        }
+    }
+    assert!(is_bounded, "there is a place for the API server");
+    let operations = include_str!("../../docs/operations.md");
+    assert!(operations.contains("networkpolicy.yaml"), "nobody is told to fill it in");
+}
+
 /// All metrics that there are.
 fn names() -> BTreeSet<String> {
     let mut state = State { read_since: Some(0), drilled: Some(0), ..State::default() };
@@ -142,13 +208,13 @@ fn names() -> BTreeSet<String> {
         bytes: 1,
         new: 1,
         added: 1,
-        error: error.map(str::to_owned),
-        cause: error.map(str::to_owned),
+        error: error.map(PlainText::from),
+        cause: error.map(PlainText::from),
     };
     target.record(run(Ending::Good, None));
     target.record(run(Ending::Failed, Some("cluster")));
-    state.targets.insert("sf".to_owned(), target);
-    state.upkeep.insert("prune".to_owned(), UpkeepState { last_good: Some(0), ..UpkeepState::default() });
+    state.targets.insert("sf".into(), target);
+    state.upkeep.insert("prune".into(), UpkeepState { last_good: Some(0), ..UpkeepState::default() });
     state.grew(0, 1, 1);
     let text = metrics::text(&state, 0);
     text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next().map(str::to_owned)).collect()

@@ -90,7 +90,7 @@ impl Scene {
 fn a_part_of_a_folder_restores() {
     let scene = scene();
     let restored = scene.restore(&scene.snapshot, "dir", "out");
-    assert!(restored.failure.is_none() && restored.problems.is_empty(), "{restored:?}");
+    assert!(restored.failure.is_none() && restored.flaws.problems.is_empty(), "{restored:?}");
     let read = |root: &str, name: &str| fs::read(scene.folder.path().join(root).join(name)).expect("readable");
     for name in ["dir/b", "dir/c", "dir/empty", "dir/sparse", "dir/link"] {
         assert!(read("tree", name) == read("out/tree", name), "{name}");

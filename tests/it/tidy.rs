@@ -12,10 +12,12 @@ const ORDER: &[&str] = &[
     "sync",
     "event",
     "env",
+    "process",
     "format",
     "crypto",
     "content",
     "chunk",
+    "disk",
     "tar",
     "backend",
     "repo",
@@ -154,6 +156,116 @@ fn time_and_randomness_come_in_by_one_door() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Where power cuts are tested, everything that changes a file system goes through `disk`.
+#[test]
+fn repositories_and_restores_change_files_by_one_door() {
+    let rooms = ["src/backend/folder/", "src/engine/restore/", "src/tar/"];
+    let calls = [
+        "fs::write",
+        "fs::rename",
+        "fs::copy",
+        "hard_link(",
+        "remove_file(",
+        "remove_dir",
+        "create_dir",
+        "OpenOptions",
+        "DirBuilder",
+        "File::create",
+        "OFlags::CREATE",
+        " linkat(",
+        "renameat",
+        "mkdirat(",
+        "mknodat(",
+        "pwrite(",
+        "ftruncate(",
+        "set_len(",
+        "fsync(",
+        "fdatasync(",
+        "syncfs(",
+        "sync_all(",
+        "sync_data(",
+        "flock(",
+    ];
+    let mut wrong = Vec::new();
+    for file in sources().iter().filter(|file| rooms.iter().any(|room| file.path.starts_with(room))) {
+        let code = file.code().take_while(|line| !line.contains("#[cfg(test)]"));
+        for (number, line) in code.enumerate().filter(|_| !file.path.contains("/tests")) {
+            wrong.extend(
+                calls
+                    .iter()
+                    .filter(|call| line.contains(*call))
+                    .map(|call| format!("{}:{}: {call}", file.path, number + 1)),
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "beside `disk`:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn programs_are_started_in_one_place() {
+    // Doubles and tests start programs of their own.
+    let is_ours = |file: &&SourceFile| file.module() != "testing" && !file.path.contains("/tests");
+    let starts = |file: &&SourceFile| {
+        let code = file.text.split("#[cfg(test)]").next().unwrap_or_default();
+        ["Command::new", "process::Command::", "libc::fork", "execv", "posix_spawn"]
+            .iter()
+            .any(|word| code.contains(word))
+    };
+    let all = sources();
+    let paths: Vec<&str> = all.iter().filter(is_ours).filter(starts).map(|file| &file.path[..]).collect();
+    assert_eq!(paths, ["src/process.rs"], "children of others may inherit secrets");
+}
+
+/// Variables that may be seen by every child: they say where something is, and how something is done.
+const HARMLESS: &[&str] = &[
+    "ADDRESSING",
+    "CACHE_DIR",
+    "CACHE_MIB",
+    "COMMAND_ENV",
+    "CONFIG",
+    "CORE_DUMPS",
+    "ENDPOINT",
+    "ERROR",
+    "EVERY",
+    "EXPECT_ID",
+    "LISTEN",
+    "LOCK_FOR",
+    "LOCK_MODE",
+    "LOG",
+    "OUTCOME",
+    "PAGE",
+    "PARALLEL",
+    "REGION",
+    "REPO",
+    "SNAPSHOT",
+    "STATUS_FILE",
+    "TARGET",
+    "TEXTFILE",
+    "TO",
+    "TO_ADDRESSING",
+    "TO_ENDPOINT",
+    "TO_LOCK_FOR",
+    "TO_PROFILE",
+    "TO_REGION",
+];
+
+#[test]
+fn every_variable_is_a_secret_or_known_to_be_none() {
+    let mut unknown = BTreeSet::new();
+    for file in sources().iter().filter(|file| file.module() != "testing" && file.path != "src/process.rs") {
+        for (at, prefix) in file.text.match_indices("SFARC_") {
+            let is_letter = |char: char| char.is_ascii_uppercase() || char == '_';
+            let name: String = file.text[at + prefix.len()..].chars().take_while(|char| is_letter(*char)).collect();
+            let name = name.trim_end_matches('_');
+            let is_secret = ["PASS", "KEY", "WEBHOOK"].iter().any(|word| name.contains(word));
+            if !name.is_empty() && !is_secret && !HARMLESS.contains(&name) {
+                unknown.insert(name.to_owned());
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "may children see them? see src/process.rs: {unknown:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The test vectors of format-spec.md, made by another implementation, against this one: in both directions.
+//! The test vectors of format-spec.md (tests/vectors/format.json), made by another implementation, against this one: in both directions.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -30,20 +30,14 @@ use sfarc::repo::{Credential, RepoError, Repository};
 use wincode::{SchemaRead, SchemaWrite};
 use zeroize::Zeroizing;
 
-/// The lines `name = hex` of the block ```` ```vectors ````; indented lines continue the one before.
+/// The values of tests/vectors/format.json by their names.
 pub(crate) struct Vectors(HashMap<String, Vec<u8>>);
 
 impl Vectors {
     pub(crate) fn load() -> Self {
-        let text = include_str!("../../format-spec.md");
-        let (_, block) = text.split_once("```vectors\n").expect("the specification has vectors");
-        let (block, _) = block.split_once("```").expect("the block ends");
-        let joined = block.replace("\n  ", "");
-        let line = |line: &str| {
-            let (name, hex) = line.split_once('=').expect("a name and a value");
-            (name.trim().to_owned(), from_hex(hex.trim()))
-        };
-        Self(joined.lines().map(line).collect())
+        let values: HashMap<String, String> =
+            serde_json::from_str(include_str!("../vectors/format.json")).expect("names and values");
+        Self(values.into_iter().map(|(name, hex)| (name, from_hex(&hex))).collect())
     }
 
     pub(crate) fn get(&self, name: &str) -> &[u8] {
@@ -64,7 +58,7 @@ impl Vectors {
     }
 }
 
-fn from_hex(hex: &str) -> Vec<u8> {
+pub(crate) fn from_hex(hex: &str) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).expect("a hexadecimal digit") as u8;
     hex.as_bytes().as_chunks::<2>().0.iter().map(|&[high, low]| digit(high) << 4 | digit(low)).collect()
 }

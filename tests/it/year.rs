@@ -18,8 +18,10 @@ use sfarc::repo::Repository;
 use sfarc::repo::snapshots::Snapshot;
 use sfarc::schedule::Schedule;
 use sfarc::service::agenda::{Agenda, Work};
+use sfarc::service::damage::Damage;
 use sfarc::service::jobs;
 use sfarc::service::state::Ending;
+use sfarc::service::upkeep;
 use sfarc::source::prepared::Prepared;
 use sfarc::source::{SourceError, Verdict};
 use sfarc::testing::faulty::{Fault, FaultyBackend};
@@ -182,8 +184,8 @@ impl Simulation {
     fn upkeep(&mut self, work: Work, may_fail: bool) -> bool {
         let (repository, is_crash) = self.repository(may_fail);
         let done = match work {
-            Work::Prune => jobs::prune(&repository, &self.config),
-            _ => jobs::check_part(&repository, &self.config, "host"),
+            Work::Prune => upkeep::prune(&repository, &self.config, "host", &Damage::default()).done,
+            _ => upkeep::check_part(&repository, &self.config, "host", &Damage::default()).done,
         };
         drop(repository);
         if is_crash {

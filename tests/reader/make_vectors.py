@@ -1,8 +1,8 @@
-"""Makes the test vectors of format-spec.md from the spec alone and writes them into its fenced block.
+"""Makes the test vectors of format-spec.md (section 21) from the spec alone: tests/vectors/format.json.
 
-Usage: make_vectors.py format-spec.md
+Usage: make_vectors.py
 """
-import struct, sys, textwrap
+import json, struct
 from pathlib import Path
 from argon2.low_level import Type, hash_secret_raw
 from blake3 import blake3
@@ -27,7 +27,7 @@ ROOT = seq(0, 32); REPO = seq(0x40, 16); KEY = seq(0xa0, 32); NONCE = seq(0xa0, 
 V["root"] = ROOT; V["repo"] = REPO
 CHUNK, LIST = derive("chunk id", ROOT), derive("list id", ROOT)
 V["key.chunk_id"], V["key.list_id"] = CHUNK, LIST
-WRAP = {k: derive(f"wrap {k}", ROOT) for k in range(1, 8)}
+WRAP = {k: derive(f"wrap {k}", ROOT) for k in range(1, 9)}
 for k in WRAP: V[f"key.wrap.{k}"] = WRAP[k]
 INFO = derive("key slot description", ROOT); V["key.slot_description"] = INFO
 def cid(b): return blake3(b, key=CHUNK).digest(16)
@@ -123,9 +123,11 @@ H = lambda x: blake3(x).digest()
 V["record.config"] = u16(1) + u64(0)*3 + REPO + i64(1_800_000_000_000_000_000) + text("sfarc 0.1.0")
 V["record.slot_description"] = u16(1) + text("initial") + i64(-1)
 SI = V["record.slot_description"]
-def slot(kind, cipher, key):
-    return (u16(1) + kind + bytes([cipher]) + NONCE + aead(cipher, key).encrypt(NONCE, ROOT, b"sfarc key slot root" + REPO) + derive("slot commitment", key + NONCE)
-        + NONCE + blob(aead(cipher, INFO).encrypt(NONCE, SI, b"sfarc key slot description" + derive("slot commitment", key + NONCE) + aead(cipher, key).encrypt(NONCE, ROOT, b"sfarc key slot root" + REPO))))
+def slot(kind, cipher, key, version=1, features=bytes(24), root=ROOT, info=None, nonce=NONCE):
+    bound = b"sfarc key slot root" + REPO if version == 1 else b"sfarc key slot root 2" + REPO + features
+    sealed_root, commitment = aead(cipher, key).encrypt(nonce, root, bound), derive("slot commitment", key + nonce)
+    description = aead(cipher, derive("key slot description", root)).encrypt(nonce, SI if info is None else info, b"sfarc key slot description" + commitment + sealed_root)
+    return u16(version) + kind + bytes([cipher]) + nonce + sealed_root + commitment + nonce + blob(description)
 V["record.slot.passphrase"] = slot(u32(0) + u32(32) + u32(1) + u32(2), 1, PASS)
 V["record.slot.key_file"] = slot(u32(1), 2, FILEKEY)
 V["record.session"] = u16(1) + seq(9, 16) + u64(7) + text("höst") + u32(4321) + i64(123456789)
@@ -199,7 +201,6 @@ def build(rows):
         rows = up
     return (rows[0][0] + bytes([depth])) if rows else None
 LROOT = build([(cid(c), len(c)) for c in chunks]); V["list.root"] = LROOT
-print("depth", LROOT[16], "nodes", len(nodes))
 body = b"".join(chunks); lbody = b"".join(nodes)
 b0, b1 = section(2, 1, 2, 0, body), section(2, 1, 2, 1, lbody)
 pack = header(2, 1) + b0 + b1
@@ -260,11 +261,16 @@ V["roles.record.writer"] = w + sign(AUTHORITY, b"sfarc 2026-11-28 writer\0" + RE
 V["roles.record.key"] = u16(1) + REPO + b"\2" + text("auditor") + i64(6) + many([text("names 4") + seq(1, 32), text("wrap 1") + seq(2, 32)])
 V["roles.config"] = b"SFARCREP" + u32(1) + u64(1) + u64(0) * 2 + REPO + u32(0) + sealed(1, 1, u16(1) + u64(1) + u64(0) * 2 + REPO + i64(1_800_000_000_000_000_000) + text("sfarc 0.1.0"))
 
-out = []
-for k, v in V.items():
-    h = v.hex()
-    out.append(f"{k} = {h}" if len(h) <= 96 else f"{k} =\n" + "\n".join("  " + h[i:i + 96] for i in range(0, len(h), 96)))
-block = "```vectors\n" + "\n".join(out) + "\n```"
-spec = Path(sys.argv[1]); s = spec.read_text() if spec.exists() else "```vectors\n```\n"
-a = s.index("```vectors"); b = s.index("```", a + 3) + 3
-spec.write_text(s[:a] + block + s[b:])
+V["fingerprint"] = derive("fingerprint", ROOT + REPO + bytes(24))[:16]
+manifest, gc_object = b"a manifest", b"a record"
+V["bundle"] = (b"sfarcgt1" + u32(2) + b"\0" + H(manifest) + u32(len(manifest)) + b"\1" + u64(7) + bytes(24) + u32(len(gc_object))
+    + manifest + gc_object)
+V["record.slot.passphrase.v2"] = slot(u32(0) + u32(32) + u32(1) + u32(2), 1, PASS, 2)
+V["record.slot.key_file.v2"] = slot(u32(1), 2, FILEKEY, 2)
+
+VECTORS = Path(__file__).parent.parent / "vectors"
+def write(name, value):
+    (VECTORS / name).write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+if __name__ == "__main__":
+    write("format.json", {name: value.hex() for name, value in V.items()})

@@ -171,6 +171,10 @@ impl Backend for Store {
         self.run(key, || self.inner.put(key, bytes))
     }
 
+    fn replace(&self, key: &Key, bytes: &[u8]) -> Result<(), BackendError> {
+        self.run(key, || self.inner.replace(key, bytes))
+    }
+
     fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Vec<u8>, BackendError> {
         self.run(key, || self.inner.get(key, range))
     }

@@ -69,6 +69,11 @@ impl Ahead {
         locked(&self.parts).clear();
     }
 
+    /// Lets one pack go: what was read of it may not be what is there now.
+    pub(super) fn forget(&self, pack: &ObjectId) {
+        locked(&self.packs).retain(|expected| expected.id != *pack);
+    }
+
     /// A part of a pack that was expected, or of which many parts are asked for; nothing if that is not so, or if it has
     /// no such part.
     pub(super) fn get(&self, pack: &ObjectId, range: &Range<u64>) -> Option<Vec<u8>> {

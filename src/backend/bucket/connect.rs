@@ -188,6 +188,8 @@ fn gs(bucket: &str, line: &Line) -> Result<Arc<dyn ObjectStore>, object_store::E
 fn az(container: &str, line: &Line) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
     use AzureConfigKey as Key;
     let mut builder = MicrosoftAzureBuilder::from_env().with_container_name(container).with_retry(no_retries());
+    // The crate would start Azure's own program, which would find our password in its environment.
+    builder = builder.with_use_azure_cli(false);
     if let Some(endpoint) = &line.endpoint {
         builder = builder.with_endpoint(endpoint.clone()).with_allow_http(is_plain(endpoint));
     }

@@ -15,6 +15,7 @@ pub mod lock;
 mod profile;
 mod remove;
 mod retry;
+mod write;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -26,13 +27,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
 use tokio::runtime::{Handle, Runtime};
 
 use self::ahead::Ahead;
 use self::alive::{Alive, Moment, SESSION_LIMIT};
-use self::lock::{Locks, is_locked};
-use self::retry::{Retry, is_final, is_invalid};
+use self::lock::Locks;
+use self::retry::Retry;
 use super::{Backend, BackendError, Cause, Hold, Key, Kind, Listed, layout};
 use crate::ids::{ObjectId, SessionId};
 use crate::limits;
@@ -124,42 +125,6 @@ impl Bucket {
             return Ok(None);
         }
         found.bytes().await.map(Some)
-    }
-
-    async fn create(&self, path: &Path, bytes: &Bytes, locks: Option<&Locks>) -> Outcome<()> {
-        let extensions = locks.map(|locks| locks.on_put(bytes)).unwrap_or_default();
-        let options = PutOptions { mode: PutMode::Create, extensions, ..PutOptions::default() };
-        self.store.put_opts(path, PutPayload::from_bytes(bytes.clone()), options).await.map(drop)
-    }
-
-    /// Creates an object; if an answer was lost, by looking at what is there.
-    async fn create_surely(&self, path: &Path, bytes: &Bytes, locks: Option<&Locks>) -> Outcome<()> {
-        let mut waits = self.retry.waits();
-        let mut is_unsure = false;
-        loop {
-            let error = match self.create(path, bytes, locks).await {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            if matches!(error, object_store::Error::AlreadyExists { .. }) && is_unsure {
-                let there = self.retry.run(|| self.read(path, None)).await?;
-                return if there.as_ref() == Some(bytes) { Ok(()) } else { Err(error) };
-            }
-            let Some(wait) = waits.next().filter(|_| !is_final(&error)) else { return Err(error) };
-            is_unsure = true;
-            tokio::time::sleep(wait).await;
-        }
-    }
-
-    fn put(&self, key: &Key, bytes: &Bytes) -> Result<(), BackendError> {
-        let locks = self.locks.as_ref().filter(|_| is_locked(key.kind()));
-        let put = self.handle.block_on(self.create_surely(&self.path(key), bytes, locks));
-        put.map_err(|error| match error {
-            error if locks.is_some() && is_invalid(&error) => {
-                BackendError::new("write", key, Cause::Unlockable(Box::new(error)))
-            }
-            error => failed("write", key, error),
-        })
     }
 
     fn head(&self, key: &Key) -> Result<ObjectMeta, BackendError> {
@@ -274,6 +239,14 @@ impl Backend for BucketBackend {
         let bytes = Bytes::from(bytes);
         self.bucket.put(key, &bytes)?;
         Ok(bytes.into())
+    }
+
+    fn replace(&self, key: &Key, bytes: &[u8]) -> Result<(), BackendError> {
+        self.bucket.replace(key, &Bytes::copy_from_slice(bytes))?;
+        if let Key::Pack(pack) = key {
+            self.ahead.forget(pack);
+        }
+        Ok(())
     }
 
     fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Vec<u8>, BackendError> {

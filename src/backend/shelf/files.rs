@@ -43,6 +43,11 @@ impl Files {
         Ok(files)
     }
 
+    /// The copies in a folder as they are.
+    pub(super) fn of(root: PathBuf) -> Self {
+        Self { root, proven: Mutex::default() }
+    }
+
     /// True if objects of this kind are kept.
     pub(super) fn keeps(kind: Kind) -> bool {
         KINDS.contains(&kind)

@@ -1,5 +1,5 @@
 //! Gathers: many small objects in one, so that whoever comes to a bucket for the first time need not ask for each
-//! (format-spec.md, section 2). What is in one is as it is stored on its own, sealed, and counts for nothing until it
+//! (format-spec.md, section 15). What is in one is as it is stored on its own, sealed, and counts for nothing until it
 //! is proven like that: a gather may be old, or lost.
 
 use std::collections::BTreeMap;
@@ -130,6 +130,31 @@ mod tests {
         expected.remove(&Key::Config);
         assert_eq!(back, expected);
         assert_eq!(directory(&gather[..gather.len() - 3]).expect("the directory is whole").0.len(), 2);
+    }
+
+    fn from_hex(value: &serde_json::Value) -> Vec<u8> {
+        let digits = value.as_str().expect("hexadecimal digits").as_bytes();
+        let digit = |byte: u8| char::from(byte).to_digit(16).expect("a digit") as u8;
+        digits.as_chunks::<2>().0.iter().map(|&[high, low]| digit(high) << 4 | digit(low)).collect()
+    }
+
+    /// The vectors of format-spec.md, made by another implementation.
+    #[test]
+    fn what_others_have_made_is_read_or_refused() {
+        let read = |text| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+        let whole = from_hex(&read(include_str!("../../../tests/vectors/format.json"))["bundle"]);
+        let objects = decode(&whole).expect("it decodes");
+        let expected: [(Key, &[u8]); 2] =
+            [(Key::Snapshot(ObjectId::of(b"a manifest")), b"a manifest"), (Key::Gc(7), b"a record")];
+        assert_eq!(objects, expected);
+        let refused = read(include_str!("../../../tests/vectors/refused.json"));
+        let cases = refused["values"].as_array().expect("values").iter().filter(|case| case["kind"] == "bundle");
+        let mut ran = 0;
+        for case in cases {
+            assert_eq!(decode(&from_hex(&case["value"])).is_err(), case["refused"] == true, "{}", case["name"]);
+            ran += 1;
+        }
+        assert!(ran > 5, "{ran}");
     }
 
     #[test]

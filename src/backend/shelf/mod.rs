@@ -6,6 +6,7 @@
 //! the shelf (another repository at the same place, or an older copy of it put back) is noticed by the last gc record,
 //! or the configuration, having another time; then the shelf is emptied.
 
+mod copies;
 mod files;
 mod gather;
 mod gathers;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use self::copies::Copies;
 use self::files::Files;
 use super::bucket::BucketBackend;
 use super::{Backend, BackendError, Cause, Hold, Key, Kind, Listed};
@@ -64,7 +66,7 @@ pub enum ShelfError {
 impl Shelf {
     /// A shelf for the repository at `place`, in a folder of its own below `root`. Keeps about `limit` bytes.
     pub fn open(bucket: BucketBackend, root: &Path, place: &str, limit: u64) -> Result<Self, ShelfError> {
-        let folder = root.join(&blake3::hash(place.as_bytes()).to_hex()[..16]);
+        let folder = folder_of(root, place);
         let files = match Files::open(folder.clone(), limit) {
             Ok(files) => files,
             Err(error) => return Err(ShelfError::Folder { folder, error, bucket: Box::new(bucket) }),
@@ -108,6 +110,18 @@ impl Shelf {
         }
     }
 
+    /// Forgets all that is known of an object: its copy, its length and its time.
+    fn forget(&self, key: &Key) {
+        let mut state = self.state();
+        self.files.remove(key);
+        state.times.remove(key);
+        state.lately.retain(|known| known.key != *key);
+        if let Some(place) = state.log.iter().position(|known| known.key == *key) {
+            // Copies of the gc log have no gap.
+            state.log.truncate(place);
+        }
+    }
+
     /// The gc log: what there are copies of, and what has come since. The last copy must be there still, as it was:
     /// otherwise this is another log, and no copy counts.
     fn list_gc(&self) -> Result<Vec<Listed>, BackendError> {
@@ -127,6 +141,11 @@ impl Shelf {
         let gone = self.files.list(kind).into_iter().filter(|key| !there.contains(key));
         gone.for_each(|key| self.files.remove(&key));
     }
+}
+
+/// The folder for copies of the repository at `place`.
+fn folder_of(root: &Path, place: &str) -> PathBuf {
+    root.join(&blake3::hash(place.as_bytes()).to_hex()[..16])
 }
 
 /// The epoch before that of a gc record.
@@ -160,6 +179,15 @@ impl Backend for Shelf {
 
     fn put_buffer(&self, key: &Key, bytes: Vec<u8>) -> Result<Vec<u8>, BackendError> {
         self.bucket.put_buffer(key, bytes)
+    }
+
+    fn replace(&self, key: &Key, bytes: &[u8]) -> Result<(), BackendError> {
+        self.bucket.replace(key, bytes)?;
+        self.forget(key);
+        if matches!(key.kind(), Kind::Indexes | Kind::Keys) {
+            self.state().lately.push(Listed { key: *key, len: bytes.len() as u64, modified: 0 });
+        }
+        Ok(())
     }
 
     fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Vec<u8>, BackendError> {

@@ -33,7 +33,7 @@ pub struct Copy {
     /// What opens the repository there.
     #[command(flatten)]
     pub opened_by: OpenedBy,
-    /// Read every copy to its last byte and compare its hashes.
+    /// Read every copy, those that are there already too, to its last byte and compare its hashes.
     #[arg(long)]
     pub read_back: bool,
     /// Read everything, say what would be copied, and store nothing.
@@ -47,7 +47,11 @@ pub struct Mirror {
     /// Where to.
     #[command(flatten)]
     pub to: Destination,
-    /// Remove from the mirror what is not in the repository any more.
+    /// Read what the mirror has already, and replace what is damaged there.
+    #[arg(long)]
+    pub verify: bool,
+    /// Remove from the mirror what the repository has given up. Opens the repository; what it has lost without giving it
+    /// up stays in the mirror.
     #[arg(long)]
     pub delete: bool,
     /// Say what would be done, and do nothing.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Bucket;
+use crate::ids::RepoId;
 
 /// Options of all commands.
 #[derive(Debug, Clone, Args)]
@@ -21,6 +22,16 @@ pub struct Global {
         help_heading = "Repository"
     )]
     pub repo: Option<PathBuf>,
+    /// Refuse any repository but the one with this id.
+    #[arg(
+        long,
+        global = true,
+        env = "SFARC_EXPECT_ID",
+        hide_env_values = true,
+        value_name = "ID",
+        help_heading = "Repository"
+    )]
+    pub expect_id: Option<RepoId>,
     /// What opens the repository.
     #[command(flatten)]
     pub named: NamedCredential,

@@ -125,6 +125,7 @@ fn bounds(wanted: &args::Plan, usual: &Bounds) -> Bounds {
         timeout: wanted.timeout.map_or(usual.timeout, Duration::from_secs),
         attempts: wanted.attempts.unwrap_or(usual.attempts),
         min_proof: min_proof.unwrap_or(usual.min_proof),
+        pause: usual.pause,
         spill: usual.spill,
     }
 }

@@ -32,7 +32,8 @@ pub(in crate::cli) fn run(
         let is_named = if args.ids.is_empty() { !snapshot.manifest.is_own() } else { named.contains(&snapshot.id) };
         is_named && text::is_meant(&snapshot.manifest, &args.tag, &labels, args.host.as_deref())
     };
-    let options = Options { dry_run: args.dry_run, read_back: args.read_back };
+    let blindly = !args.ids.is_empty();
+    let options = Options { dry_run: args.dry_run, read_back: args.read_back, blindly };
     let report = copy(&from, &to, is_chosen, options)?;
     for copied in &report.copied {
         tell(copied, args.dry_run, output)?;
@@ -40,19 +41,35 @@ pub(in crate::cli) fn run(
     for (id, error) in &report.damaged {
         env.tell(&Event::Warning(&format!("snapshot {} is not copied: {}", id.short(), chain(error))));
     }
+    for (id, error) in &report.spoilt {
+        env.tell(&Event::Warning(&format!(
+            "the copy of snapshot {} is damaged there: {}; after `sfarc check --read-data` there, `sfarc forget` it \
+             there and copy it again: what is damaged is then stored anew",
+            id.short(),
+            chain(error)
+        )));
+    }
     if report.copied.is_empty() && report.damaged.is_empty() && report.present == 0 {
         env.tell(&Event::Warning("no snapshot is meant: there are none, or none is like that"));
     }
     let (copied, damaged) = (report.copied.len() as u64, report.damaged.len() as u64);
     if output.is_json() {
-        let totals = json!({ "type": "copy", "dry_run": args.dry_run, "copied": copied, "present": report.present, "damaged": damaged });
-        output.object(&totals)?;
+        output.object(&json!({
+            "type": "copy",
+            "dry_run": args.dry_run,
+            "copied": copied,
+            "present": report.present,
+            "read": report.read,
+            "damaged": damaged,
+            "damaged_there": report.spoilt.len(),
+        }))?;
     } else {
         let copied = text::count(copied, "snapshot");
         let word = if args.dry_run { "would be copied" } else { "copied" };
-        output.summary(format_args!("{copied} {word}, {} there already", report.present))?;
+        let read = if report.read > 0 { format!(" ({} of them read)", report.read) } else { String::new() };
+        output.summary(format_args!("{copied} {word}, {} there already{read}", report.present))?;
     }
-    Ok(if damaged > 0 { Exit::Damaged } else { Exit::Done })
+    Ok(if report.is_damaged() { Exit::Damaged } else { Exit::Done })
 }
 
 fn tell(copied: &Copied, dry_run: bool, output: &mut Output) -> Result<(), CliError> {

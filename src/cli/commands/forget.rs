@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::format::manifest::Manifest;
 use crate::ids::ObjectId;
 use crate::repo::{RepoError, Repository};
+use crate::service::forget::keep_while_damaged;
 
 pub(in crate::cli) fn run(args: &args::Forget, repository: &Repository, output: &mut Output) -> Result<Exit, CliError> {
     if args.ids.is_empty() {
@@ -65,7 +66,9 @@ fn by_rules(args: &args::Forget, repository: &Repository, output: &mut Output) -
     // Whoever names some snapshots does not mean records.
     let own = (!has_filter).then_some(&own);
     let rules = Rules { policy: &policy, zone: &jiff::tz::TimeZone::system() };
-    let decisions = decide(&listing, repository.env.clock.now(), own, |manifest| is_meant(manifest).then_some(rules));
+    let mut decisions =
+        decide(&listing, repository.env.clock.now(), own, |manifest| is_meant(manifest).then_some(rules));
+    keep_while_damaged(repository, &listing, &mut decisions)?;
     print(&decisions, args.dry_run, output)?;
     let gone = if args.dry_run { 0 } else { pin::forget_unkept(repository, &listing, &decisions)? };
     end(gone, args.dry_run, repository, output)

@@ -22,7 +22,7 @@ pub(in crate::cli) fn run(
     let (inputs, newest) = inputs(&ImportOptions { folder: args.folder.clone(), namespace: args.namespace.clone() })?;
     let mut labels = vec![(LABEL.0.to_owned(), LABEL.1.to_owned())];
     for label in &args.label {
-        labels.push(text::parse_label(label)?);
+        labels.push(text::parse_new_label(label)?);
     }
     let options = Options {
         inputs,

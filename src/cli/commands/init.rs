@@ -23,7 +23,7 @@ pub(in crate::cli) fn run(args: &Init, global: &Global, env: &Env, output: &mut 
         output
             .object(&json!({ "type": "init", "repository": repository.id.to_string(), "path": json::bytes(&place) }))?;
     } else {
-        output.summary(format_args!("made repository {} at {}", repository.id.short(), text::name(&place)))?;
+        output.summary(format_args!("made repository {} at {}", repository.id, text::name(&place)))?;
         output.summary("Without its password or key file nobody can read it, ever: keep that somewhere else, too.")?;
     }
     Ok(Exit::Done)

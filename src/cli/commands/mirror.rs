@@ -11,9 +11,9 @@ use crate::cli::args::{self, Global};
 use crate::cli::exit::Exit;
 use crate::cli::output::{CliError, Output};
 use crate::cli::{access, text};
-use crate::engine::mirror::{Options, mirror};
+use crate::engine::mirror::{Options, Report, mirror, mirror_and_tidy};
 use crate::env::Env;
-use crate::error::Error;
+use crate::error::{Error, chain};
 use crate::event::Event;
 use crate::repo::RepoError;
 
@@ -36,38 +36,106 @@ pub(in crate::cli) fn run(
     }
     // Nothing is kept on this machine: each object passes once.
     let uncached = |access| Access { shelf: None, ..access };
-    let from = here.open(&uncached(global.bucket.access()), warn).map_err(failed)?;
-    let missing = |error: BackendError| match error.is_not_found() {
-        true => RepoError::NoRepository { place: here.to_string() }.into(),
-        false => failed(error),
+    let options = Options { verify: args.verify, dry_run: args.dry_run };
+    let to = || {
+        let access = uncached(access::other_access(&args.to, global));
+        open(&there, &access, args.dry_run).map_err(|error| Error::There(Box::new(failed(error))))
     };
-    from.len(&Key::Config).map_err(missing)?;
-    let access = uncached(access::other_access(&args.to, global));
-    let to = open(&there, &access, args.dry_run).map_err(|error| Error::There(Box::new(failed(error))))?;
-    let options = Options { delete: args.delete, dry_run: args.dry_run };
-    let report = mirror(&*from, &*to, env, options)?;
-    for key in &report.damaged {
-        warn(&format!("{key} is not copied: its bytes do not hash to its name"));
+    let report = if args.delete {
+        let from = access::open_uncached(global, env).map_err(needs_key)?;
+        mirror_and_tidy(&from, &to()?, options)?
+    } else {
+        let from = here.open(&uncached(global.bucket.access()), warn).map_err(failed)?;
+        let missing = |error: BackendError| match error.is_not_found() {
+            true => RepoError::NoRepository { place: here.to_string() }.into(),
+            false => failed(error),
+        };
+        from.len(&Key::Config).map_err(missing)?;
+        mirror(&*from, &*to()?, env, options)?
+    };
+    warn_of(&report, &there, warn);
+    tell(&report, args, output)?;
+    Ok(if report.is_damaged() { Exit::Damaged } else { Exit::Done })
+}
+
+/// Without a key, `--delete` is refused before anything is done.
+fn needs_key(error: Error) -> Error {
+    match error {
+        Error::Usage(text) => Error::Usage(format!(
+            "`--delete` opens the repository: without its key nobody can tell what was collected from what was lost \
+             ({text}); leave `--delete` out to mirror without a key"
+        )),
+        error => error,
     }
+}
+
+fn warn_of(report: &Report, there: &Place, warn: impl Fn(&str)) {
+    for key in &report.damaged {
+        warn(&format!(
+            "{key} is damaged in the repository: it is not copied, and a mirror that has it whole keeps it; `sfarc \
+             repair --from {there}` brings it back"
+        ));
+    }
+    for key in &report.spoilt {
+        warn(&format!("{key} is damaged in the mirror, and stays so: it could not be replaced"));
+    }
+    for key in &report.lost {
+        warn(&format!(
+            "{key} is lost in the repository: the mirror keeps it, and `sfarc repair --from \
+             {there}` brings it back"
+        ));
+    }
+    if report.withheld > 0 {
+        let packs = text::count(report.withheld, "pack");
+        warn(&format!(
+            "{packs} that the repository has given up stay in the mirror until it has what took their place: the \
+             repository has changed meanwhile, mirror again"
+        ));
+    }
+    if report.taken_back > 0 {
+        let records = text::count(report.taken_back, "record");
+        warn(&format!(
+            "a check of the mirror had noted damaged packs there ({records}): that was taken back; `--verify` replaces \
+             what is damaged"
+        ));
+    }
+    if let Some(error) = &report.unknown {
+        let why = chain(error);
+        warn(&format!("not all that was given up was removed from the mirror, because that cannot be told: {why}"));
+    }
+}
+
+fn tell(report: &Report, args: &args::Mirror, output: &mut Output) -> Result<(), CliError> {
+    let names = |keys: &[Key]| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let compared = if args.verify { "bytes" } else { "lengths" };
     if output.is_json() {
-        output.object(&json!({
+        return output.object(&json!({
             "type": "mirror",
             "dry_run": args.dry_run,
             "copied_objects": report.copied,
             "copied_bytes": report.copied_bytes,
+            "healed_objects": report.healed,
             "present_objects": report.present,
+            "compared": compared,
             "deleted_objects": report.deleted,
-            "damaged": report.damaged.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        }))?;
-    } else {
-        let (copied, bytes) = (text::count(report.copied, "object"), text::size(report.copied_bytes));
-        let (would, removed) = if args.dry_run { ("would copy", "would remove") } else { ("copied", "removed") };
-        output.summary(format_args!(
-            "{would} {copied}, {bytes}; {} there already; {removed} {}",
-            report.present, report.deleted
-        ))?;
+            "kept_objects": report.kept,
+            "withheld_packs": report.withheld,
+            "damaged": names(&report.damaged),
+            "damaged_there": names(&report.spoilt),
+            "lost": names(&report.lost),
+        }));
     }
-    Ok(if report.damaged.is_empty() { Exit::Done } else { Exit::Damaged })
+    let (copied, bytes) = (text::count(report.copied, "object"), text::size(report.copied_bytes));
+    let (would, removed) = if args.dry_run { ("would copy", "would remove") } else { ("copied", "removed") };
+    output.summary(format_args!(
+        "{would} {copied}, {bytes} ({} in place of damaged ones); {} there already (by their {compared}{}); {removed} \
+         {}, {} that only the mirror has stay",
+        report.healed,
+        report.present,
+        if args.verify { "" } else { "; `--verify` reads them" },
+        report.deleted,
+        report.kept,
+    ))
 }
 
 /// True if a folder is another, or lies in it.

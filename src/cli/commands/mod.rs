@@ -22,6 +22,7 @@ pub(super) mod plan;
 pub(super) mod prune;
 mod recover;
 pub(super) mod renew;
+pub(super) mod repair;
 pub(super) mod restore;
 pub(super) mod run;
 pub(super) mod show;

@@ -9,11 +9,13 @@ use crate::cli::args;
 use crate::cli::exit::Exit;
 use crate::cli::output::{CliError, Output};
 use crate::cli::{json, text};
-use crate::engine::restore::{Options, Restored, restore};
+use crate::disk::Disk;
+use crate::engine::restore::{Flaws, Options, Restored, restore};
 use crate::engine::sf_operator::{self, LayoutOptions};
 use crate::error::{Category, Error, chain};
 use crate::event::Event;
 use crate::repo::Repository;
+use crate::tar::Special;
 
 pub(in crate::cli) fn run(
     args: &args::Restore,
@@ -37,15 +39,45 @@ pub(in crate::cli) fn run(
         streams: bytes(&args.stream),
         paths: bytes(&args.path),
         overwrite: args.overwrite,
+        special: special(args),
+        disk: Disk::default(),
     };
     let restored = restore(repository, &snapshot, &options)?;
     for stream in &restored {
         print(stream, !args.path.is_empty(), output)?;
-        for problem in stream.problems.iter().cloned().chain(stream.failure.iter().map(|error| chain(error))) {
+        let failure = stream.failure.iter().map(|error| chain(error));
+        for problem in stream.flaws.problems.sentences().chain(failure) {
             repository.env.tell(&Event::Warning(&problem));
         }
+        if !args.no_special {
+            tell_left_out(stream, repository);
+        }
     }
-    Ok(exit(&restored))
+    Ok(exit(&restored, args.no_special))
+}
+
+/// Says what was left out although nobody has asked for that.
+fn tell_left_out(stream: &Restored, repository: &Repository) {
+    let left_out = &stream.flaws.left_out;
+    left_out.sentences().for_each(|sentence| repository.env.tell(&Event::Warning(&sentence)));
+    if !left_out.is_empty() {
+        let name = text::name(&stream.name);
+        let sentence = format!(
+            "{name}: setuid bits, capabilities and devices of {} entries are left out, because the stream is no folder \
+             of this host: --special restores them, --no-special agrees",
+            left_out.count()
+        );
+        repository.env.tell(&Event::Warning(&sentence));
+    }
+}
+
+/// What the user wants of setuid bits, capabilities and devices.
+fn special(args: &args::Restore) -> Option<Special> {
+    match (args.special, args.no_special) {
+        (true, _) => Some(Special::Restore),
+        (_, true) => Some(Special::LeaveOut),
+        _ => None,
+    }
 }
 
 /// Old names of storage classes, and new ones.
@@ -84,13 +116,15 @@ fn write_layout(args: &args::Restore, repository: &Repository, output: &mut Outp
     Ok(Exit::Done)
 }
 
-fn exit(restored: &[Restored]) -> Exit {
+/// `asked` says that something was to be left out.
+fn exit(restored: &[Restored], asked: bool) -> Exit {
+    let is_whole = |flaws: &Flaws| flaws.problems.is_empty() && (asked || flaws.left_out.is_empty());
     let failures = || restored.iter().filter_map(|stream| stream.failure.as_ref());
     if failures().any(|error| error.category() == Category::Damaged) {
         Exit::Damaged
     } else if failures().next().is_some() {
         Exit::Failed
-    } else if restored.iter().any(|stream| !stream.problems.is_empty()) {
+    } else if restored.iter().any(|stream| !is_whole(&stream.flaws)) {
         Exit::Incomplete
     } else {
         Exit::Done
@@ -104,7 +138,10 @@ fn print(stream: &Restored, is_part: bool, output: &mut Output) -> Result<(), Cl
             "stream": json::bytes(&stream.name),
             "path": json::bytes(stream.path.as_os_str().as_bytes()),
             "bytes": stream.bytes,
-            "problems": stream.problems,
+            "problems": stream.flaws.problems.told(),
+            "problem_count": stream.flaws.problems.count(),
+            "left_out": stream.flaws.left_out.told(),
+            "left_out_count": stream.flaws.left_out.count(),
             "failure": stream.failure.as_ref().map(|error| chain(error)),
         }));
     }

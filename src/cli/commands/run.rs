@@ -32,6 +32,9 @@ pub(in crate::cli) fn run(args: &args::Run, global: &Global, env: &Env) -> Resul
     let service = Arc::new(Service::new(config, world(args, global, env)));
     if args.once {
         let ended = service.run_once();
+        if ended.is_damaged {
+            return Ok(Exit::Damaged);
+        }
         return Ok(match (ended.failed.is_empty(), ended.flawed.is_empty()) {
             (true, true) => Exit::Done,
             (true, false) => Exit::Incomplete,

@@ -45,7 +45,7 @@ fn options(args: &args::Snapshot, env: &Env) -> Result<Options, CliError> {
             args::Profile::Auto => Profile::Auto,
         },
         tags: args.tag.clone(),
-        labels: args.label.iter().map(|label| text::parse_label(label)).collect::<Result<_, _>>()?,
+        labels: args.label.iter().map(|label| text::parse_new_label(label)).collect::<Result<_, _>>()?,
         host: args.host.clone().unwrap_or_else(host_name),
         time: args.time.as_deref().map(|time| shown_time(time, env)).transpose()?,
         dry_run: args.dry_run,

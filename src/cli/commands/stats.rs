@@ -30,8 +30,9 @@ fn ratio(stats: &Stats) -> f64 {
 pub(in crate::cli) fn run(repository: &Repository, output: &mut Output) -> Result<Exit, CliError> {
     let stats = stats(repository)?;
     if output.is_json() {
-        json_object(&stats, output)?
+        json_object(repository, &stats, output)?
     } else {
+        output.line(format_args!("repository {}", repository.id))?;
         print(&stats, output)?
     }
     for pack in &stats.unreadable {
@@ -40,13 +41,14 @@ pub(in crate::cli) fn run(repository: &Repository, output: &mut Output) -> Resul
     Ok(if stats.unreadable.is_empty() { Exit::Done } else { Exit::Damaged })
 }
 
-fn json_object(stats: &Stats, output: &mut Output) -> Result<(), CliError> {
+fn json_object(repository: &Repository, stats: &Stats, output: &mut Output) -> Result<(), CliError> {
     let objects = stats
         .objects
         .iter()
         .map(|(kind, objects)| (word(*kind).to_owned(), json!({ "count": objects.count, "bytes": objects.bytes })));
     output.object(&json!({
         "type": "stats",
+        "repository": repository.id.to_string(),
         "logical_bytes": stats.logical_bytes,
         "unique_bytes": stats.unique_bytes,
         "stored_bytes": stats.stored_bytes(),

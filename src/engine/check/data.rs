@@ -28,7 +28,7 @@ struct Findings {
 }
 
 /// Reads packs and proves every chunk in them; adds what does not open to `broken`.
-pub(super) fn read_packs(
+pub(in crate::engine) fn read_packs(
     repository: &Repository,
     index: &Index,
     read_data: &ReadData,

@@ -1,6 +1,6 @@
 //! Walking the chunk lists of all snapshots: what they need is there, and where it is not.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{Broken, Hit, Report, is_gone};
@@ -18,7 +18,7 @@ use crate::repo::pack_reader::{PackCache, PackReader};
 use crate::repo::{RepoError, Repository};
 
 /// Walks every snapshot. Shared stretches of lists are walked once.
-pub(super) fn walk_snapshots(
+pub(in crate::engine) fn walk_snapshots(
     repository: &Repository,
     index: Index,
     broken: &mut Broken,
@@ -32,8 +32,8 @@ pub(super) fn walk_snapshots(
         unit: Unit::Items,
     });
     let whole = Whole::new(&index);
-    let (cache, packs) = (LoaderCache::default(), PackCache::default());
-    let mut walk = Walk { repository, index, cache, packs, last: None, whole, broken, hits: Vec::new() };
+    let (cache, packs, missing) = (LoaderCache::default(), PackCache::default(), HashSet::new());
+    let mut walk = Walk { repository, index, cache, packs, last: None, whole, broken, hits: Vec::new(), missing };
     for id in ids {
         repository.check_cancel()?;
         match needed(repository, id) {
@@ -48,6 +48,7 @@ pub(super) fn walk_snapshots(
         report.snapshots += 1;
         repository.env.tell(&Event::Advance(Task::ONLY, 1));
     }
+    report.missing = walk.missing;
     repository.env.tell(&Event::End(Task::ONLY));
     Ok(())
 }
@@ -119,6 +120,7 @@ struct Walk<'a> {
     whole: Whole,
     broken: &'a mut Broken,
     hits: Vec<Hit>,
+    missing: HashSet<ChunkId>,
 }
 
 /// The stream that is being walked.
@@ -244,6 +246,7 @@ impl Walk<'_> {
     }
 
     fn hit(&mut self, place: &Place<'_>, row: ListRow, offset: u64) {
+        self.missing.insert(row.id);
         self.hits.push(Hit { snapshot: place.snapshot, stream: place.stream.to_owned(), offset, len: row.len });
     }
 }

@@ -1,7 +1,7 @@
 //! Is everything there, and is it what it was? Names what damage hits: snapshots, streams, offsets.
 
-mod data;
-mod lists;
+pub(super) mod data;
+pub(super) mod lists;
 mod packs;
 
 use std::collections::{BTreeSet, HashSet};
@@ -73,6 +73,8 @@ pub struct Report {
     pub distrusted: Vec<ObjectId>,
     /// Things to know that are no damage.
     pub notes: Vec<String>,
+    /// The chunks that are missing where it hits.
+    pub(super) missing: HashSet<ChunkId>,
 }
 
 impl Report {
@@ -95,9 +97,9 @@ impl Report {
 
 /// What cannot be read: whole packs, and single chunks of others.
 #[derive(Debug, Default)]
-struct Broken {
-    packs: HashSet<ObjectId>,
-    chunks: HashSet<(ObjectId, ChunkId)>,
+pub(super) struct Broken {
+    pub(super) packs: HashSet<ObjectId>,
+    pub(super) chunks: HashSet<(ObjectId, ChunkId)>,
 }
 
 impl Broken {
@@ -156,7 +158,7 @@ fn distrust(repository: &Repository, broken: &Broken, report: &mut Report) -> Re
 }
 
 /// Something that was listed a moment ago is not there any more.
-fn is_gone(error: &RepoError) -> bool {
+pub(super) fn is_gone(error: &RepoError) -> bool {
     matches!(error, RepoError::Backend(error) if error.is_not_found())
 }
 
@@ -203,7 +205,7 @@ fn check_object(repository: &Repository, key: &Key) -> Result<(), RepoError> {
 }
 
 /// Joins neighbouring stretches of a stream.
-fn join_hits(hits: Vec<Hit>) -> Vec<Hit> {
+pub(super) fn join_hits(hits: Vec<Hit>) -> Vec<Hit> {
     let mut joined: Vec<Hit> = Vec::new();
     for hit in hits {
         match joined.last_mut() {

@@ -31,9 +31,9 @@ impl Rows {
 }
 
 /// An index whose rows in use are marked.
-pub(super) struct Marked {
+pub(in crate::engine) struct Marked {
     /// The index.
-    pub index: Index,
+    pub(in crate::engine) index: Index,
     /// Rows of the copies that are kept.
     kept: Rows,
     /// Rows of all copies of chunks in use.
@@ -64,7 +64,7 @@ impl Marked {
             }
         }
         // Pinned: the marks are by the numbers of its rows.
-        let index = Index::open(repository, log).and_then(|index| {
+        let index = Index::open_whole(repository, log).and_then(|index| {
             require_names(repository, index.runs())?;
             Ok(index.pinned())
         });
@@ -79,6 +79,16 @@ impl Marked {
             }
         }
         Ok(marked)
+    }
+
+    /// Marks what snapshots need of which no writer is at work: those of a mirror.
+    pub(in crate::engine) fn of_snapshots(repository: &Repository, log: &GcLog) -> Result<Self, RepoError> {
+        Self::mark(repository, log, &Dead::new())
+    }
+
+    /// True if a chunk that lies at these places, if at any, is in use.
+    pub(in crate::engine) fn is_needed(&self, id: &ChunkId, found: &[Location]) -> bool {
+        self.condemned.contains_key(id) || found.iter().any(|location| self.is_used(location.row))
     }
 
     fn mark_list(&mut self, repository: &Repository, cache: &mut LoaderCache, root: &Root) -> Result<(), RepoError> {

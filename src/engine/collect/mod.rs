@@ -9,15 +9,15 @@ mod measure;
 mod plan;
 mod prove;
 mod rescue;
-mod settle;
-mod sweep;
+pub(super) mod settle;
+pub(super) mod sweep;
 
+pub(super) use mark::Marked;
 pub use rescue::rescue;
 
 use std::sync::Arc;
 
 use self::fence::Dead;
-use self::mark::Marked;
 use self::settle::settle;
 use super::renew::{self, Renewal, renew};
 use crate::backend::{Key, Kind};

@@ -7,7 +7,7 @@ use crate::repo::{RepoError, Repository};
 const ATTEMPTS: usize = 10;
 
 /// Does something that reads the index; does it again if it failed while others merged runs or moved chunks.
-pub(super) fn settle<T>(
+pub(in crate::engine) fn settle<T>(
     repository: &Repository,
     mut attempt: impl FnMut() -> Result<T, RepoError>,
 ) -> Result<T, RepoError> {

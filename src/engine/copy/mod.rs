@@ -2,18 +2,20 @@
 //! missing there. docs/decisions/0014 says why.
 
 mod names;
+mod proof;
 mod stream;
-
-use std::collections::{HashMap, HashSet};
-use std::convert::Infallible;
+mod there;
 
 use self::names::{Names, Twin};
+use self::proof::manifest_of_copy;
 use self::stream::Copying;
+use self::there::{Both, damage_of};
 use super::name_of;
 use super::writer::Writer;
-use crate::error::{Category, Error};
+use crate::crypto::role::Role;
+use crate::error::{Category, Error, chain};
 use crate::event::{Event, Task, Unit};
-use crate::format::manifest::{COPY_OF, Content, Manifest, StreamEntry};
+use crate::format::manifest::{Content, Manifest, StreamEntry};
 use crate::ids::ObjectId;
 use crate::pipeline::egress::{Egress, EgressError};
 use crate::repo::snapshots::{Snapshot, sort};
@@ -25,8 +27,10 @@ use crate::repo::{RepoError, Repository};
 pub struct Options {
     /// Finds out what would be copied, and stores nothing.
     pub dry_run: bool,
-    /// Reads every copy to its last byte and compares its hashes.
+    /// Reads every copy to its last byte and compares its hashes, of what was there already, too.
     pub read_back: bool,
+    /// Copies what is chosen although nobody can see what is there: the key of a writer opens the other repository.
+    pub blindly: bool,
 }
 
 /// A snapshot that was copied.
@@ -49,8 +53,19 @@ pub struct Report {
     pub copied: Vec<Copied>,
     /// How many were there already.
     pub present: u64,
+    /// How many of those were read to their last byte.
+    pub read: u64,
     /// Those that cannot be copied because they are damaged, with what is wrong.
     pub damaged: Vec<(ObjectId, Error)>,
+    /// Those whose copies are damaged there, with what is wrong.
+    pub spoilt: Vec<(ObjectId, Error)>,
+}
+
+impl Report {
+    /// True if something is damaged, here or there.
+    pub fn is_damaged(&self) -> bool {
+        !(self.damaged.is_empty() && self.spoilt.is_empty())
+    }
 }
 
 /// Copies those snapshots of `from` that `is_chosen` names and that are not in `to`, each as a whole or not at all.
@@ -67,30 +82,97 @@ pub fn copy(
         let text = "both are the same repository, or one is a mirror of the other: there is nothing to copy";
         return Err(Error::Refused(text.to_owned()));
     }
-    let here = from.snapshots()?;
-    let mut both = Both::new(here.snapshots, to.snapshots().map_err(there_error)?.snapshots);
+    require_sight(to, options)?;
+    let mut here = from.snapshots()?;
+    sort(&mut here.snapshots);
+    let mut both = Both::new(from, to, here.snapshots)?;
     let mut names = Names::default();
     // Whether one that cannot be read is meant, nobody knows.
     let damaged = here.unreadable.into_iter().map(|(id, error)| (id, error.into())).collect();
     let mut report = Report { damaged, ..Report::default() };
     let chosen: Vec<Snapshot> = both.here.iter().filter(|snapshot| is_chosen(snapshot)).cloned().collect();
     for snapshot in &chosen {
-        if both.there.contains_key(&original(snapshot)) {
+        let standing = stand_of(to, snapshot, &both, options, &mut report)?;
+        if standing == Standing::There {
             report.present += 1;
             continue;
         }
-        match copy_one(from, to, snapshot, &both, &mut names, options) {
-            Ok(copied) => {
-                if copied.id.is_some() {
-                    both.there.insert(original(snapshot), copied.manifest.clone());
-                }
-                report.copied.push(copied);
+        let copied = match copy_one(from, to, snapshot, &both, &mut names, options) {
+            Ok(copied) => copied,
+            Err(error) if is_damaged_here(&error) => {
+                report.damaged.push((snapshot.id, error));
+                continue;
             }
-            Err(error) if is_damaged_here(&error) => report.damaged.push((snapshot.id, error)),
             Err(error) => return Err(error),
+        };
+        if let Some(id) = copied.id {
+            both.add(id, copied.manifest.clone());
+            // What it shares with one that proved damaged may be what is damaged.
+            let reads = options.read_back || standing == Standing::Damaged;
+            let damage = if reads { damage_of(to, &copied.manifest)? } else { None };
+            report.spoilt.extend(damage.map(|damage| (snapshot.id, damage)));
         }
+        report.copied.push(copied);
     }
     Ok(report)
+}
+
+/// Fails if nobody can see what is there, unless that is meant.
+fn require_sight(to: &Repository, options: Options) -> Result<(), Error> {
+    if to.keys.role() != Role::Writer {
+        return Ok(());
+    }
+    let text = match (options.read_back, options.blindly) {
+        (true, _) => "the key of a writer opens the other repository: it can add copies, and cannot read them back",
+        (false, false) => {
+            "the key of a writer opens the other repository: it cannot see what was copied already. Name the snapshots \
+             that are to be copied, or open it with the key of a reader"
+        }
+        (false, true) => return Ok(()),
+    };
+    Err(Error::Refused(text.to_owned()))
+}
+
+/// Whether a snapshot was copied before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It was.
+    There,
+    /// It was not.
+    Missing,
+    /// What says that it is a copy does not restore.
+    Damaged,
+}
+
+/// Says whether a snapshot was copied before. What only says that it is a copy is read first.
+fn stand_of(
+    to: &Repository,
+    snapshot: &Snapshot,
+    both: &Both,
+    options: Options,
+    report: &mut Report,
+) -> Result<Standing, Error> {
+    let mut standing = Standing::Missing;
+    for known in both.known(snapshot) {
+        if known.is_certain && !options.read_back {
+            return Ok(Standing::There);
+        }
+        let Some(damage) = damage_of(to, &known.manifest)? else {
+            report.read += 1;
+            return Ok(Standing::There);
+        };
+        if known.is_certain {
+            // Its chunks are there by name: another copy would be made of the same damage.
+            report.read += 1;
+            report.spoilt.push((snapshot.id, damage));
+            return Ok(Standing::There);
+        }
+        let (short, of) = (known.id.short(), snapshot.id.short());
+        let text = format!("{short} there claims to be a copy of {of}, and is not: {}", chain(&damage));
+        to.env.tell(&Event::Warning(&text));
+        standing = Standing::Damaged;
+    }
+    Ok(standing)
 }
 
 fn is_damaged_here(error: &Error) -> bool {
@@ -102,37 +184,6 @@ fn there_error(error: impl Into<Error>) -> Error {
     match error.into() {
         Error::Repo(RepoError::Cancelled) => Error::Repo(RepoError::Cancelled),
         error => Error::There(Box::new(error)),
-    }
-}
-
-/// The id of what a snapshot is a copy of, or its own: copies of copies are copies of the first.
-fn original(snapshot: &Snapshot) -> String {
-    snapshot.manifest.label(COPY_OF).map_or_else(|| snapshot.id.to_string(), str::to_owned)
-}
-
-/// The snapshots of both repositories.
-struct Both {
-    /// Those that may be copied, oldest first.
-    here: Vec<Snapshot>,
-    /// Those that are there, by what they are copies of.
-    there: HashMap<String, Manifest>,
-}
-
-impl Both {
-    fn new(mut here: Vec<Snapshot>, there: Vec<Snapshot>) -> Self {
-        sort(&mut here);
-        let there = there.into_iter().map(|snapshot| (original(&snapshot), snapshot.manifest)).collect();
-        Self { here, there }
-    }
-
-    /// The newest stream of this name that was copied before, here and there.
-    fn twin(&self, name: &[u8]) -> Option<(&StreamEntry, &StreamEntry)> {
-        let find = |manifest: &'_ Manifest| manifest.streams.iter().position(|known| known.name == name);
-        self.here.iter().rev().find_map(|here| {
-            let there = self.there.get(&original(here))?;
-            let (one, other) = (&here.manifest.streams[find(&here.manifest)?], &there.streams[find(there)?]);
-            (one.content.hash == other.content.hash).then_some((one, other))
-        })
     }
 }
 
@@ -165,11 +216,8 @@ fn copy_one(
     }
     let added = writer.flush().map_err(there_error)?.stored_bytes;
     let session = *writer.session_id().as_bytes();
-    let manifest = Manifest { session, added, labels: labels(snapshot), streams, ..snapshot.manifest.clone() };
+    let manifest = Manifest { session, added, ..manifest_of_copy(&both.prover, snapshot, streams) };
     let (id, counts) = writer.commit(&manifest).map_err(there_error)?;
-    if options.read_back && id.is_some() {
-        read_back(to, &manifest).map_err(there_error)?;
-    }
     Ok(Copied { original: snapshot.id, id, manifest, counts })
 }
 
@@ -177,36 +225,9 @@ fn len(entry: &StreamEntry) -> u64 {
     entry.content.len + entry.catalog.as_ref().map_or(0, |catalog| catalog.len)
 }
 
-fn labels(snapshot: &Snapshot) -> Vec<(String, String)> {
-    let mut labels = snapshot.manifest.labels.clone();
-    if snapshot.manifest.label(COPY_OF).is_none() {
-        labels.push((COPY_OF.to_owned(), snapshot.id.to_string()));
-        labels.sort();
-    }
-    labels
-}
-
 fn failed(snapshot: &Snapshot, entry: &StreamEntry, error: EgressError<RepoError>) -> Error {
     match error {
         EgressError::Sink(error) => there_error(error),
         error => Error::copy(snapshot.id.short(), name_of(entry), error),
     }
-}
-
-/// Reads all streams of a copy and compares their hashes.
-fn read_back(to: &Repository, manifest: &Manifest) -> Result<(), Error> {
-    let mut egress = Egress::open(to)?;
-    let mut proven: HashSet<[u8; 32]> = HashSet::new();
-    for entry in &manifest.streams {
-        let what = format!("reading the copy of {}", name_of(entry));
-        to.env.tell(&Event::Begin { task: Task::ONLY, what: &what, total: Some(len(entry)), unit: Unit::Bytes });
-        for content in std::iter::once(&entry.content).chain(&entry.catalog) {
-            if proven.insert(content.hash) {
-                let read = egress.write_all(content, |_| Ok::<(), Infallible>(()));
-                read.map_err(|error| Error::copy("there", name_of(entry), error))?;
-            }
-        }
-        to.env.tell(&Event::End(Task::ONLY));
-    }
-    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
 
+use crate::format::list::ListRow;
 use crate::format::manifest::Content;
 use crate::ids::{ChunkId, IdHasher};
 use crate::limits;
@@ -12,13 +13,17 @@ use crate::repo::list::{ListWalker, NodeSource};
 /// Names of chunks, here and there. Of too many the oldest are forgotten: then a chunk is read to find its name.
 #[derive(Default)]
 pub(super) struct Names {
-    there: HashMap<ChunkId, ChunkId, BuildHasherDefault<IdHasher>>,
+    there: HashMap<ChunkId, (ChunkId, u32), BuildHasherDefault<IdHasher>>,
     order: VecDeque<ChunkId>,
 }
 
 impl Names {
-    pub(super) fn insert(&mut self, here: ChunkId, there: ChunkId) {
-        if self.there.insert(here, there).is_some() {
+    /// Notes what a chunk of this length is called there.
+    pub(super) fn insert(&mut self, here: &ListRow, there: ChunkId) {
+        // No chunk is longer; a list that says so is found out when the chunk is read.
+        let Ok(len) = u32::try_from(here.len) else { return };
+        let here = here.id;
+        if self.there.insert(here, (there, len)).is_some() {
             return;
         }
         self.order.push_back(here);
@@ -29,8 +34,9 @@ impl Names {
         }
     }
 
-    pub(super) fn find(&self, here: &ChunkId) -> Option<ChunkId> {
-        self.there.get(here).copied()
+    /// What a chunk is called there. Nothing if it has another length than its list says: it is read then.
+    pub(super) fn find(&self, here: &ListRow) -> Option<ChunkId> {
+        self.there.get(&here.id).filter(|(_, len)| u64::from(*len) == here.len).map(|(there, _)| *there)
     }
 }
 
@@ -67,7 +73,7 @@ impl Twin {
             if one.len != other.len {
                 return Ok(false);
             }
-            names.insert(one.id, other.id);
+            names.insert(&one, other.id);
             self.chunks += 1;
         }
         Ok(true)

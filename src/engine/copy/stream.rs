@@ -9,7 +9,7 @@ use crate::format::pack::BlockKind;
 use crate::ids::ChunkId;
 use crate::limits;
 use crate::pipeline::egress::{Egress, EgressError, Taker};
-use crate::repo::list::ListBuilder;
+use crate::repo::list::{ListBuilder, ends_early};
 use crate::repo::loader::{ChunkLoader, LoaderCache};
 use crate::repo::store::ChunkStore;
 use crate::repo::{RepoError, Repository};
@@ -36,7 +36,8 @@ impl<'a> Copying<'a> {
         self.new_bytes
     }
 
-    /// Copies a stream, and says what it is there.
+    /// Copies a stream, and says what it is there. It must be as long as its snapshot says, and hash to what that says
+    /// wherever all of it was read: what does not restore here must not be taken for saved there.
     pub(super) fn copy(
         &mut self,
         egress: &mut Egress<'_>,
@@ -44,9 +45,16 @@ impl<'a> Copying<'a> {
         twin: Option<Twin>,
     ) -> Result<Content, EgressError<RepoError>> {
         let (list, known) = <_>::default();
-        let mut stream = Stream { copying: self, twin, asked: 0, known, list };
+        let hash = Some(blake3::Hasher::new());
+        let mut stream = Stream { copying: self, twin, asked: 0, known, list, len: 0, hash };
         egress.walk(content, 0..content.len, &mut stream)?;
-        let Stream { list, copying, .. } = stream;
+        let Stream { list, copying, len, hash, .. } = stream;
+        if len != content.len {
+            return Err(EgressError::Repo { offset: len, source: ends_early() });
+        }
+        if hash.is_some_and(|hash| *hash.finalize().as_bytes() != content.hash) {
+            return Err(EgressError::WrongHash);
+        }
         let root = list.finish(&mut (copying.to, &mut *copying.store)).map_err(EgressError::Sink)?;
         Ok(Content { root, ..content.clone() })
     }
@@ -60,6 +68,10 @@ struct Stream<'a, 'b> {
     /// The names of those whose turn has not come, where they are known.
     known: VecDeque<Option<ChunkId>>,
     list: ListBuilder,
+    /// Bytes that were taken.
+    len: u64,
+    /// Of all bytes up to now; nothing once some went by name.
+    hash: Option<blake3::Hasher>,
 }
 
 impl Stream<'_, '_> {
@@ -82,7 +94,7 @@ impl Taker for Stream<'_, '_> {
         self.asked += 1;
         self.learn(reader)?;
         let copying = &mut *self.copying;
-        let known = match copying.names.find(&row.id) {
+        let known = match copying.names.find(row) {
             Some(there) if copying.store.has(&there)? => Some(there),
             _ => None,
         };
@@ -93,6 +105,11 @@ impl Taker for Stream<'_, '_> {
     fn take(&mut self, _: u64, row: &ListRow, bytes: Option<&[u8]>) -> Result<(), RepoError> {
         let copying = &mut *self.copying;
         let known = self.known.pop_front().flatten();
+        self.len += row.len;
+        self.hash = self.hash.take().zip(bytes).map(|(mut hash, bytes)| {
+            hash.update(bytes);
+            hash
+        });
         let id = match (known, bytes) {
             (Some(id), _) => id,
             (None, bytes) => {
@@ -101,7 +118,7 @@ impl Taker for Stream<'_, '_> {
                 if copying.store.store(BlockKind::Data, id, bytes)? {
                     copying.new_bytes += row.len;
                 }
-                copying.names.insert(row.id, id);
+                copying.names.insert(row, id);
                 id
             }
         };

@@ -1,25 +1,36 @@
 //! From a tar stream to files, on a thread of its own.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 
 use super::Place;
+use super::notes::{Flaws, Notes};
+use crate::disk::Disk;
 use crate::error::Error;
-use crate::tar::{Entry, EntryKind, ExtractError, ExtractOptions, ExtractProblem, Extractor, TarReader};
+use crate::tar::{Entry, EntryKind, ExtractError, ExtractOptions, ExtractProblem, Extractor, Special, TarReader};
 
 /// Bytes of a tar stream that travel together to the extractor.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// Extracts the tar stream that `produce` sends, on a thread of its own.
+/// Where a tar stream goes, and how.
+pub(super) struct Target<'a> {
+    pub(super) place: &'a Place,
+    /// The names of files whose own are not in the stream.
+    pub(super) names: &'a HashMap<Vec<u8>, Vec<u8>>,
+    pub(super) special: Special,
+    pub(super) disk: &'a Disk,
+}
+
+/// Extracts the tar stream that `produce` sends, on a thread of its own. What it has written is durable then.
 pub(super) fn extract(
-    place: &Place,
-    names: &HashMap<Vec<u8>, Vec<u8>>,
+    target: &Target<'_>,
     produce: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), Error>,
-) -> Result<Vec<String>, Error> {
+) -> Result<Flaws, Error> {
     let (sender, receiver) = crossbeam_channel::bounded::<Vec<u8>>(4);
     std::thread::scope(|scope| {
-        let extractor = scope.spawn(move || run_extractor(place, names, Pieces { receiver, piece: Vec::new(), at: 0 }));
+        let extractor = scope.spawn(move || run_extractor(target, Pieces { receiver, piece: Vec::new(), at: 0 }));
         let mut open = Vec::with_capacity(PIECE_BYTES);
         let mut send = |bytes: &[u8]| -> io::Result<()> {
             open.extend_from_slice(bytes);
@@ -40,7 +51,7 @@ pub(super) fn extract(
             // The cause of a broken pipe is on the other side.
             (Err(Error::Restore { damaged: false, .. }), Err(error)) => Err(error),
             (Err(error), _) | (Ok(()), Err(error)) => Err(error),
-            (Ok(()), Ok(problems)) => Ok(problems),
+            (Ok(()), Ok(flaws)) => Ok(flaws),
         }
     })
 }
@@ -66,45 +77,42 @@ impl io::Read for Pieces {
     }
 }
 
-/// Problems that are told one by one; more are only counted.
-const PROBLEMS: usize = 1000;
-
-fn run_extractor(place: &Place, names: &HashMap<Vec<u8>, Vec<u8>>, pieces: Pieces) -> Result<Vec<String>, Error> {
+fn run_extractor(target: &Target<'_>, pieces: Pieces) -> Result<Flaws, Error> {
+    let place = target.place;
     let failed = |error: &dyn std::error::Error| {
         Error::Refused(format!("cannot write below {}: {}", place.path.display(), crate::error::chain(error)))
     };
     let folder = File::open(&place.staged).map_err(place.failed("open"))?;
-    let (mut problems, mut untold) = (Vec::new(), 0);
-    let note = |problems: &mut Vec<String>, untold: &mut usize, path: &[u8], error: &dyn std::error::Error| {
-        if problems.len() < PROBLEMS {
-            problems.push(format!("{}: {}", String::from_utf8_lossy(path), crate::error::chain(error)));
-        } else {
-            *untold += 1;
-        }
+    let flaws = RefCell::new(Flaws::default());
+    let mut on_problem = |path: &[u8], problem: ExtractProblem| {
+        let mut flaws = flaws.borrow_mut();
+        let flaws = &mut *flaws;
+        note(
+            if matches!(problem, ExtractProblem::LeftOut(_)) { &mut flaws.left_out } else { &mut flaws.problems },
+            path,
+            &problem,
+        );
     };
-    let mut refused: Vec<(Vec<u8>, ExtractError)> = Vec::new();
-    let mut on_problem = |path: &[u8], problem: ExtractProblem| note(&mut problems, &mut untold, path, &problem);
-    let options = ExtractOptions { replace: false, holes: false };
-    let mut extractor = Extractor::new(folder.into(), options, &mut on_problem);
+    let options = ExtractOptions { special: target.special, durable: true, ..ExtractOptions::default() };
+    let mut extractor = Extractor::new(folder.into(), options, &mut on_problem).with_disk(target.disk.clone());
     let mut reader = TarReader::new_part(pieces);
     while let Some((mut entry, _)) = reader.next_entry().map_err(|error| failed(&error))? {
-        if !rename(&mut entry, names) {
+        if !rename(&mut entry, target.names) {
             continue;
         }
         match extractor.extract(&entry, &mut reader) {
             Ok(()) => {}
             // The target itself fails: more of the same would follow.
             Err(error @ (ExtractError::Data(_) | ExtractError::Io { .. })) => return Err(failed(&error)),
-            Err(error) if refused.len() < PROBLEMS => refused.push((entry.path, error)),
-            Err(_) => {}
+            Err(error) => note(&mut flaws.borrow_mut().problems, &entry.path, &error),
         }
     }
-    extractor.finish();
-    refused.iter().for_each(|(path, error)| note(&mut problems, &mut untold, path, error));
-    if untold > 0 {
-        problems.push(format!("... and {untold} more"));
-    }
-    Ok(problems)
+    extractor.finish().map_err(|error| failed(&error))?;
+    Ok(flaws.into_inner())
+}
+
+fn note(notes: &mut Notes, path: &[u8], error: &dyn std::error::Error) {
+    notes.add(|| format!("{}: {}", String::from_utf8_lossy(path), crate::error::chain(error)));
 }
 
 /// Gives an entry its name in this restore; false if it is there already.

@@ -1,31 +1,36 @@
 //! Giving streams back: written beside, proven, and only then renamed to their names.
 
 mod extract;
+mod notes;
+mod put;
 mod select;
 mod verify;
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
+use rustix::fs::{CWD, Mode};
 
-use self::extract::extract;
+use self::extract::{Target, extract};
+pub use self::notes::{Flaws, Notes};
+use self::put::{Place, Staging};
 use self::select::{Part, Selection, choose};
 use super::folder::{Located, for_each_entry};
 use super::name_of;
+use crate::disk::{Disk, Extent, make_folders};
 use crate::error::Error;
 use crate::event::{Event, Task, Unit};
 use crate::format::catalog::CatalogKind;
-use crate::format::manifest::StreamEntry;
+use crate::format::manifest::{Origin, StreamEntry};
 use crate::pipeline::egress::{Egress, EgressError};
 use crate::repo::Repository;
+use crate::repo::session::host_name;
 use crate::repo::snapshots::Snapshot;
+use crate::tar::Special;
 
 /// What to give back, and where.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +43,10 @@ pub struct Options {
     pub paths: Vec<Vec<u8>>,
     /// Replaces what is in the way.
     pub overwrite: bool,
+    /// Whether setuid bits, capabilities and devices are restored; if nothing is said, those of this host's folders.
+    pub special: Option<Special>,
+    /// Whoever writes the files.
+    pub disk: Disk,
 }
 
 /// What became of one stream.
@@ -49,8 +58,8 @@ pub struct Restored {
     pub path: PathBuf,
     /// Its bytes (of a folder stream: of the tar stream).
     pub bytes: u64,
-    /// What could not be given back exactly, one sentence each.
-    pub problems: Vec<String>,
+    /// How it differs from what was stored.
+    pub flaws: Flaws,
     /// Why it is not there.
     pub failure: Option<Error>,
 }
@@ -59,11 +68,13 @@ pub struct Restored {
 pub fn restore(repository: &Repository, snapshot: &Snapshot, options: &Options) -> Result<Vec<Restored>, Error> {
     let mut egress = Egress::open(repository)?;
     let wanted = choose(&mut egress, snapshot, options)?;
-    fs::create_dir_all(&options.to).map_err(Error::io(format!("make the folder {}", options.to.display())))?;
+    let mode = Mode::from_raw_mode(0o777);
+    make_folders(&options.disk, &options.to, mode)
+        .map_err(Error::io(format!("make the folder {}", options.to.display())))?;
     for (stream, _) in &wanted {
         refuse_existing(&options.to.join(file_name(&stream.name)), options.overwrite)?;
     }
-    let staging = Staging::create(&options.to, repository)?;
+    let staging = Staging::create(&options.to, repository, &options.disk)?;
     let mut restored = Vec::new();
     for (stream, part) in wanted {
         let name = name_of(stream);
@@ -74,17 +85,17 @@ pub fn restore(repository: &Repository, snapshot: &Snapshot, options: &Options) 
             unit: Unit::Bytes,
         });
         let file = file_name(&stream.name);
-        let place = Place { staged: staging.path.join(&file), path: options.to.join(&file) };
-        let staged = part.and_then(|part| stage(&mut egress, snapshot, stream, part, &place));
-        let outcome = staged.and_then(|problems| place.put(options.overwrite).map(|()| problems));
+        let place = staging.place(&file, &options.to);
+        let staged = part.and_then(|part| stage(&mut egress, snapshot, stream, part, &place, options));
+        let outcome = staged.and_then(|flaws| place.put(options.overwrite, &options.disk).map(|()| flaws));
         repository.env.tell(&Event::End(Task::ONLY));
-        let (problems, failure) = match outcome {
-            Ok(problems) => (problems, None),
+        let (flaws, failure) = match outcome {
+            Ok(flaws) => (flaws, None),
             Err(error) if error.category() == crate::Category::Interrupted => return Err(error),
-            Err(error) => (Vec::new(), Some(error)),
+            Err(error) => (Flaws::default(), Some(error)),
         };
         let (name, path) = (stream.name.clone(), place.path);
-        restored.push(Restored { name, path, bytes: stream.content.len, problems, failure });
+        restored.push(Restored { name, path, bytes: stream.content.len, flaws, failure });
     }
     Ok(restored)
 }
@@ -117,52 +128,11 @@ fn refuse_existing(path: &Path, overwrite: bool) -> Result<(), Error> {
     Ok(())
 }
 
-/// A private folder inside the target, removed with whatever is left in it.
-struct Staging {
-    path: PathBuf,
-}
-
-impl Staging {
-    fn create(target: &Path, repository: &Repository) -> Result<Self, Error> {
-        let random = u64::from_le_bytes(repository.env.random());
-        let path = target.join(format!(".sfarc-restore-{random:016x}"));
-        let made = fs::DirBuilder::new().mode(0o700).create(&path);
-        made.map_err(Error::io(format!("write into {}", target.display())))?;
-        Ok(Self { path })
-    }
-}
-
-impl Drop for Staging {
-    fn drop(&mut self) {
-        // What stays is named so that its owner sees what it is.
-        let _ = fs::remove_dir_all(&self.path);
-    }
-}
-
-/// Where a stream is written, and where it goes when it is whole. Messages name the latter: the former will be gone.
-struct Place {
-    staged: PathBuf,
-    path: PathBuf,
-}
-
-impl Place {
-    fn failed(&self, doing: &str) -> impl FnOnce(io::Error) -> Error + use<> {
-        Error::io(format!("{doing} {}", self.path.display()))
-    }
-
-    fn put(&self, overwrite: bool) -> Result<(), Error> {
-        let Self { staged, path } = self;
-        match renameat_with(CWD, staged, CWD, path, RenameFlags::NOREPLACE) {
-            Ok(()) => Ok(()),
-            // What was there goes into the staging folder, and with it.
-            Err(Errno::EXIST) if overwrite => renameat_with(CWD, staged, CWD, path, RenameFlags::EXCHANGE)
-                .map_err(|error| self.failed("replace")(error.into())),
-            Err(Errno::EXIST) => {
-                Err(Error::Refused(format!("{} appeared meanwhile; nothing was overwritten", path.display())))
-            }
-            Err(error) => Err(self.failed("make")(error.into())),
-        }
-    }
+/// What becomes of setuid bits, capabilities and devices of a stream: they are restored where they come from, unless
+/// somebody says otherwise.
+fn special(snapshot: &Snapshot, stream: &StreamEntry, options: &Options) -> Special {
+    let is_of_this_host = matches!(stream.origin, Origin::Folder(_)) && snapshot.manifest.host == host_name();
+    options.special.unwrap_or(if is_of_this_host { Special::Restore } else { Special::LeaveOut })
 }
 
 /// Writes what is wanted of a stream to its place in the staging folder.
@@ -172,28 +142,35 @@ fn stage(
     stream: &StreamEntry,
     part: Part,
     place: &Place,
-) -> Result<Vec<String>, Error> {
+    options: &Options,
+) -> Result<Flaws, Error> {
     let failed = |error| Error::restore(snapshot.id.short(), name_of(stream), error);
+    let disk = &options.disk;
     if stream.catalog.is_none() {
-        stage_file(egress, snapshot, stream, place)?;
-        return Ok(Vec::new());
+        stage_file(egress, snapshot, stream, place, disk)?;
+        return Ok(Flaws::default());
     }
-    let made = fs::DirBuilder::new().mode(0o700).create(&place.staged);
-    made.map_err(place.failed("make the folder"))?;
+    let made = disk.make_folder(CWD, place.staged.as_os_str().as_bytes(), Mode::RWXU);
+    made.map_err(|error| place.failed("make the folder")(error.into()))?;
+    let special = special(snapshot, stream, options);
     match part {
-        Part::Entries(Selection { ranges, names, mut hashes }) => extract(place, &names, |send| {
-            for range in &ranges {
-                let mut at = range.start;
-                let written = egress.write_range(&stream.content, at, range.end - at, |bytes| {
-                    hashes.pass(at, bytes);
-                    at += bytes.len() as u64;
-                    send(bytes)
-                });
-                written.map_err(failed)?;
-            }
-            hashes.wrong().map_or(Ok(()), |data| Err(wrong_file(egress, snapshot, stream, data)))
+        Part::Entries(Selection { ranges, names, mut hashes }) => {
+            extract(&Target { place, names: &names, special, disk }, |send| {
+                for range in &ranges {
+                    let mut at = range.start;
+                    let written = egress.write_range(&stream.content, at, range.end - at, |bytes| {
+                        hashes.pass(at, bytes);
+                        at += bytes.len() as u64;
+                        send(bytes)
+                    });
+                    written.map_err(failed)?;
+                }
+                hashes.wrong().map_or(Ok(()), |data| Err(wrong_file(egress, snapshot, stream, data)))
+            })
+        }
+        Part::Whole => extract(&Target { place, names: &HashMap::new(), special, disk }, |send| {
+            egress.write_all(&stream.content, send).map_err(failed)
         }),
-        Part::Whole => extract(place, &HashMap::new(), |send| egress.write_all(&stream.content, send).map_err(failed)),
     }
 }
 
@@ -213,16 +190,27 @@ fn wrong_hash(snapshot: &Snapshot, stream: &StreamEntry, path: &[u8]) -> Error {
     Error::restore(snapshot.id.short(), name_of(stream), EgressError::<io::Error>::WrongFile { path })
 }
 
-fn stage_file(egress: &mut Egress<'_>, snapshot: &Snapshot, stream: &StreamEntry, place: &Place) -> Result<(), Error> {
+fn stage_file(
+    egress: &mut Egress<'_>,
+    snapshot: &Snapshot,
+    stream: &StreamEntry,
+    place: &Place,
+    disk: &Disk,
+) -> Result<(), Error> {
     let failed = |error| place.failed("write")(error);
-    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&place.staged);
-    let mut file: File = opened.map_err(failed)?;
-    let written = egress.write_all(&stream.content, |bytes| file.write_all(bytes));
+    let created = disk.create(CWD, place.staged.as_os_str().as_bytes(), Mode::RUSR | Mode::WUSR);
+    let file = created.map_err(|error| failed(error.into()))?;
+    let mut offset = 0;
+    let written = egress.write_all(&stream.content, |bytes| {
+        disk.write_all(file.as_fd(), bytes, offset)?;
+        offset += bytes.len() as u64;
+        Ok(())
+    });
     written.map_err(|error| match error {
         EgressError::Sink(error) => failed(error),
         error => Error::restore(snapshot.id.short(), name_of(stream), error),
     })?;
-    file.sync_all().map_err(failed)
+    disk.sync(file.as_fd(), Extent::Object).map_err(|error| failed(error.into()))
 }
 
 /// How many bytes [`cat`] writes for this path of a stream.

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use super::secret::to_yaml;
 use super::{DUMP, KEYS, SECRETS, WITH_CONNECTIONS, release};
+use crate::disk::{Disk, sync_folder, sync_tree};
 use crate::engine::deployment::{SavedObjects, fact, objects_stream, stream};
 use crate::engine::name_of;
 use crate::error::Error;
@@ -229,12 +230,16 @@ impl Staging {
     }
 
     fn put(&self, to: &Path, overwrite: bool) -> Result<(), Error> {
+        let (disk, failed) = (Disk::default(), |error| Error::io(format!("make the folder {}", to.display()))(error));
+        sync_tree(&disk, &self.path).map_err(failed)?;
         match renameat_with(CWD, &self.path, CWD, to, RenameFlags::NOREPLACE) {
             // What was there goes with the staging folder.
             Err(Errno::EXIST) if overwrite => renameat_with(CWD, &self.path, CWD, to, RenameFlags::EXCHANGE),
             other => other,
         }
-        .map_err(|error| Error::io(format!("make the folder {}", to.display()))(error.into()))
+        .map_err(|error| failed(error.into()))?;
+        // Before what was there is removed: a power cut must not bring that back, emptied.
+        self.path.parent().map_or(Ok(()), |parent| sync_folder(&disk, parent)).map_err(failed)
     }
 }
 

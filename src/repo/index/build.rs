@@ -34,7 +34,7 @@ pub struct GroupWriter<'a> {
     packs: Vec<PackEntry>,
     numbers: HashMap<ObjectId, u32>,
     written: Vec<(ObjectId, u64)>,
-    last: Option<(ChunkId, ObjectId)>,
+    last: Option<FreeRow>,
 }
 
 impl<'a> GroupWriter<'a> {
@@ -61,7 +61,7 @@ impl<'a> GroupWriter<'a> {
 
     /// Adds a row; rows come sorted by id. A row that repeats the last one is passed over.
     pub fn push(&mut self, row: FreeRow) -> Result<(), RepoError> {
-        if self.last.replace((row.id, row.pack.id)) == Some((row.id, row.pack.id)) {
+        if self.last.replace(row) == Some(row) {
             return Ok(());
         }
         let next = self.packs.len() as u32;

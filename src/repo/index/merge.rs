@@ -84,19 +84,28 @@ fn is_full(level: u8, groups: usize) -> bool {
 /// Merges the groups of each level that has too many; a merged run replaces those it was made of.
 ///
 /// Safe beside everything: it adds the merged runs before it removes the old ones, and rows of deleted packs that
-/// come back this way are recognised by the gc log. If somebody else merges the same runs, this merge gives way.
+/// come back this way are recognised by the gc log. If somebody else merges the same runs, this merge gives way. Runs
+/// that do not open stay as they are.
 pub fn merge_full_levels(repository: &Repository) -> Result<(), RepoError> {
     match try_merge_full_levels(repository) {
-        Err(RepoError::Backend(error)) if error.is_not_found() => Ok(()),
+        Err(error) if is_gone(&error) => Ok(()),
         other => other,
     }
+}
+
+fn is_gone(error: &RepoError) -> bool {
+    matches!(error, RepoError::Backend(error) if error.is_not_found())
 }
 
 fn try_merge_full_levels(repository: &Repository) -> Result<(), RepoError> {
     let (mut runs, mut table) = (Vec::new(), PackTable::default());
     for listed in repository.list(Kind::Indexes)? {
         let Key::Index(id) = listed.key else { continue };
-        runs.push(Run::open(&*repository.backend, &repository.keys, id, listed.len, &mut table)?);
+        match Run::open(&*repository.backend, &repository.keys, id, listed.len, &mut table) {
+            // `repair` replaces it.
+            Err(error) if error.is_damage() && !is_gone(&error) => {}
+            opened => runs.push(opened?),
+        }
     }
     let mut levels: BTreeMap<u8, Vec<Run>> = BTreeMap::new();
     runs.into_iter().for_each(|run| levels.entry(run.footer.level).or_default().push(run));

@@ -2,24 +2,21 @@
 
 pub mod build;
 pub mod merge;
+mod open;
 pub mod run;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
+use self::open::OnDamage;
 use self::run::{PackTable, PageCache, Run};
 use super::gc_log::GcLog;
 use super::{RepoError, Repository};
-use crate::backend::{BackendError, Key, Kind, Listed};
+use crate::backend::{Key, Kind};
 use crate::format::index::{PackEntry, id_prefix};
 use crate::ids::{ChunkId, ObjectId};
-use crate::limits;
 
 /// How often the index is opened anew while others merge its runs.
 const ATTEMPTS: usize = 8;
-
-/// How often runs are listed while others merge them. What is open stays open, so each time there is less to open, and
-/// less time for others to be quicker.
-const LISTINGS: usize = 64;
 
 /// Where a chunk lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,11 +43,10 @@ pub struct Index {
     condemned: HashSet<ObjectId>,
     /// True if the rows must keep their numbers, so that the index is never opened anew.
     pinned: bool,
-    /// True if damaged runs are passed over: other runs, or the packs themselves, may do.
-    forgiving: bool,
+    on_damage: OnDamage,
     /// Runs that proved damaged while they were read.
     broken: HashSet<usize>,
-    /// True if some run could not be opened.
+    /// True if some run, or its filter, could not be opened.
     incomplete: bool,
     /// True if others may have added runs before it was opened.
     dated: bool,
@@ -62,142 +58,7 @@ pub struct Index {
     adopted: Option<HashMap<ChunkId, (PackEntry, u16)>>,
 }
 
-/// Index runs with their lengths in bytes.
-type Runs = BTreeMap<ObjectId, u64>;
-
-/// The runs among what was listed.
-fn runs_of(listed: Vec<Listed>) -> Runs {
-    let run = |listed: Listed| match listed.key {
-        Key::Index(id) => Some((id, listed.len)),
-        _ => None,
-    };
-    listed.into_iter().filter_map(run).collect()
-}
-
-/// The runs in the store.
-fn list_runs(repository: &Repository) -> Result<Runs, RepoError> {
-    Ok(runs_of(repository.list(Kind::Indexes)?))
-}
-
-/// Opens the listed runs that are not open yet, and closes those that are not listed any more. Says if one is gone.
-fn open_missing(
-    repository: &Repository,
-    listed: &Runs,
-    runs: &mut BTreeMap<ObjectId, Run>,
-    packs: &mut PackTable,
-) -> Result<Option<BackendError>, RepoError> {
-    runs.retain(|id, _| listed.contains_key(id));
-    packs.tidy();
-    let mut gone = None;
-    for (&id, &len) in listed {
-        if runs.contains_key(&id) {
-            continue;
-        }
-        match Run::open(&*repository.backend, &repository.keys, id, len, packs) {
-            Ok(run) => drop(runs.insert(id, run)),
-            Err(RepoError::Backend(error)) if error.is_not_found() => gone = Some(error),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(load_filters(repository, runs)?.or(gone))
-}
-
-/// Reads filters into memory, smallest first, as far as the bound on their size allows. Says if a run is gone, and closes
-/// it.
-fn load_filters(
-    repository: &Repository,
-    runs: &mut BTreeMap<ObjectId, Run>,
-) -> Result<Option<BackendError>, RepoError> {
-    let mut order: Vec<(usize, ObjectId)> = runs.values().map(|run| (run.filter_len(), run.id)).collect();
-    order.sort_unstable();
-    let (mut filters, mut gone) = (0usize, None);
-    for (len, id) in order.into_iter().filter(|(len, _)| *len > 0) {
-        let Some(run) = runs.get_mut(&id).filter(|_| filters.saturating_add(len) <= limits::FILTER_BYTES) else {
-            break;
-        };
-        filters += len;
-        match run.load_filter(&*repository.backend) {
-            Ok(()) => {}
-            Err(RepoError::Backend(error)) if error.is_not_found() => {
-                runs.remove(&id);
-                gone = Some(error);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(gone)
-}
-
 impl Index {
-    /// Opens all runs. With `log`, chunks of condemned packs are known as such.
-    pub fn open(repository: &Repository, log: &GcLog) -> Result<Self, RepoError> {
-        Self::open_listed(repository, log, list_runs(repository)?)
-    }
-
-    /// Opens the runs that were there when the store was opened, or later.
-    pub fn open_lately(repository: &Repository, log: &GcLog) -> Result<Self, RepoError> {
-        Self::open_listed(repository, log, runs_of(repository.list_lately(Kind::Indexes)?))
-    }
-
-    fn open_listed(repository: &Repository, log: &GcLog, mut listed: Runs) -> Result<Self, RepoError> {
-        let (mut runs, mut packs) = (BTreeMap::new(), PackTable::default());
-        let mut listings = 1;
-        // A run that vanished since it was listed was merged into another: look again.
-        while let Some(gone) = open_missing(repository, &listed, &mut runs, &mut packs)? {
-            if listings == LISTINGS {
-                return Err(gone.into());
-            }
-            listings += 1;
-            listed = list_runs(repository)?;
-        }
-        let mut index = Self { packs, listed: runs.keys().copied().collect(), ..Self::default() };
-        runs.into_values().for_each(|run| index.add(run));
-        index.condemn(log);
-        index.bound_ranges(repository);
-        Ok(index)
-    }
-
-    /// Opens the runs that open and reports the others; for `check` and for reading what damage left.
-    pub fn open_what_opens(
-        repository: &Repository,
-        log: &GcLog,
-        report: impl FnMut(ObjectId, RepoError),
-    ) -> Result<Self, RepoError> {
-        Self::open_of(repository, log, list_runs(repository)?, report)
-    }
-
-    /// Opens those of the runs that were there when the store was opened, or later, that open. What they do not know is
-    /// looked for in runs that are listed then.
-    pub fn open_to_read(repository: &Repository, log: &GcLog) -> Result<Self, RepoError> {
-        let listed = runs_of(repository.list_lately(Kind::Indexes)?);
-        Ok(Self { dated: true, ..Self::open_of(repository, log, listed, |_, _| {})? })
-    }
-
-    fn open_of(
-        repository: &Repository,
-        log: &GcLog,
-        listed: Runs,
-        mut report: impl FnMut(ObjectId, RepoError),
-    ) -> Result<Self, RepoError> {
-        let mut index = Self { forgiving: true, ..Self::default() };
-        for (id, len) in listed {
-            index.listed.insert(id);
-            match Run::open(&*repository.backend, &repository.keys, id, len, &mut index.packs) {
-                Ok(run) => index.add(run),
-                // Merged into another since it was listed: whoever misses a chunk opens the index anew.
-                Err(RepoError::Backend(error)) if error.is_not_found() => {}
-                Err(error) if error.is_damage() => {
-                    index.incomplete = true;
-                    report(id, error);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        index.condemn(log);
-        index.bound_ranges(repository);
-        Ok(index)
-    }
-
     /// The same index with rows that keep their numbers: where a run is gone, look-ups fail.
     pub fn pinned(self) -> Self {
         Self { pinned: true, ..self }
@@ -291,28 +152,6 @@ impl Index {
         self.find_all(repository, id)
     }
 
-    /// Opens the index anew, in the way in which it was opened.
-    pub fn reopen(&mut self, repository: &Repository) -> Result<(), RepoError> {
-        let index = if self.forgiving {
-            Self::open_what_opens(repository, &repository.gc_log_for_reading()?, |_, _| {})?
-        } else {
-            Self::open(repository, &repository.gc_log()?)?
-        };
-        let before = std::mem::replace(self, index);
-        self.condemned.extend(before.condemned);
-        self.generation = before.generation + 1;
-        Ok(())
-    }
-
-    /// Opens the index anew if others added or removed runs since it was opened.
-    pub fn refresh(&mut self, repository: &Repository) -> Result<(), RepoError> {
-        if list_runs(repository)?.into_keys().eq(self.listed.iter().copied()) {
-            Ok(())
-        } else {
-            self.reopen(repository)
-        }
-    }
-
     /// A number that changes whenever the index is opened anew, so that rows have other numbers.
     pub fn generation(&self) -> u64 {
         self.generation
@@ -324,7 +163,7 @@ impl Index {
         for number in 0..self.runs.len() {
             match self.find_in_run(repository, number, id, &mut found) {
                 Err(RepoError::Backend(error)) if error.is_not_found() => return Err(error.into()),
-                Err(error) if self.forgiving && error.is_damage() => {
+                Err(error) if self.on_damage != OnDamage::Refuse && error.is_damage() => {
                     self.broken.insert(number);
                     self.adopted = None;
                 }

@@ -14,8 +14,9 @@ mod trailer;
 
 pub use arriving::Arriving;
 pub use trailer::TrailerError;
-pub(crate) use trailer::{KILLER, Nonce, Words};
+pub(crate) use trailer::{KILLER, Nonce, Passed, Words};
 
+use std::io;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -25,20 +26,29 @@ use self::trailer::End;
 use super::SourceError;
 use crate::env::Cancel;
 use crate::format::manifest::Proof;
+use crate::k8s::exec::{ExecError, Target};
 use crate::k8s::{Place, PodPlace, exec};
 
 /// Runs a command that writes little and takes its output, proven like any other.
 pub fn ask(run: &Run<'_>, limit: Duration, random: &[u8; 48], cancel: &Cancel) -> Result<Vec<u8>, SourceError> {
     use std::io::Read;
     /// What is asked for is some lines of text.
-    const MOST: u64 = 16 << 20;
+    const MOST: usize = 16 << 20;
     let bounds = Bounds { timeout: limit, ..run.bounds.clone() };
     let run = Run { bounds: &bounds, ..run.clone() };
-    let (bytes, _) = self::run(&run, random, cancel, |arriving| {
+    let ((bytes, more), _) = self::run(&run, random, cancel, |arriving| {
         let mut bytes = Vec::new();
-        arriving.take(MOST).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        arriving.by_ref().take(MOST as u64).read_to_end(&mut bytes)?;
+        Ok((bytes, arriving.read(&mut [0])? > 0))
     })?;
+    if more {
+        let target = Target {
+            namespace: run.pod.namespace.clone(),
+            pod: run.pod.pod.to_string(),
+            container: run.pod.container.clone(),
+        };
+        return Err(ExecError::TooMuch { target, limit: MOST }.into());
+    }
     Ok(bytes)
 }
 
@@ -85,6 +95,8 @@ pub struct Bounds {
     pub timeout: Duration,
     /// How often it is tried where the reason of a failure passes.
     pub attempts: u32,
+    /// The pause after the first attempt; it doubles with each.
+    pub pause: Duration,
     /// Bytes of temporary file for what the repository does not take in time.
     pub spill: u64,
     /// The least proof that is good enough.
@@ -94,7 +106,8 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         let (silence, timeout) = (Duration::from_secs(3600), Duration::from_secs(24 * 3600));
-        Self { silence, timeout, attempts: 3, spill: 1 << 30, min_proof: Proof::P2 }
+        let pause = Duration::from_secs(1);
+        Self { silence, timeout, attempts: 3, pause, spill: 1 << 30, min_proof: Proof::P2 }
     }
 }
 
@@ -139,16 +152,17 @@ pub fn run<T>(
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("exec".to_owned());
         let session = thread.spawn_scoped(scope, || {
-            let ended = session::run(run, &nonce, &spill, &plain, cancel);
-            spill.end();
-            ended
+            let _end = spill.ended_by_drop();
+            session::run(run, &nonce, &spill, &plain, cancel)
         })?;
+        let close = spill.closed_by_drop();
         let mut arriving = Arriving::new(&spill, &nonce, &plain);
         let consumed = consume(&mut arriving);
         // What is wrong with the content may be so because bytes got lost: only the trailer tells.
         let consumed = arriving.drain().and(consumed);
-        spill.close();
-        match (session.join().expect("sessions do not panic"), consumed) {
+        drop(close);
+        let lost = |_| Err(io::Error::other("the thread of the session panicked").into());
+        match (session.join().unwrap_or_else(lost), consumed) {
             // Nobody took what came: why is for the consumer to say.
             (Err(SourceError::Unwanted), Err(error)) => Err(error),
             (ended, consumed) => {
@@ -172,10 +186,13 @@ fn judge(run: &Run<'_>, ended: &Ended, end: Option<Result<End, TrailerError>>) -
     if let Some(how) = describe(&ended.verdict) {
         return Err(failed(how, ended.received, is_kill(&ended.verdict)));
     }
+    let received = ended.received;
     let end = match end {
-        Some(end) => end.map_err(|source| SourceError::Trailer { target: target(), source })?,
-        None => End { exit: 0, received: ended.received, proof: Proof::P0 },
+        Some(end) => end,
+        None if ended.wrapped => Err(TrailerError::Missing { received }),
+        None => Ok(End { exit: 0, received, proof: Proof::P0 }),
     };
+    let end = end.map_err(|source| SourceError::Trailer { target: target(), source })?;
     if end.exit != 0 && !run.tolerated.contains(&end.exit) {
         let how = format!("failed with exit code {}", end.exit);
         return Err(failed(how, end.received, KILLED.contains(&end.exit)));

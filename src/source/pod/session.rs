@@ -50,7 +50,7 @@ pub(super) fn run(
         let line = run.command.line();
         let ended = running.to_the_end(&["sh", "-c", WRAPPER, &nonce.0, &line].map(str::to_owned)).await?;
         match run.command {
-            PodCommand::Program(program) if has_no_shell(&ended.verdict) => {
+            PodCommand::Program(program) if has_no_shell(&ended) => {
                 plain.store(true, Ordering::Release);
                 Ok(Ended { wrapped: false, ..running.to_the_end(program).await? })
             }
@@ -60,8 +60,8 @@ pub(super) fn run(
 }
 
 /// True if nothing ran because there is no shell; the runtime's words for that.
-fn has_no_shell(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Failure(words) if words.contains("exec: \"sh\""))
+fn has_no_shell(ended: &Ended) -> bool {
+    ended.received == 0 && matches!(&ended.verdict, Verdict::Failure(words) if words.contains("exec: \"sh\""))
 }
 
 struct Running<'a> {

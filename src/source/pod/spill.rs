@@ -67,7 +67,8 @@ impl Spill {
             return Err(SourceError::Unwanted);
         }
         let spilled = state.file.as_ref().is_some_and(|file| !file.is_empty());
-        if !spilled && state.in_memory + piece.len() <= MEMORY {
+        // A piece that is longer than all the memory is taken alone: it would wait for ever.
+        if !spilled && (state.in_memory == 0 || state.in_memory + piece.len() <= MEMORY) {
             state.in_memory += piece.len();
             state.memory.push_back(piece.clone());
         } else if (patient && !spilled) || !state.write_to_file(piece, self.limit)? {
@@ -103,15 +104,37 @@ impl Spill {
     }
 
     /// Nothing will be written any more.
-    pub(super) fn end(&self) {
+    fn end(&self) {
         self.state().ended = true;
         self.filled.notify_one();
     }
 
     /// Nothing will be read any more.
-    pub(super) fn close(&self) {
+    fn close(&self) {
         self.state().closed = true;
         self.drained.notify_one();
+    }
+
+    /// Nothing will be written any more when this is dropped, by a panic too: a reader would wait for ever.
+    pub(super) fn ended_by_drop(&self) -> OnDrop<'_> {
+        OnDrop { spill: self, then: Self::end }
+    }
+
+    /// Nothing will be read any more when this is dropped, by a panic too: a writer would wait for ever.
+    pub(super) fn closed_by_drop(&self) -> OnDrop<'_> {
+        OnDrop { spill: self, then: Self::close }
+    }
+}
+
+/// Whoever holds one end; tells the other when it is dropped.
+pub(super) struct OnDrop<'a> {
+    spill: &'a Spill,
+    then: fn(&Spill),
+}
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        (self.then)(self.spill);
     }
 }
 

@@ -37,6 +37,16 @@ pub enum TrailerError {
         /// Bytes that arrived.
         received: u64,
     },
+    /// What passes or counts the bytes in the container did not end well: they may not be all there were.
+    #[error("`{helper}` in the container ended with exit code {exit}; {received} bytes arrived, which may not be all")]
+    Helper {
+        /// Which program.
+        helper: &'static str,
+        /// How it ended.
+        exit: i32,
+        /// Bytes that arrived.
+        received: u64,
+    },
     /// Bytes got lost or were added, where there is no digest.
     #[error("{received} bytes arrived of {sent} that were sent")]
     Count {
@@ -109,12 +119,13 @@ impl Tail {
 }
 
 fn compare(words: &Words, received: u64, digest: &[u8]) -> Result<End, TrailerError> {
-    let proof = match (words.bytes, words.digest) {
-        (Some(sent), _) if sent != received => return Err(TrailerError::Count { received, sent }),
-        (_, Some(sent)) if sent[..] != *digest => return Err(TrailerError::Digest { received }),
-        (_, Some(_)) => Proof::P2,
-        (Some(_), None) => Proof::P1,
-        (None, _) => Proof::P0,
+    let proof = match words.passed {
+        Passed::Unseen => Proof::P0,
+        Passed::Doubtful { helper, exit } => return Err(TrailerError::Helper { helper, exit, received }),
+        Passed::Counted(sent) if sent != received => return Err(TrailerError::Count { received, sent }),
+        Passed::Counted(_) => Proof::P1,
+        Passed::Digested(sent) if sent[..] != *digest => return Err(TrailerError::Digest { received }),
+        Passed::Digested(_) => Proof::P2,
     };
     Ok(End { exit: words.exit, received, proof })
 }
@@ -124,10 +135,26 @@ fn compare(words: &Words, received: u64, digest: &[u8]) -> Result<End, TrailerEr
 pub(crate) struct Words {
     /// The exit code of the command.
     pub(crate) exit: i32,
-    /// Bytes that passed; nothing where nobody counted.
-    pub(crate) bytes: Option<u64>,
-    /// Their SHA-256; nothing where there is no tool for it.
-    pub(crate) digest: Option<[u8; 32]>,
+    /// The bytes that passed.
+    pub(crate) passed: Passed,
+}
+
+/// What the container says of the bytes that passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// Nothing: there was nobody to count them.
+    Unseen,
+    /// A program between the command and here did not end well.
+    Doubtful {
+        /// Which one.
+        helper: &'static str,
+        /// How it ended.
+        exit: i32,
+    },
+    /// How many they were.
+    Counted(u64),
+    /// Their SHA-256.
+    Digested([u8; 32]),
 }
 
 impl Words {
@@ -139,20 +166,30 @@ impl Words {
     }
 }
 
-/// Reads `exit E bytes N digest HEX [FILE] .`, the pairs in any order. The full stop shows that nothing was cut off.
+/// Programs that digest, and the one that counts.
+const TOOLS: [&str; 3] = ["openssl", "sha256sum", COUNTER];
+const COUNTER: &str = "wc";
+
+/// Reads `exit E tee E TOOL E sum SUM [FILE] .`, the pairs in any order; or `exit E .` where there are no such programs.
+/// What has not said how it ended was killed. The full stop shows that nothing was cut off.
 fn parse(trailer: &[u8]) -> Option<Words> {
     let text = std::str::from_utf8(trailer).ok()?.strip_suffix(" .\n")?;
     let words: Vec<&str> = text.split_ascii_whitespace().collect();
     let after = |key: &str| words.iter().position(|word| *word == key).and_then(|place| words.get(place + 1));
-    let digest = match *after("digest")? {
-        "-" => None,
-        hex => Some(parse_hex(hex)?),
-    };
-    let bytes = match *after("bytes")? {
-        "-" => None,
-        count => Some(count.parse().ok()?),
-    };
-    Some(Words { exit: after("exit")?.parse().ok()?, bytes, digest })
+    let exit = after("exit")?.parse().ok()?;
+    if words.len() == 2 {
+        return Some(Words { exit, passed: Passed::Unseen });
+    }
+    let tool = TOOLS.into_iter().find(|tool| after(tool).is_some())?;
+    for helper in ["tee", tool] {
+        match after(helper)?.parse().ok()? {
+            0 => {}
+            failed => return Some(Words { exit, passed: Passed::Doubtful { helper, exit: failed } }),
+        }
+    }
+    let sum = after("sum")?;
+    let passed = if tool == COUNTER { Passed::Counted(sum.parse().ok()?) } else { Passed::Digested(parse_hex(sum)?) };
+    Some(Words { exit, passed })
 }
 
 fn parse_hex(hex: &str) -> Option<[u8; 32]> {
@@ -234,6 +271,29 @@ mod tests {
         {
             link(tool);
             assert_eq!(taken(), (b"x\n".to_vec(), end(proof)), "with {tool}");
+        }
+    }
+
+    #[test]
+    fn what_passed_is_known_only_if_all_helpers_say_that_they_ended_well() {
+        let hex = "ab".repeat(32);
+        for (words, passed) in [
+            ("exit 0".to_owned(), Some(Passed::Unseen)),
+            ("exit 0 tee 0 wc 0 sum 5".to_owned(), Some(Passed::Counted(5))),
+            (format!("tee 0 exit 0 sha256sum 0 sum {hex} -"), Some(Passed::Digested([0xab; 32]))),
+            (format!("exit 0 tee 137 openssl 0 sum {hex} *stdin"), Some(Passed::Doubtful { helper: "tee", exit: 137 })),
+            (format!("exit 0 tee 0 openssl 1 sum {hex} *stdin"), Some(Passed::Doubtful { helper: "openssl", exit: 1 })),
+            ("exit 0 tee 0 wc 137 sum".to_owned(), Some(Passed::Doubtful { helper: "wc", exit: 137 })),
+            (format!("exit 0 openssl 0 sum {hex} *stdin"), None),
+            (format!("exit 0 tee 0 sum {hex} *stdin"), None),
+            ("exit 0 tee 0".to_owned(), None),
+            ("exit 0 tee 0 wc 0 sum".to_owned(), None),
+            ("tee 0 wc 0 sum 5".to_owned(), None),
+            ("exit".to_owned(), None),
+        ] {
+            let parsed = parse(format!("{words} .\n").as_bytes());
+            assert_eq!(parsed.map(|words| words.passed), passed, "{words}");
+            assert_eq!(parse(format!("{words} ").as_bytes()), None, "{words} without its end");
         }
     }
 

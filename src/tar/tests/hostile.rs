@@ -17,7 +17,7 @@ impl Target {
         let dir = tempdir().unwrap();
         fs::write(dir.path().join("secret"), "secret").unwrap();
         fs::create_dir(dir.path().join("in")).unwrap();
-        Self { dir, options: ExtractOptions { replace, holes: true } }
+        Self { dir, options: ExtractOptions { replace, holes: true, ..ExtractOptions::default() } }
     }
 
     fn inside(&self, name: &str) -> std::path::PathBuf {
@@ -32,7 +32,7 @@ impl Target {
         for (entry, data) in entries {
             last = extractor.extract(entry, &mut &data[..]);
         }
-        extractor.finish();
+        extractor.finish().unwrap();
         assert_eq!(fs::read(self.dir.path().join("secret")).unwrap(), b"secret");
         assert_eq!(fs::read_dir(self.dir.path()).unwrap().count(), 2, "nothing appears beside the target");
         last

@@ -73,13 +73,16 @@ prop_compose! {
 fn devour(stream: &[u8]) {
     let dir = tempfile::tempdir().unwrap();
     let mut ignore = |_: &[u8], _: ExtractProblem| {};
-    let mut extractor =
-        Extractor::new(open_folder(dir.path()), ExtractOptions { replace: true, holes: true }, &mut ignore);
+    let mut extractor = Extractor::new(
+        open_folder(dir.path()),
+        ExtractOptions { replace: true, holes: true, ..ExtractOptions::default() },
+        &mut ignore,
+    );
     let mut reader = TarReader::new_part(stream);
     while let Ok(Some((entry, _))) = reader.next_entry() {
         let _ = extractor.extract(&entry, &mut reader);
     }
-    extractor.finish();
+    extractor.finish().unwrap();
 }
 
 proptest! {

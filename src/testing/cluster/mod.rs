@@ -124,6 +124,11 @@ impl Cluster {
         self.state.faults.add(planned);
     }
 
+    /// Forgets the faults that are planned for sessions in this container.
+    pub fn forget_faults(&self, container: &str) {
+        self.state.faults.forget(container);
+    }
+
     /// Lets the next requests of this method (`*` stands for all) go wrong whose path and query contain this text, as
     /// many times. Exec sessions have other faults: see [`Self::fault`].
     pub fn fail_requests(&self, method: &str, path_contains: &str, fault: impl Into<RequestFault>, times: usize) {

@@ -98,7 +98,7 @@ fn a_store_that_is_gone_is_an_error_and_then_is_not() {
 }
 
 #[test]
-fn a_pack_that_the_store_acknowledged_and_lost_is_named_by_a_check() {
+fn a_pack_that_the_store_acknowledged_and_lost_is_noticed_before_the_commit() {
     let server = Server::start(Options::default()).expect("a server");
     let (world, store) = (World::new(1), client(&server).0);
     let repository = world.init_on(Arc::new(backend(&store, ""))).expect("a repository");
@@ -107,9 +107,12 @@ fn a_pack_that_the_store_acknowledged_and_lost_is_named_by_a_check() {
         let is_lost = method == "PUT" && path.contains("/packs/") && std::mem::take(&mut is_first);
         is_lost.then_some(Fault::LoseObject)
     });
-    world.take(&repository, &one("s", stream(&[(1, 100_000)]))).expect("as far as anybody can tell");
-    let report = sfarc::engine::check::check(&repository, &ReadData::None).expect("checked");
-    assert!(!report.problems.is_empty(), "the lost pack is found");
+    let streams = one("s", stream(&[(1, 100_000)]));
+    let error = world.take(&repository, &streams).expect_err("a pack is not there");
+    assert!(sfarc::error::chain(&error).contains("is missing"), "{}", sfarc::error::chain(&error));
+    assert!(repository.snapshot_ids().expect("listed").is_empty());
+    let id = world.take(&repository, &streams).expect("stored again").id.expect("an id");
+    assert!(read_streams(&repository, &repository.read_snapshot(id).expect("there")).expect("restored") == streams);
 }
 
 #[test]
@@ -133,4 +136,29 @@ fn an_object_that_a_store_makes_up_is_noticed() {
     store.put(&key, b"pack").expect("put");
     server.lose(&key.to_string());
     assert!(store.get(&key, None).expect_err("gone").is_not_found());
+}
+
+#[test]
+fn a_replacement_gets_over_passing_faults() {
+    let server = Server::start(Options::default()).expect("a server");
+    let backend = backend(&client(&server).0, "");
+    backend.put(&Key::Gc(1), b"damaged").expect("put");
+    for fault in [Fault::LoseAnswer, Fault::Reset, Fault::Code(503)] {
+        let mut is_first = true;
+        server.faults().set(move |_, _| std::mem::take(&mut is_first).then_some(fault));
+        let bytes = format!("whole after {fault:?}").into_bytes();
+        backend.replace(&Key::Gc(1), &bytes).expect("replaced");
+        server.faults().clear();
+        assert_eq!(backend.get(&Key::Gc(1), None).expect("there"), bytes);
+    }
+}
+
+/// Whoever may only add cannot replace either: that is said, and the object stays as it was.
+#[test]
+fn a_store_that_lets_nothing_be_replaced_says_so() {
+    let server = Server::start(Options { append_only: true, ..Options::default() }).expect("a server");
+    let backend = backend(&client(&server).0, "");
+    backend.put(&Key::Gc(1), b"first").expect("put");
+    assert!(backend.replace(&Key::Gc(1), b"other").is_err_and(|error| error.is_exists()));
+    assert_eq!(backend.get(&Key::Gc(1), None).expect("there"), b"first");
 }

@@ -467,3 +467,16 @@ fn a_snapshot_that_changes_nothing_costs_six_requests_with_locks_too() {
         assert!(round == 0 || traffic.all() <= 6, "{traffic}");
     }
 }
+
+#[test]
+fn a_replacement_is_locked_and_what_it_replaces_stays_as_a_version() {
+    let place = Place::new(Options { object_lock: true, ..Options::default() });
+    let (backend, _) = place.backend(Some(MONTH));
+    let key = Key::Gc(1);
+    backend.put(&key, b"damaged").expect("put");
+    backend.replace(&key, b"whole").expect("replaced");
+    assert_eq!(backend.get(&key, None).expect("there"), b"whole");
+    let versions = place.server.versions(&key.to_string());
+    assert_eq!(versions.len(), 2);
+    assert!(versions.iter().all(|(_, lock, _)| lock.is_some()), "{versions:?}");
+}

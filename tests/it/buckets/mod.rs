@@ -14,6 +14,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use sfarc::backend::bucket::BucketBackend;
 use sfarc::backend::bucket::connect::{Cloud, Line, connect};
+use sfarc::backend::shelf::Shelf;
 use sfarc::backend::traffic::Traffic;
 use sfarc::testing::bucket::{BUCKET, Options, Server};
 use sfarc::testing::contract;
@@ -27,6 +28,11 @@ fn client(server: &Server) -> (Arc<dyn ObjectStore>, Traffic) {
 
 fn backend(store: &Arc<dyn ObjectStore>, prefix: &str) -> BucketBackend {
     BucketBackend::new(Arc::clone(store), Path::from(prefix)).expect("threads")
+}
+
+/// A repository's place in the stand-in.
+pub(crate) fn bucket(server: &Server, prefix: &str) -> BucketBackend {
+    backend(&client(server).0, prefix)
 }
 
 /// Runs the contract's rules, each at a prefix that nobody has used.
@@ -48,6 +54,19 @@ fn a_bucket_in_memory_keeps_the_contract() {
 fn the_stand_in_keeps_the_contract() {
     let server = Server::start(Options { page: 3, ..Options::default() }).expect("a server");
     keeps_the_contract(&client(&server).0);
+}
+
+#[test]
+fn a_cache_keeps_the_contract() {
+    let server = Server::start(Options::default()).expect("a server");
+    let (store, folder) = (client(&server).0, tempfile::tempdir().expect("a folder"));
+    let mut number = 0;
+    let broken = contract::run(|| {
+        number += 1;
+        let place = format!("of/{number}");
+        Arc::new(Shelf::open(backend(&store, &place), folder.path(), &place, 1 << 30).expect("opened"))
+    });
+    assert!(broken.is_empty(), "{broken:#?}");
 }
 
 #[test]

@@ -81,8 +81,8 @@ fn ground() -> Ground {
 impl Victim {
     /// Bytes on the wire: those of the command and the trailer, with the words of the digest tool that there is.
     fn total(&self) -> u64 {
-        let words = if has_openssl() { "*stdin" } else { "-" };
-        let trailer = format!("\nsfarc end {:32} exit 0 bytes - digest {:64} {words} .\n", "", "");
+        let (tool, words) = if has_openssl() { ("openssl", "*stdin") } else { ("sha256sum", "-") };
+        let trailer = format!("\nsfarc end {:32} exit 0 tee 0 {tool} 0 sum {:64} {words} .\n", "", "");
         self.wire + trailer.len() as u64
     }
 

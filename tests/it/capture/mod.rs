@@ -3,10 +3,13 @@
 mod consistency;
 mod faults;
 mod helper_pod;
+mod helpers;
 mod permissions;
+mod product;
 mod proof;
 mod retries;
 mod slow;
+mod surroundings;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};

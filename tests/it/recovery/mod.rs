@@ -16,6 +16,7 @@ use crate::factory::{make_plan, place, take, wishes};
 mod crash;
 mod database;
 mod drill;
+mod swap;
 mod traps;
 mod whole;
 

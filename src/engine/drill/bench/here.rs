@@ -6,10 +6,11 @@ use std::io;
 use std::net::TcpListener;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use super::{ASK_LIMIT, Bench, JARS, MARIADB, Part, ZOOKEEPER};
 use crate::env::Env;
+use crate::process::{Environment, shell};
 use crate::target::local::LocalShell;
 use crate::target::shell::Shell;
 
@@ -78,21 +79,15 @@ impl<'a> Here<'a> {
         if let Err(lacks) = self.find(programs, what) {
             return Ok(Err(lacks));
         }
-        let mut command = Command::new("/bin/sh");
+        let mut command = shell(GUARD, &self.environment());
         let script = format!("{JARS}{script}");
-        command.args(["-c", GUARD, "sh", "/bin/sh", "-c", &script, "sh"]).arg(self.port.to_string());
-        command.env_clear().envs(self.variables());
+        command.args(["sh", "/bin/sh", "-c", &script, "sh"]).arg(self.port.to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map(|child| Ok(Guard(child)))
     }
 
-    fn variables(&self) -> Vec<(OsString, OsString)> {
-        let variable = |name: &str, value: &OsStr| (OsString::from(name), value.to_owned());
-        vec![
-            variable("PATH", &self.path),
-            variable("HOME", self.home.0.as_os_str()),
-            variable("DATA", self.data.0.as_os_str()),
-            variable("TMPDIR", self.data.0.as_os_str()),
-        ]
+    fn environment(&self) -> Environment {
+        let (home, data) = (self.home.0.as_os_str(), self.data.0.as_os_str());
+        Environment::only([]).with("PATH", &self.path).with("HOME", home).with("DATA", data).with("TMPDIR", data)
     }
 }
 
@@ -107,7 +102,7 @@ impl Bench for Here<'_> {
     }
 
     fn shell(&self, _part: Part) -> impl Shell {
-        LocalShell { env: self.env, variables: self.variables() }
+        LocalShell { env: self.env, environment: self.environment() }
     }
 
     fn home(&self) -> &str {

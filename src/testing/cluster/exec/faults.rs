@@ -90,6 +90,12 @@ impl Plan {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(planned);
     }
 
+    /// Plans nothing for this container any more.
+    pub(in crate::testing::cluster) fn forget(&self, container: &str) {
+        let mut plan = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        plan.retain(|planned| planned.container != container);
+    }
+
     /// The first fault for this session.
     pub(super) fn take(&self, container: &str, command: &[String]) -> Option<Fault> {
         let command = command.join(" ");

@@ -1,0 +1,135 @@
+//! The gc log: what is lost of it comes from a place that has the same log, or is replaced by what is known.
+//!
+//! docs/gc-protocol.md, "Repair", has why that is safe, and what must be promised for it.
+
+use std::collections::BTreeMap;
+
+use super::{Fault, Repair};
+use crate::backend::{Key, Kind};
+use crate::error::Error;
+use crate::repo::gc_log::{Tombstone, tombstone};
+use crate::repo::roles::mark_of_closed;
+use crate::repo::{RepoError, Repository};
+
+/// The log as it is.
+#[derive(Default)]
+struct Records {
+    /// The stored bytes of those that say something.
+    whole: BTreeMap<u64, Vec<u8>>,
+    lost: Vec<u64>,
+    /// Records of somebody who may not decide: they say nothing.
+    forged: Vec<u64>,
+}
+
+impl Repair<'_> {
+    /// Sees to it that every record of the gc log can be read.
+    pub(super) fn log(&mut self) -> Result<(), Error> {
+        let mut records = self.read_log()?;
+        let wanted: Vec<u64> = records.lost.iter().chain(&records.forged).copied().collect();
+        for epoch in wanted {
+            let brought = self.bring_record(epoch, &records.whole)?;
+            records.lost.retain(|lost| *lost != epoch || !brought);
+            records.forged.retain(|forged| *forged != epoch || !brought);
+        }
+        let forged = records.forged.iter();
+        self.report.notes.extend(
+            forged.map(|epoch| {
+                format!("{} is of somebody who may not decide: it is taken to say nothing", Key::Gc(*epoch))
+            }),
+        );
+        if records.lost.is_empty() {
+            return Ok(());
+        }
+        if !self.options.nobody_prunes {
+            self.report.waiting_records = records.lost;
+            return Ok(());
+        }
+        let (condemned, mut dead) = (self.known_to_be_gone(), self.known_to_be_closed()?);
+        for &epoch in &records.lost {
+            // All that is known stands in each of them: whichever is there says it before anybody relies on the log.
+            let object = self.repository.seal_gc_record_again(epoch, condemned.clone(), std::mem::take(&mut dead))?;
+            self.repository.backend.replace(&Key::Gc(epoch), &object).map_err(RepoError::from)?;
+            self.report.replaced_records.push(epoch);
+        }
+        self.renew_later_records(records.lost[0], &records.whole)
+    }
+
+    fn read_log(&mut self) -> Result<Records, Error> {
+        let mut records = Records::default();
+        let listed = self.repository.list(Kind::Gc)?;
+        let last = listed.iter().map(|listed| if let Key::Gc(epoch) = listed.key { epoch } else { 0 }).max();
+        for epoch in 1..=last.unwrap_or_default() {
+            self.repository.check_cancel()?;
+            match read_record(&self.repository, epoch) {
+                Ok(object) => drop(records.whole.insert(epoch, object)),
+                Err(RepoError::Forged { .. }) => records.forged.push(epoch),
+                Err(error) if error.is_damage() => records.lost.push(epoch),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(records)
+    }
+
+    /// Takes a record from a place whose log says the same as this one, wherever both say something.
+    fn bring_record(&mut self, epoch: u64, whole: &BTreeMap<u64, Vec<u8>>) -> Result<bool, Error> {
+        let config = self.repository.backend.get(&Key::Config, None).map_err(RepoError::from)?;
+        for place in self.places {
+            if !place.is_of(&config)? {
+                continue;
+            }
+            let key = Key::Gc(epoch);
+            let Some(object) = place.read(&key)? else { continue };
+            let is_right = self.repository.open_gc_record_of(epoch, &object).is_ok();
+            if is_right && is_same_log(place, whole)? {
+                self.put(&key, &object, place)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Packs that rows name and that are not there: what a lost record may have said of them is said again, so that no row
+    /// that comes back leads a writer to them.
+    fn known_to_be_gone(&self) -> Vec<Tombstone> {
+        let gone = self.faults.iter().filter(|(_, fault)| matches!(fault, Fault::Missing));
+        gone.map(|(id, _)| tombstone(id)).collect()
+    }
+
+    /// What tells closed writers that they are.
+    fn known_to_be_closed(&self) -> Result<Vec<Tombstone>, Error> {
+        if !self.repository.keys.has_roles() {
+            return Ok(Vec::new());
+        }
+        let (writers, _) = self.repository.registrations()?;
+        let closed = writers.into_iter().filter(|one| one.record.closed.is_some());
+        Ok(closed.map(|one| tombstone(&mark_of_closed(&one.record.public))).collect())
+    }
+
+    /// Copies of the log on other machines are known to be old by the time of their last record: so all that follow a
+    /// replaced one are put again as they are.
+    fn renew_later_records(&self, from: u64, whole: &BTreeMap<u64, Vec<u8>>) -> Result<(), Error> {
+        if self.repository.backend.is_remote() {
+            for (epoch, object) in whole.range(from..) {
+                self.repository.backend.replace(&Key::Gc(*epoch), object).map_err(RepoError::from)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The stored bytes of a record that can be read.
+fn read_record(repository: &Repository, epoch: u64) -> Result<Vec<u8>, RepoError> {
+    let object = repository.backend.get(&Key::Gc(epoch), None)?;
+    repository.open_gc_record_of(epoch, &object)?;
+    Ok(object)
+}
+
+/// True if a place has no record that is another one here.
+fn is_same_log(place: &super::Place, whole: &BTreeMap<u64, Vec<u8>>) -> Result<bool, Error> {
+    for (epoch, object) in whole {
+        if place.read(&Key::Gc(*epoch))?.is_some_and(|there| there != *object) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,120 @@
+//! `sfarc repair`: from damage to healthy, as people run it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::json::assert_documented;
+use crate::repo::{Repo, noise};
+
+/// The objects of a kind.
+fn objects(repo: &Repo, kind: &str) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> =
+        fs::read_dir(repo.path().join(kind)).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    found.sort();
+    found
+}
+
+fn rot(path: &PathBuf) {
+    let mut bytes = fs::read(path).expect("read");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::remove_file(path).expect("removed");
+    fs::write(path, bytes).expect("written");
+}
+
+#[test]
+fn a_rotten_pack_comes_from_a_mirror() {
+    let repo = Repo::new();
+    let (bytes, id) = (noise(1, 300_000), repo.take("a", &noise(1, 300_000)));
+    repo.run(["mirror", "--to", "mirror"]).ok();
+    rot(&objects(&repo, "packs")[0]);
+    repo.run(["check", "--read-data"]).ends(13);
+    repo.run(["repair", "--read-data", "--from", "mirror", "--dry-run"]).ok().says("would take packs/");
+    repo.run(["check", "--read-data"]).ends(13);
+    repo.run(["repair", "--read-data", "--from", "mirror"])
+        .ok()
+        .says("took packs/")
+        .says("all of every snapshot restores");
+    repo.check();
+    assert!(repo.cat(&id, "a") == bytes);
+    let nothing = repo.run(["repair", "--quiet", "--read-data", "--from", "mirror"]).ok();
+    assert_eq!(nothing.text(), "");
+}
+
+#[test]
+fn what_is_lost_is_named_and_healed_by_the_next_snapshot() {
+    let repo = Repo::new();
+    let (bytes, id) = (noise(2, 300_000), repo.take("a", &noise(2, 300_000)));
+    for pack in objects(&repo, "packs") {
+        fs::remove_file(pack).expect("removed");
+    }
+    let lost = repo.run(["repair", "--json"]).ends(13).json();
+    lost.iter().for_each(|object| assert_documented("repair", object));
+    let hit = lost.iter().find(|object| object["type"] == "hit").expect("it is named");
+    assert_eq!(
+        (&hit["snapshot"], &hit["stream"], &hit["offset"], &hit["bytes"]),
+        (&id.clone().into(), &"a".into(), &0.into(), &300_000.into())
+    );
+    repo.run(["repair"]).ends(13).says("hit: snapshot").says("300000 bytes from offset 0 are lost");
+    repo.take("a", &bytes);
+    repo.run(["repair"]).ok();
+    assert!(repo.cat(&id, "a") == bytes);
+    repo.check();
+}
+
+#[test]
+fn any_files_are_a_place_and_objects_are_documented() {
+    let repo = Repo::new();
+    let id = repo.take("a", &noise(3, 200_000));
+    for (number, object) in objects(&repo, "packs").into_iter().chain(objects(&repo, "snapshots")).enumerate() {
+        let found = repo.write(format!("attic/{number}/lost+found"), &fs::read(&object).expect("read"));
+        assert!(found.exists());
+        fs::remove_file(object).expect("removed");
+    }
+    for run in objects(&repo, "indexes") {
+        rot(&run);
+    }
+    let done = repo.run(["repair", "--json", "--from", "attic"]).ok().json();
+    done.iter().for_each(|object| assert_documented("repair", object));
+    assert!(done.iter().any(|object| object["type"] == "taken"), "{done:?}");
+    assert_eq!(done.last().expect("one")["healthy"], true);
+    assert!(repo.cat(&id, "a") == noise(3, 200_000));
+    repo.check();
+}
+
+#[test]
+fn a_lost_record_of_the_log_waits_for_a_promise() {
+    let repo = Repo::new();
+    let gone = repo.take("a", &noise(4, 5000));
+    let id = repo.take("a", &noise(5, 5000));
+    repo.run(["forget", &gone]).ok();
+    repo.run(["prune"]).ok();
+    rot(&objects(&repo, "gc")[0]);
+    repo.feed(["snapshot", "--stdin", "b"], b"more").ends(13);
+    repo.run(["repair"]).ends(3).says("--nobody-prunes");
+    repo.run(["repair", "--nobody-prunes"]).ok().says("replaced record 1 of the gc log");
+    repo.take("b", b"more");
+    assert!(repo.cat(&id, "a") == noise(5, 5000));
+    repo.run(["prune"]).ok();
+    repo.check();
+}
+
+#[test]
+fn a_lost_configuration_comes_from_the_mirror() {
+    let repo = Repo::new();
+    let id = repo.take("a", &noise(6, 5000));
+    repo.run(["mirror", "--to", "mirror"]).ok();
+    fs::remove_file(repo.path().join("config")).expect("removed");
+    repo.run(["list"]).ends(10);
+    repo.run(["repair", "--from", "mirror", "--dry-run"]).ok();
+    repo.run(["list"]).ends(10);
+    repo.run(["repair", "--from", "mirror"]).ok();
+    assert!(repo.cat(&id, "a") == noise(6, 5000));
+}
+
+#[test]
+fn places_that_cannot_be_are_refused() {
+    let repo = Repo::new();
+    repo.run(["repair", "--from", "nowhere"]).ends(1).says("nowhere");
+    repo.run(["repair", "--from", "ftp://x"]).ends(2);
+}
