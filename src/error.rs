@@ -159,9 +159,11 @@ impl Error {
 fn repo_category(error: &RepoError) -> Category {
     match error {
         RepoError::NoRepository { .. } => Category::NoRepository,
-        RepoError::WrongKey | RepoError::WriterClosed | RepoError::NoKeyFile(_) | RepoError::Role(_) => {
-            Category::WrongKey
-        }
+        RepoError::WrongKey
+        | RepoError::OtherRepository { .. }
+        | RepoError::WriterClosed
+        | RepoError::NoKeyFile(_)
+        | RepoError::Role(_) => Category::WrongKey,
         RepoError::Cancelled => Category::Interrupted,
         error if error.is_damage() => Category::Damaged,
         _ => Category::Failed,

@@ -131,6 +131,46 @@ impl std::hash::Hasher for IdHasher {
 /// A set of chunk ids.
 pub type ChunkSet = std::collections::HashSet<ChunkId, std::hash::BuildHasherDefault<IdHasher>>;
 
+/// What tells a repository from one that somebody else has made: it follows from its root key, its id and its features.
+/// No secret; 128 bits, so that nobody finds another repository with the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint([u8; 16]);
+
+impl Fingerprint {
+    /// The fingerprint with these bytes.
+    pub const fn new(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    /// In groups that can be read from paper.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, pair) in self.0.as_chunks::<2>().0.iter().enumerate() {
+            let dash = if place == 0 { "" } else { "-" };
+            write!(f, "{dash}{:02x}{:02x}", pair[0], pair[1])?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = ParseIdError;
+
+    /// As people type it: dashes, spaces and capitals do not matter.
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        let digits: String = text.chars().filter(|c| *c != '-' && !c.is_whitespace()).collect();
+        parse_hex(&digits.to_ascii_lowercase())
+            .map(Self)
+            .ok_or_else(|| ParseIdError { text: text.to_owned(), digits: 32 })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

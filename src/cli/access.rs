@@ -18,7 +18,7 @@ use crate::error::{Category, Error};
 use crate::event::Event;
 use crate::format::config::Features;
 use crate::process::{Environment, shell};
-use crate::repo::{Credential, RepoError, Repository};
+use crate::repo::{Credential, Meant, RepoError, Repository};
 
 /// Opens the repository that the options name.
 pub fn open(global: &Global, env: &Env) -> Result<Repository, Error> {
@@ -28,13 +28,15 @@ pub fn open(global: &Global, env: &Env) -> Result<Repository, Error> {
 /// The same, without copies of what is in a bucket: for whoever wants to know what is really there.
 pub fn open_uncached(global: &Global, env: &Env) -> Result<Repository, Error> {
     let access = Access { shelf: None, ..global.bucket.access() };
-    let opened = open_at(&place(global)?, &access, env, || credential(global, Purpose::Open, env));
+    let meant = meant_by(&global.named, "SFARC")?;
+    let opened = open_at(&place(global)?, &access, env, meant, || credential(global, Purpose::Open, env));
     opened.and_then(|(repository, _)| as_expected(repository, global))
 }
 
 /// Opens the repository that the options name, and says what opened it.
 pub fn open_and_keep(global: &Global, env: &Env) -> Result<(Repository, Credential), Error> {
-    let opened = open_at(&place(global)?, &global.bucket.access(), env, || credential(global, Purpose::Open, env));
+    let (access, meant) = (global.bucket.access(), meant_by(&global.named, "SFARC")?);
+    let opened = open_at(&place(global)?, &access, env, meant, || credential(global, Purpose::Open, env));
     opened.and_then(|(repository, credential)| Ok((as_expected(repository, global)?, credential)))
 }
 
@@ -60,7 +62,8 @@ pub fn open_other(to: &Destination, by: &OpenedBy, global: &Global, env: &Env) -
             credential(global, Purpose::Open, env)
         })
     };
-    let opened = open_at(&other_place(to)?, &other_access(to, global), env, credential);
+    let meant = meant_by(&said_of_other(by), "SFARC_TO")?;
+    let opened = open_at(&other_place(to)?, &other_access(to, global), env, meant, credential);
     opened.map(|(repository, _)| repository).map_err(|error| Error::There(Box::new(error)))
 }
 
@@ -91,6 +94,7 @@ fn open_at(
     place: &Place,
     access: &Access,
     env: &Env,
+    meant: Option<Meant>,
     credential: impl FnOnce() -> Result<Credential, Error>,
 ) -> Result<(Repository, Credential), Error> {
     let warn = |text: &str| env.tell(&Event::Warning(text));
@@ -104,6 +108,9 @@ fn open_at(
     let opened = Repository::open(backend, &place.to_string(), credential, env.clone());
     let credential = named.transpose()?;
     let repository = opened?;
+    if let Some(Meant::Fingerprint(expected)) = meant {
+        repository.require_fingerprint(&expected)?;
+    }
     Ok((repository, credential.expect("nothing opens without a credential")))
 }
 
@@ -123,15 +130,35 @@ pub fn other_access(to: &Destination, global: &Global) -> Access {
     bucket.access()
 }
 
-/// What opens the other repository, if the options or the environment name something.
-fn other_credential(by: &OpenedBy, env: &Env) -> Option<Result<Credential, Error>> {
-    let said = NamedCredential {
+fn said_of_other(by: &OpenedBy) -> NamedCredential {
+    NamedCredential {
         password_file: by.to_password_file.clone(),
         password_command: by.to_password_command.clone(),
         key_file: by.to_key_file.clone(),
+        fingerprint: by.to_fingerprint.clone(),
+    }
+}
+
+/// What opens the other repository, if the options or the environment name something.
+fn other_credential(by: &OpenedBy, env: &Env) -> Option<Result<Credential, Error>> {
+    let named = [said_of_other(by), named_by_environment("SFARC_TO")];
+    let meant = || meant_by(&named[0], "SFARC_TO");
+    named
+        .iter()
+        .find_map(|named| of(named, Purpose::Open, env, meant))
+        .or_else(|| std::env::var_os("SFARC_TO_PASSWORD").map(|password| passphrase(password.into_vec())))
+}
+
+/// Which repository the options, or variables with this prefix, say that somebody means.
+fn meant_by(said: &NamedCredential, prefix: &str) -> Result<Option<Meant>, Error> {
+    let meant = |text: String| match text.trim() {
+        "none" => Ok(Meant::Any),
+        text => text.parse().map(Meant::Fingerprint).map_err(|_| {
+            let form = "a fingerprint has 32 hexadecimal digits, as `sfarc key list` prints it; or say `none`";
+            Error::Usage(format!("`{text}` is no fingerprint: {form}"))
+        }),
     };
-    let named = [&said, &named_by_environment("SFARC_TO")].into_iter().find_map(|named| of(named, Purpose::Open, env));
-    named.or_else(|| std::env::var_os("SFARC_TO_PASSWORD").map(|password| passphrase(password.into_vec())))
+    said.fingerprint.clone().or_else(|| named_by_environment(prefix).fingerprint).map(meant).transpose()
 }
 
 /// The options; where they and the environment name no repository or nothing that opens it, those of a configuration.
@@ -147,6 +174,7 @@ pub fn or_configured(global: &Global, configured: &crate::config::Repository) ->
             password_file: configured.password_file.clone(),
             password_command: configured.password_command.clone().map(OsString::from),
             key_file: configured.key_file.clone(),
+            fingerprint: global.named.fingerprint.clone(),
         };
     }
     // What is said of one place is not meant for another.
@@ -195,7 +223,13 @@ enum Purpose {
 
 /// The password or key file that the options, the environment or a prompt name.
 fn credential(global: &Global, purpose: Purpose, env: &Env) -> Result<Credential, Error> {
-    let named = [&global.named, &named_by_environment("SFARC")].into_iter().find_map(|named| of(named, purpose, env));
+    let meant = || match purpose {
+        Purpose::Open => meant_by(&global.named, "SFARC"),
+        // Something is made, so nothing can be another's.
+        Purpose::Make => Ok(Some(Meant::Any)),
+    };
+    let named = [&global.named, &named_by_environment("SFARC")];
+    let named = named.into_iter().find_map(|named| of(named, purpose, env, meant));
     if let Some(named) = named {
         return named;
     }
@@ -206,10 +240,15 @@ fn credential(global: &Global, purpose: Purpose, env: &Env) -> Result<Credential
 }
 
 /// The credential that is named, if one is.
-fn of(named: &NamedCredential, purpose: Purpose, env: &Env) -> Option<Result<Credential, Error>> {
+fn of(
+    named: &NamedCredential,
+    purpose: Purpose,
+    env: &Env,
+    meant: impl Fn() -> Result<Option<Meant>, Error>,
+) -> Option<Result<Credential, Error>> {
     let by_file = || named.password_file.as_deref().map(password_file);
     let by_command = || named.password_command.as_deref().map(password_command);
-    let by_key = named.key_file.as_deref().map(|path| key_file(path, purpose, env));
+    let by_key = named.key_file.as_deref().map(|path| key_file(path, purpose, env, meant()?));
     by_key.or_else(by_file).or_else(by_command)
 }
 
@@ -220,6 +259,7 @@ fn named_by_environment(prefix: &str) -> NamedCredential {
         password_file: named("PASSWORD_FILE").map(PathBuf::from),
         password_command: named("PASSWORD_COMMAND"),
         key_file: named("KEY_FILE").map(PathBuf::from),
+        fingerprint: named("FINGERPRINT").map(|text| text.to_string_lossy().into_owned()),
     }
 }
 
@@ -229,7 +269,7 @@ pub fn new_credential(new: &NewKey, env: &Env) -> Result<Credential, Error> {
         return Ok(Credential::Recovery(recipient.clone()));
     }
     match (&new.new_key_file, &new.new_password_file) {
-        (Some(path), _) => key_file(path, Purpose::Make, env),
+        (Some(path), _) => key_file(path, Purpose::Make, env, Some(Meant::Any)),
         (None, Some(path)) => password_file(path),
         (None, None) => prompt(Purpose::Make),
     }
@@ -272,8 +312,8 @@ fn prompt(purpose: Purpose) -> Result<Credential, Error> {
     passphrase(password.as_bytes().to_vec())
 }
 
-fn key_file(path: &Path, purpose: Purpose, env: &Env) -> Result<Credential, Error> {
-    match keyfile::read(path)? {
+fn key_file(path: &Path, purpose: Purpose, env: &Env, meant: Option<Meant>) -> Result<Credential, Error> {
+    match keyfile::read(path, meant)? {
         Some(credential) => Ok(credential),
         None if purpose == Purpose::Make => keyfile::make(path, env),
         None => Err(Error::Refused(format!("there is no key file {}", path.display()))),

@@ -233,7 +233,7 @@ pub struct List {
 /// One snapshot.
 #[derive(Debug, Args)]
 pub struct One {
-    /// The snapshot: the beginning of its id, `latest`, or `latest~N`.
+    /// The snapshot: the beginning of its id, `latest`, `latest~N`, or `latest@WRITER`.
     #[arg(value_name = "ID")]
     pub id: String,
 }
@@ -252,7 +252,7 @@ pub struct Ls {
 /// Options of `restore`.
 #[derive(Debug, Args)]
 pub struct Restore {
-    /// The snapshot: the beginning of its id, `latest`, or `latest~N`.
+    /// The snapshot: the beginning of its id, `latest`, `latest~N`, or `latest@WRITER`.
     #[arg(value_name = "ID")]
     pub id: String,
     /// The folder that receives the streams.
@@ -317,10 +317,11 @@ pub struct Import {
 /// Options of `cat`.
 #[derive(Debug, Args)]
 pub struct Cat {
-    /// The snapshot: the beginning of its id, `latest`, or `latest~N`.
+    /// The snapshot: the beginning of its id, `latest`, `latest~N`, or `latest@WRITER`.
     #[arg(value_name = "ID")]
     pub id: String,
-    /// The stream, or a file in it.
+    /// The stream, or a file in it. What a writer of a repository with roles has made is read twice: nothing is given out
+    /// before the whole stream is proven.
     #[arg(value_name = "STREAM[/PATH]")]
     pub stream: OsString,
 }

@@ -11,14 +11,20 @@ use crate::crypto::keys::Secret;
 use crate::env::Env;
 use crate::error::Error;
 use crate::repo::roles::parse_role_key;
-use crate::repo::{Credential, RepoError};
+use crate::repo::{Credential, Meant, RepoError};
 
 const MAGIC: &str = "sfarc-key-1 ";
 /// What lines of `age`'s identities begin with.
 const IDENTITY: &str = "AGE-SECRET-KEY-1";
 
-/// What a key file opens; nothing if there is none.
-pub(super) fn read(path: &Path) -> Result<Option<Credential>, Error> {
+/// What is missing beside an identity.
+const NOT_SAID: &str = "anybody who knows the recipient of a recovery key can make a repository that it opens: say which \
+                        one you mean with --fingerprint (`sfarc key add --recovery` and `sfarc key list` print it). \
+                        `--fingerprint none` opens any, with a warning";
+
+/// What a key file opens; nothing if there is none. An identity of `age` opens the repository that is meant, and what is
+/// meant must have been said.
+pub(super) fn read(path: &Path, meant: Option<Meant>) -> Result<Option<Credential>, Error> {
     let text = match fs::read_to_string(path).map(Zeroizing::new) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -28,7 +34,8 @@ pub(super) fn read(path: &Path) -> Result<Option<Credential>, Error> {
         return Ok(Some(Credential::KeyFile(material)));
     }
     if let Some(identity) = text.lines().find(|line| line.starts_with(IDENTITY)) {
-        return Ok(Some(Credential::Identity(Zeroizing::new(identity.trim_end().to_owned()))));
+        let meant = meant.ok_or_else(|| Error::Usage(NOT_SAID.to_owned()))?;
+        return Ok(Some(Credential::Identity { identity: Zeroizing::new(identity.trim_end().to_owned()), meant }));
     }
     let key = parse_role_key(&text).ok_or_else(|| RepoError::NoKeyFile(path.display().to_string()))?;
     Ok(Some(Credential::Role(Box::new(key))))

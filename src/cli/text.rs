@@ -100,12 +100,18 @@ pub(super) fn parse_new_label(text: &str) -> Result<(String, String), Error> {
     Ok(label)
 }
 
-/// A name as text; bytes that are not UTF-8 or would move the cursor are escaped.
+/// True for what moves the cursor, or changes the order in which a terminal shows what follows.
+fn is_unprintable(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// A name as text; bytes that are not UTF-8, would move the cursor or turn the text around are escaped.
 pub(super) fn name(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for part in bytes.utf8_chunks() {
         for letter in part.valid().chars() {
-            if letter.is_control() { text.extend(letter.escape_default()) } else { text.push(letter) }
+            if is_unprintable(letter) { text.extend(letter.escape_default()) } else { text.push(letter) }
         }
         part.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
     }
@@ -156,6 +162,7 @@ mod tests {
     fn names_cannot_move_the_cursor() {
         assert_eq!(name(b"a\x1b[2Jb\xffc"), "a\\u{1b}[2Jb\\xffc");
         assert_eq!(message("two\nlines\r"), "two\nlines\\r");
+        assert_eq!(name("tar.gz\u{202e}gnp.\u{9b}2J".as_bytes()), "tar.gz\\u{202e}gnp.\\u{9b}2J");
     }
 
     #[test]

@@ -55,7 +55,7 @@ every = "15m"
 # Or $SFARC_REPO, and $SFARC_PASSWORD_FILE or $SFARC_KEY_FILE.
 # path = "/var/lib/sfarc/repository"
 # password-file = "/run/secrets/sfarc/password"
-# expect-id = "..."             # refuses any other repository in this place; `sfarc stats` prints the id
+# expect-id = "8f3c0d5e7a1b42968f3c0d5e7a1b4296"  # any other repository is refused; `sfarc stats` prints the id
 # Of a bucket (`s3://bucket/prefix` is a path), what the cloud's own tools would not find:
 # endpoint = "https://s3.example"
 # region = "eu-1"

@@ -13,9 +13,10 @@ use super::seal::{LazyKey, ObjectKey, Opener, Per, Sealer, Unsealer, open_shared
 use super::signature::Signer;
 use crate::env::Entropy;
 use crate::format::FormatError;
+use crate::format::config::ConfigHead;
 use crate::format::divided::{DividedHeader, Envelope, ForeignEnvelope, Seal, envelope_aad};
 use crate::format::sealed::{self, Cipher, Compartment, Header, SealedKind, Wrapping};
-use crate::ids::RepoId;
+use crate::ids::{Fingerprint, RepoId};
 
 /// Thirty-two secret bytes, wiped when dropped.
 pub type Secret = Zeroizing<[u8; 32]>;
@@ -42,6 +43,15 @@ pub fn passphrase_key(material: &[u8; 32]) -> Secret {
 /// What a header stores beside a sealed key: it fits one key only.
 pub fn commitment(key: &[u8; 32]) -> [u8; 32] {
     *derive("key commitment", key)
+}
+
+/// The fingerprint of a repository.
+pub fn fingerprint(root: &Secret, head: &ConfigHead) -> Fingerprint {
+    let mut input = Zeroizing::new([0; 32 + RepoId::LEN + 24]);
+    input[..32].copy_from_slice(&root[..]);
+    input[32..32 + RepoId::LEN].copy_from_slice(head.repo.as_bytes());
+    input[32 + RepoId::LEN..].copy_from_slice(&head.features.to_bytes());
+    Fingerprint::new(*derive("fingerprint", &input[..]).first_chunk().expect("32 bytes are derived"))
 }
 
 /// What a key slot stores beside the sealed root key: it fits the key that opens the slot only. The nonce keeps slots

@@ -56,6 +56,18 @@ pub fn read_small(
 #[derive(Debug, Default)]
 pub struct SavedObjects {
     files: BTreeMap<String, Zeroizing<Vec<u8>>>,
+    /// Paths that no capture makes.
+    strange: Vec<String>,
+}
+
+/// True for a path that a capture makes: a file, or a folder and a file in it. The names become parts of other paths, on
+/// disk and in requests, and whoever made the snapshot may have chosen them.
+fn is_plain(path: &str) -> bool {
+    let is_name = |name: &str| {
+        let is_safe = |letter: char| letter.is_ascii_alphanumeric() || "-._:@".contains(letter);
+        !name.is_empty() && name != "." && name != ".." && name.chars().all(is_safe)
+    };
+    path.split('/').count() <= 2 && path.split('/').all(is_name)
 }
 
 impl SavedObjects {
@@ -69,7 +81,11 @@ impl SavedObjects {
             let range = range.and_then(|(start, len)| bytes.get(start..start.checked_add(len)?));
             if let (CatalogKind::File, Some(content)) = (located.entry.kind, range) {
                 let path = String::from_utf8_lossy(&located.entry.path).into_owned();
-                saved.files.insert(path, Zeroizing::new(content.to_vec()));
+                if is_plain(&path) {
+                    saved.files.insert(path, Zeroizing::new(content.to_vec()));
+                } else {
+                    saved.strange.push(path);
+                }
             }
         })?;
         Ok(saved)
@@ -101,12 +117,13 @@ impl SavedObjects {
         })
     }
 
-    /// Paths of objects that are not JSON.
+    /// Paths of objects that are not JSON, or that no object can have.
     pub fn unreadable(&self) -> impl Iterator<Item = &str> {
         let is_broken = |(path, content): &(&String, &Zeroizing<Vec<u8>>)| {
             path.ends_with(".json") && serde_json::from_slice::<Value>(content).is_err()
         };
-        self.files.iter().filter(is_broken).map(|(path, _)| &path[..])
+        let broken = self.files.iter().filter(is_broken).map(|(path, _)| &path[..]);
+        broken.chain(self.strange.iter().map(|path| &path[..]))
     }
 
     /// Replicas, images and volumes of all workloads when the snapshot was taken; `null` if it does not say.

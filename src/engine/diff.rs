@@ -69,7 +69,7 @@ type Entries = BTreeMap<Vec<u8>, CatalogEntry>;
 
 fn entries(repository: &Repository, (snapshot, stream): (&Snapshot, &StreamEntry)) -> Result<Entries, Error> {
     let mut entries = Entries::new();
-    for_each_entry(&mut Egress::open(repository)?, snapshot, stream, |located| {
+    for_each_entry(&mut Egress::of(repository, snapshot)?, snapshot, stream, |located| {
         entries.insert(located.entry.path.clone(), located.entry);
     })?;
     Ok(entries)

@@ -30,7 +30,15 @@ pub(super) struct Saved<'a> {
     pub(super) entry: &'a StreamEntry,
 }
 
-impl Saved<'_> {
+impl<'a> Saved<'a> {
+    /// Opens the repository for this stream. What must be proven before any of it is given is proven here: whoever takes it
+    /// does not wait for long.
+    pub(super) fn open(&self) -> Result<Egress<'a>, Error> {
+        let mut egress = Egress::of(self.repository, self.snapshot)?;
+        egress.prepare(&self.entry.content).map_err(|error: EgressError<Closed>| self.failed(error))?;
+        Ok(egress)
+    }
+
     /// Gives the whole stream, and tells how far it is.
     pub(super) fn give(
         &self,
@@ -56,7 +64,7 @@ impl Saved<'_> {
         patience: Patience,
     ) -> Result<(), FeedError<Error>> {
         let understands_sandbox = database.make_scratch(shell).map_err(FeedError::Taker)?;
-        let mut egress = Egress::open(self.repository).map_err(|error| FeedError::Giver(error.into()))?;
+        let mut egress = self.open().map_err(FeedError::Giver)?;
         let skip = if understands_sandbox { 0 } else { self.sandbox_line(&mut egress).map_err(FeedError::Giver)? };
         let len = self.entry.content.len - skip;
         database.load(shell, len, patience, |sender| {

@@ -44,6 +44,15 @@ impl Features {
         Self { read: features.read | if roles { Self::READ_ROLES } else { 0 }, ..features }
     }
 
+    /// As the head of a configuration has them, and what authenticates them.
+    pub fn to_bytes(self) -> [u8; 24] {
+        let mut bytes = [0; 24];
+        bytes[..8].copy_from_slice(&self.read.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.write.to_le_bytes());
+        bytes[16..].copy_from_slice(&self.collect.to_le_bytes());
+        bytes
+    }
+
     /// True if keys of roles may be given away.
     pub const fn has_roles(&self) -> bool {
         self.read & Self::READ_ROLES != 0
@@ -103,9 +112,7 @@ impl ConfigHead {
         let mut bytes = [0; Self::LEN];
         bytes[..8].copy_from_slice(&MAGIC);
         bytes[8] = FORMAT_VERSION;
-        bytes[12..20].copy_from_slice(&self.features.read.to_le_bytes());
-        bytes[20..28].copy_from_slice(&self.features.write.to_le_bytes());
-        bytes[28..36].copy_from_slice(&self.features.collect.to_le_bytes());
+        bytes[12..36].copy_from_slice(&self.features.to_bytes());
         bytes[36..52].copy_from_slice(self.repo.as_bytes());
         bytes
     }

@@ -1,9 +1,10 @@
-//! A key slot: the root key, sealed under a key that comes from a passphrase or a key file.
+//! A key slot: the root key, sealed under a key that comes from a passphrase, a key file, or a file of `age`.
 
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::FormatError;
-use super::record::Record;
+use super::config::ConfigHead;
+use super::record::{self, Record};
 
 /// How the key that opens a slot is made.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, SchemaRead, SchemaWrite)]
@@ -30,6 +31,11 @@ pub struct PassphraseCost {
 impl PassphraseCost {
     /// The second recommended option of RFC 9106, section 4: 64 MiB, 3 passes, 4 lanes.
     pub const RECOMMENDED: Self = Self { memory_kib: 64 << 10, passes: 3, lanes: 4 };
+
+    /// What a run takes, as far as costs can be compared: memory times passes.
+    pub const fn work(&self) -> u64 {
+        self.memory_kib as u64 * self.passes as u64
+    }
 
     /// Refuses costs with which a hostile slot could stall or exhaust the reader.
     pub fn check(&self) -> Result<(), FormatError> {
@@ -62,7 +68,50 @@ pub struct KeySlot {
 
 impl Record for KeySlot {
     const WHAT: &'static str = "key slot";
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
+}
+
+/// What the seal of a slot's root key authenticates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    /// The repository: slots of version 1. Whoever can seal a configuration can then take features out of it.
+    Repository,
+    /// The repository and its features: with others the slot does not open.
+    Features,
+}
+
+impl Binding {
+    /// The associated data of the sealed root key.
+    pub fn associated(self, head: &ConfigHead) -> Vec<u8> {
+        match self {
+            Self::Repository => [&b"sfarc key slot root"[..], head.repo.as_bytes()].concat(),
+            Self::Features => [&b"sfarc key slot root 2"[..], head.repo.as_bytes(), &head.features.to_bytes()].concat(),
+        }
+    }
+}
+
+impl KeySlot {
+    /// Length in bytes of the shortest one: of a key file, without a label.
+    pub const MIN_BYTES: u64 = 153;
+
+    /// Length in bytes of the longest one (format limit).
+    pub const MAX_BYTES: u64 = 1 << 16;
+
+    /// Reads a stored slot. Its version says what its seal authenticates.
+    pub fn decode(object: &[u8]) -> Result<(Self, Binding), FormatError> {
+        let binding = match object.first_chunk().map(|version| u16::from_le_bytes(*version)) {
+            Some(1) => Binding::Repository,
+            Some(version) if version & record::PADDED != 0 => {
+                return Err(FormatError::malformed(Self::WHAT, "it is padded, and key slots are not"));
+            }
+            _ => Binding::Features,
+        };
+        let slot: Self = record::decode(object)?;
+        if let SlotKind::Passphrase(cost) = &slot.kind {
+            cost.check()?;
+        }
+        Ok((slot, binding))
+    }
 }
 
 /// What people want to know of a key slot; readable only with the repository's key.

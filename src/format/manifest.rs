@@ -166,6 +166,10 @@ pub const COPY_OF: &str = "sfarc/copy-of";
 /// and of what it is here. It marks no purpose, either.
 pub const COPY_PROOF: &str = "sfarc/copy-proof";
 
+/// The fact of a stream in a copy that says which writer had made it. What the writer said of it holds only as far as it
+/// is proven.
+pub const WRITER_FACT: &str = "sfarc/writer";
+
 impl Manifest {
     /// True for a snapshot that nobody has asked for: one before a restore, or the record of a drill.
     pub fn is_own(&self) -> bool {

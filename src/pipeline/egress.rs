@@ -1,6 +1,7 @@
 //! Out of the repository: chunks are located in order, their blocks opened by workers, and written in order.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,12 +19,28 @@ use crate::limits;
 use crate::repo::index::Index;
 use crate::repo::list::{ListWalker, NodeSource};
 use crate::repo::pool::Pool;
+use crate::repo::snapshots::Snapshot;
 use crate::repo::{RepoError, Repository};
 use crate::sync;
 
 /// Reads streams of one repository.
 pub struct Egress<'a> {
     pub(super) finder: Finder<'a>,
+    /// Whether a stream is proven as a whole before any of it is given.
+    proves: Proves,
+    /// What was proven: hashes and the lists of chunks that lead to them.
+    proven: Vec<Content>,
+}
+
+/// When a stream is proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proves {
+    /// While it is given.
+    Meanwhile,
+    /// Before.
+    First,
+    /// Now: nothing of it is given.
+    Now,
 }
 
 /// Why a stream did not get out.
@@ -50,6 +67,17 @@ pub enum EgressError<E> {
     /// Whoever takes the bytes failed.
     #[error(transparent)]
     Sink(E),
+}
+
+impl EgressError<Infallible> {
+    /// The same of whoever takes the bytes.
+    fn without_sink<E>(self) -> EgressError<E> {
+        match self {
+            Self::Repo { offset, source } => EgressError::Repo { offset, source },
+            Self::WrongHash => EgressError::WrongHash,
+            Self::WrongFile { path } => EgressError::WrongFile { path },
+        }
+    }
 }
 
 /// Takes the chunks of a stream in their order.
@@ -102,13 +130,55 @@ impl Drop for Egress<'_> {
 }
 
 impl<'a> Egress<'a> {
+    /// Reads a snapshot. A writer knows the names of others' chunks and can make a snapshot of them, but not their hash as a
+    /// stream: of what a writer made nothing is given before the whole is proven, however little of it is wanted.
+    pub fn of(repository: &'a Repository, snapshot: &Snapshot) -> Result<Self, RepoError> {
+        let mut egress = Self::open(repository)?;
+        if snapshot.is_by_writer() {
+            egress.proves = Proves::First;
+        }
+        Ok(egress)
+    }
+
     /// Reads from a repository. Damaged index runs are passed over: other copies may do.
     pub fn open(repository: &'a Repository) -> Result<Self, RepoError> {
         let log = repository.gc_log_for_reading_lately()?;
         let index = Index::open_to_read(repository, &log)?;
         // Workers that read from a bucket mostly wait.
         let workers = if repository.backend.is_remote() { limits::READS_AT_A_TIME } else { repository.env.workers };
-        Ok(Self { finder: Finder::new(repository, index, Pool::new(workers)?) })
+        let finder = Finder::new(repository, index, Pool::new(workers)?);
+        Ok(Self { finder, proves: Proves::Meanwhile, proven: Vec::new() })
+    }
+
+    /// Like [`write_all`](Self::write_all), for a sink that shows nobody what it took before this has succeeded: it is not
+    /// proven first.
+    pub fn write_aside<E>(
+        &mut self,
+        content: &Content,
+        sink: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), EgressError<E>> {
+        let before = std::mem::replace(&mut self.proves, Proves::Meanwhile);
+        let written = self.write_all(content, sink);
+        self.proves = before;
+        written
+    }
+
+    /// Proves a stream, if none of it is given before that.
+    pub fn prepare<E>(&mut self, content: &Content) -> Result<(), EgressError<E>> {
+        if self.proves == Proves::First { self.prove(content) } else { Ok(()) }
+    }
+
+    /// Reads a whole stream and proves it, unless that was done.
+    fn prove<E>(&mut self, content: &Content) -> Result<(), EgressError<E>> {
+        if self.proven.contains(content) {
+            return Ok(());
+        }
+        let before = std::mem::replace(&mut self.proves, Proves::Now);
+        let read = self.write_all(content, |_| Ok::<(), Infallible>(()));
+        self.proves = before;
+        read.map_err(EgressError::without_sink)?;
+        self.proven.push(content.clone());
+        Ok(())
     }
 
     /// Writes a whole stream in large pieces and checks its hash, which workers compute beside the writing.
@@ -142,6 +212,7 @@ impl<'a> Egress<'a> {
         range: Range<u64>,
         taker: &mut T,
     ) -> Result<(), EgressError<T::Error>> {
+        self.prepare(content)?;
         let walker = ListWalker::new(content.root, content.len);
         let walker = walker.map_err(|source| EgressError::Repo { offset: range.start, source })?;
         let walk = Walk::new(walker, range.clone());
@@ -186,7 +257,9 @@ impl<'a> Egress<'a> {
             let taken = self.arrive(&pending, |chunk| taker.take(offset, &row, chunk)).map_err(at(offset))?;
             taken.map_err(EgressError::Sink)?;
             let inside = (offset + row.len).min(range.end) - offset.max(range.start);
-            self.finder.repository.env.tell(&Event::Advance(Task::ONLY, inside));
+            if self.proves != Proves::Now {
+                self.finder.repository.env.tell(&Event::Advance(Task::ONLY, inside));
+            }
         }
     }
 

@@ -183,7 +183,12 @@ impl Repository {
 
     fn or_rest_of_gc_log(&self, log: Result<GcLog, RepoError>) -> Result<GcLog, RepoError> {
         match log {
-            Err(error) if error.is_damage() => self.rest_of_gc_log(),
+            Err(error) if error.is_damage() => {
+                let text = "the gc log is not whole: features that a missing record switched on are not known, and what is \
+                            read may be read wrong";
+                self.env.tell(&Event::Warning(&format!("{text}: {error}")));
+                self.rest_of_gc_log()
+            }
             other => other,
         }
     }

@@ -1,5 +1,6 @@
 //! An opened repository: objects with meaning.
 
+mod credential;
 mod distrust;
 pub mod gc_log;
 pub mod hiding;
@@ -30,10 +31,12 @@ use crate::crypto::role::Secrets;
 use crate::env::Env;
 use crate::format::FormatError;
 use crate::format::config::{ConfigHead, ConfigRecord, Features};
-use crate::format::rolekey::{RoleKey, WriterRecord};
+use crate::format::keyslot::Binding;
+use crate::format::rolekey::WriterRecord;
 use crate::format::sealed::SealedKind;
-use crate::ids::{ObjectId, RepoId};
+use crate::ids::{Fingerprint, ObjectId, RepoId};
 use crate::sync::Mutex;
+pub use credential::{Credential, Meant};
 use gc_log::GcLog;
 
 /// What can go wrong with a repository.
@@ -161,6 +164,19 @@ pub enum RepoError {
     /// Somebody asked to stop.
     #[error("interrupted")]
     Cancelled,
+    /// Somebody else's repository, or one whose features somebody has altered.
+    #[error(
+        "this is not the repository that is meant: its fingerprint is {found}, not {expected}. Somebody else has made it, or has altered its features"
+    )]
+    OtherRepository {
+        /// Its fingerprint.
+        found: Fingerprint,
+        /// The one that was asked for.
+        expected: Fingerprint,
+    },
+    /// A passphrase could not be made a key, and nothing else opens.
+    #[error("no other key slot opens, and for one the password could not be tried")]
+    NotStretched(#[source] CryptoError),
     /// A key slot cannot be removed or found.
     #[error("{0}")]
     KeySlot(String),
@@ -182,6 +198,13 @@ impl RepoError {
     pub fn lost_thread() -> Self {
         let why = "it panicked; this is a defect of sfarc: report it";
         BackendError::new("wait for", "a thread that reads", Cause::Io(std::io::Error::other(why))).into()
+    }
+
+    /// The features in the configuration are not those that a key was made for.
+    fn altered_features() -> Self {
+        let why =
+            "the features in it are not those that the repository was made with; somebody has altered it".to_owned();
+        Self::Damaged { object: Key::Config.to_string(), why }
     }
 
     /// True if stored bytes are damaged or missing.
@@ -216,27 +239,6 @@ impl Features {
     }
 }
 
-/// What opens a repository.
-#[derive(Clone)]
-pub enum Credential {
-    /// A passphrase.
-    Passphrase(Zeroizing<Vec<u8>>),
-    /// The 32 bytes of a key file.
-    KeyFile(Secret),
-    /// The key of a role in one repository.
-    Role(Box<RoleKey>),
-    /// An identity of `age`, which opens what is sealed to its recipient.
-    Identity(Zeroizing<String>),
-    /// A recipient of `age`, to seal to. Opens nothing.
-    Recovery(String),
-}
-
-impl std::fmt::Debug for Credential {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Credential(secret)")
-    }
-}
-
 /// An opened repository.
 #[derive(Clone)]
 pub struct Repository {
@@ -250,6 +252,8 @@ pub struct Repository {
     pub created: i64,
     /// Features in use.
     features: Features,
+    /// True if nobody can have altered the features: the key was made for these.
+    are_features_bound: bool,
     known_log: Arc<Mutex<GcLog>>,
     /// The snapshot that this process made last.
     made_last: Arc<Mutex<Option<ObjectId>>>,
@@ -292,6 +296,7 @@ impl Repository {
             id: head.repo,
             created: record.created,
             features: head.features,
+            are_features_bound: true,
             known_log: Arc::default(),
             made_last: Arc::default(),
             writers: Arc::default(),
@@ -328,27 +333,36 @@ impl Repository {
         let sealed = &object[ConfigHead::LEN..];
         let open_config = |keys: &KeyRing| objects::open_record(keys, SealedKind::Config, &Key::Config, sealed);
         let is_right = |keys: &KeyRing| open_config(keys).is_ok();
-        let keys = match credential()? {
-            Credential::Role(key) => roles::ring(&key, &head)?,
-            credential => keyslots::unlock(&*backend, &head, &credential, is_right)?.1,
+        let credential = credential()?;
+        let (keys, are_features_bound) = match &credential {
+            Credential::Role(key) => roles::ring(key, &head)?,
+            credential => {
+                let unlocked = keyslots::unlock(&*backend, &head, credential, is_right)?;
+                (unlocked.keys, unlocked.binding == Binding::Features)
+            }
         };
         let record: ConfigRecord = open_config(&keys)?;
         if record.features != head.features || record.repo != *head.repo.as_bytes() {
             let why = "its head was altered".to_owned();
             return Err(RepoError::Damaged { object: Key::Config.to_string(), why });
         }
-        let keys = Arc::new(keys);
-        Ok(Self {
+        let repository = Self {
             backend,
-            keys,
+            keys: Arc::new(keys),
             id: head.repo,
             created: record.created,
             features: head.features,
+            are_features_bound,
             known_log: Arc::default(),
             made_last: Arc::default(),
             writers: Arc::default(),
             env,
-        })
+        };
+        repository.require_no_trace_of_roles()?;
+        if let Credential::Identity { meant, .. } = credential {
+            repository.require_meant(meant)?;
+        }
+        Ok(repository)
     }
 
     /// The same repository as another store shows it.

@@ -12,10 +12,10 @@ use crate::crypto::aead::preferred_cipher;
 use crate::crypto::keys::{KeyRing, Secret};
 use crate::crypto::role::{Role, Secrets};
 use crate::crypto::signature::{Signer, Subject, is_signed};
-use crate::format::config::ConfigHead;
+use crate::format::config::{ConfigHead, Features};
 use crate::format::record;
 use crate::format::rolekey::{RoleKey, WriterRecord};
-use crate::format::sealed::SealedKind;
+use crate::format::sealed::{PREFIX_LEN, SealedKind, Wrapping};
 use crate::ids::ObjectId;
 use crate::limits;
 use crate::sync::locked;
@@ -25,6 +25,12 @@ const LISTINGS: usize = 8;
 
 /// Most snapshots of a closed writer: its record must be read with what a list may take.
 const MOST_CLOSED: usize = limits::RECORD_LIST_BYTES / 64;
+
+/// The entry of a role's key that says which features the repository has. Keys of earlier versions have none.
+const FEATURES: &str = "features";
+
+/// Packs that are looked at for traces of roles.
+const LOOKED_AT: usize = 8;
 
 /// A writer as people see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,18 +67,31 @@ impl fmt::Display for Maker {
     }
 }
 
-/// The keys of a role. Fails if the key is of another repository, or not whole.
-pub(super) fn ring(key: &RoleKey, head: &ConfigHead) -> Result<KeyRing, RepoError> {
-    if key.repo != *head.repo.as_bytes() || !head.features.has_roles() {
+/// The features of a repository, as an entry among the secrets of a role's key has them.
+fn features_entry(features: Features) -> [u8; 32] {
+    let mut entry = [0; 32];
+    entry[..24].copy_from_slice(&features.to_bytes());
+    entry
+}
+
+/// The keys of a role, and whether they were made for the features that the head names. Fails if the key is of another
+/// repository, not whole, or of other features: other roles can seal a configuration, too.
+pub(super) fn ring(key: &RoleKey, head: &ConfigHead) -> Result<(KeyRing, bool), RepoError> {
+    if key.repo != *head.repo.as_bytes() {
         return Err(RepoError::WrongKey);
     }
     let role = Role::LIMITED.get(usize::from(key.role)).copied().ok_or(RepoError::WrongKey)?;
-    let secrets: BTreeMap<String, Secret> =
+    let mut secrets: BTreeMap<String, Secret> =
         key.secrets.iter().map(|(name, secret)| (name.clone(), Secret::new(*secret))).collect();
+    let made_for = secrets.remove(FEATURES);
     if !Secrets::are_complete(role, &secrets) {
         return Err(RepoError::WrongKey);
     }
-    Ok(KeyRing::with_roles(Secrets::Some(role, secrets), preferred_cipher()))
+    let are_other = made_for.as_ref().is_some_and(|made_for| **made_for != features_entry(head.features));
+    if are_other || !head.features.has_roles() {
+        return Err(RepoError::altered_features());
+    }
+    Ok((KeyRing::with_roles(Secrets::Some(role, secrets), preferred_cipher()), made_for.is_some()))
 }
 
 /// What the authority signs of a registration.
@@ -133,7 +152,10 @@ impl Repository {
             let public = Signer::new(&own).public();
             self.register(WriterRecord { public, label: label.to_owned(), created, closed: None, signature: [0; 64] })?;
         }
-        let secrets = secrets.into_iter().map(|(name, secret)| (name, *secret)).collect();
+        let mut secrets: BTreeMap<String, [u8; 32]> =
+            secrets.into_iter().map(|(name, secret)| (name, *secret)).collect();
+        secrets.insert(FEATURES.to_owned(), features_entry(self.features));
+        let secrets = secrets.into_iter().collect();
         Ok(RoleKey { repo: *self.id.as_bytes(), role: number, label: label.to_owned(), created, secrets })
     }
 
@@ -143,6 +165,37 @@ impl Repository {
         let id = ObjectId::of(&object);
         self.backend.put(&Key::Writer(id), &object)?;
         Ok(id)
+    }
+
+    /// Fails if a repository without roles has writers: somebody who could seal a configuration, as all roles can, has
+    /// taken its roles out of it. A key that was made for the features does not open then.
+    pub(super) fn require_no_trace_of_roles(&self) -> Result<(), RepoError> {
+        if self.are_features_bound || self.keys.has_roles() || self.backend.list_lately(Kind::Writers)?.is_empty() {
+            return Ok(());
+        }
+        Err(RepoError::altered_features())
+    }
+
+    /// The same before something is removed: then packs are looked into, too.
+    pub fn require_no_divided_packs(&self) -> Result<(), RepoError> {
+        if self.are_features_bound || self.keys.has_roles() {
+            return Ok(());
+        }
+        self.require_no_trace_of_roles()?;
+        let mut packs = self.list(Kind::Packs)?;
+        for _ in 0..LOOKED_AT.min(packs.len()) {
+            // Whoever has altered the configuration can put packs, but does not know which are drawn.
+            let drawn = u64::from_le_bytes(self.env.random()) % packs.len() as u64;
+            let pack = packs.swap_remove(drawn as usize);
+            let is_divided = |front: &[u8]| front.get(8) == Some(&(Wrapping::Divided as u8));
+            match self.backend.get(&pack.key, Some(0..PREFIX_LEN as u64)).map_err(RepoError::from) {
+                Ok(front) if is_divided(&front) => return Err(RepoError::altered_features()),
+                // Gone, or shorter than a header: no pack of a repository with roles.
+                Err(error) if !error.is_damage() => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// All registrations, oldest first. Those that the authority has not signed are left out and counted.

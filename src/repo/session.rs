@@ -155,6 +155,7 @@ impl Repository {
     /// Forgets snapshots: first the log says so, then they are removed.
     pub fn forget(&self, snapshots: &[ObjectId]) -> Result<(), RepoError> {
         self.require_write()?;
+        self.require_no_divided_packs()?;
         let dead: Vec<_> = snapshots.iter().map(tombstone).collect();
         let mut log = self.gc_log()?;
         log.features().require_write()?;

@@ -1,10 +1,13 @@
 //! Committed snapshots: listing, reading, and finding one by what a person types.
 
+use std::collections::BTreeSet;
+
 use super::roles::Maker;
 use super::{RepoError, Repository};
 use crate::backend::{Key, Kind};
+use crate::env::UnixNanos;
 use crate::event::Event;
-use crate::format::manifest::{FenceRecord, Manifest};
+use crate::format::manifest::{FenceRecord, Manifest, StreamEntry, WRITER_FACT};
 use crate::format::sealed::SealedKind;
 use crate::ids::ObjectId;
 use crate::limits;
@@ -23,6 +26,38 @@ pub struct Snapshot {
     /// The writer that made it; nothing if a reader did, and in a repository without roles.
     pub maker: Option<Maker>,
 }
+
+impl Snapshot {
+    /// True if a writer made it, here or where it was copied from: it could name chunks that it has never seen.
+    pub fn is_by_writer(&self) -> bool {
+        let has_fact = |stream: &StreamEntry| stream.facts.iter().any(|(name, _)| name == WRITER_FACT);
+        self.maker.is_some() || self.manifest.streams.iter().any(has_fact)
+    }
+
+    /// True if a writer says to have taken it later than now: it would be the latest for long.
+    pub fn is_of_the_future(&self, now: UnixNanos) -> bool {
+        self.maker.is_some() && self.manifest.time > now.saturating_add(limits::CLOCKS_APART)
+    }
+
+    /// Whose it is, as `latest@WHOSE` names it: what its writer's key was given to, or the key; [`READER`] if a reader
+    /// made it.
+    fn whose(&self) -> String {
+        match &self.maker {
+            None => READER.to_owned(),
+            // Nobody who gives keys away names one so that it passes for a reader.
+            Some(maker) if maker.label.is_empty() || maker.label == READER => ObjectId::new(maker.public).short(),
+            Some(maker) => maker.label.clone(),
+        }
+    }
+
+    fn is_of(&self, whose: &str) -> bool {
+        let is_key = |maker: &Maker| whose.len() >= 8 && ObjectId::new(maker.public).to_string().starts_with(whose);
+        self.whose() == whose || self.maker.as_ref().is_some_and(is_key)
+    }
+}
+
+/// What `latest@` calls the snapshots of readers.
+const READER: &str = "reader";
 
 /// Snapshots, and those that cannot be read.
 #[derive(Debug, Default)]
@@ -132,7 +167,8 @@ impl Repository {
         })
     }
 
-    /// Finds the snapshot that a person means: a unique prefix of its id, `latest`, or `latest~N`.
+    /// Finds the snapshot that a person means: a unique prefix of its id, `latest`, or `latest~N`; where several add
+    /// snapshots, `latest@WRITER` or `latest@WRITER~N`.
     pub fn resolve(&self, text: &str) -> Result<Snapshot, RepoError> {
         match text.strip_prefix("latest") {
             Some(rest) => self.resolve_latest(text, rest),
@@ -154,14 +190,24 @@ impl Repository {
         }
     }
 
+    /// Among several who add snapshots, `latest` is of one of them: times are what they say.
     fn resolve_latest(&self, text: &str, rest: &str) -> Result<Snapshot, RepoError> {
-        let back = if rest.is_empty() { Some(0) } else { rest.strip_prefix('~').and_then(|n| n.parse().ok()) };
-        let back: usize = back.ok_or_else(|| {
-            RepoError::NoSuchSnapshot(format!("`{text}` names no snapshot; write `latest` or `latest~2`"))
+        let (whose, back) = match rest.strip_prefix('@') {
+            Some(rest) => rest.rsplit_once('~').map_or((Some(rest), None), |(whose, back)| (Some(whose), Some(back))),
+            None => (None, rest.strip_prefix('~')),
+        };
+        let is_meant = whose.is_some() || rest.is_empty() || back.is_some();
+        let back = is_meant.then(|| back.map_or(Some(0), |back| back.parse::<usize>().ok())).flatten();
+        let back = back.ok_or_else(|| {
+            RepoError::NoSuchSnapshot(format!(
+                "`{text}` names no snapshot; write `latest`, `latest~2` or `latest@WRITER`"
+            ))
         })?;
         let mut listing = self.snapshots()?;
         // Safety snapshots and records of drills are taken beside those that people take and count.
         listing.snapshots.retain(|snapshot| !snapshot.manifest.is_own());
+        self.choose_writer(text, whose, &mut listing)?;
+        self.leave_out_the_future(text, &mut listing);
         let count = listing.snapshots.len();
         let missing = || match count {
             0 => RepoError::NoSuchSnapshot("the repository has no snapshot yet".to_owned()),
@@ -171,6 +217,35 @@ impl Repository {
         let found = listing.snapshots.swap_remove(place);
         self.doubt_latest(text, &found, &listing);
         Ok(found)
+    }
+
+    /// Keeps the snapshots of whoever is named. Fails if nobody is, and there are several.
+    fn choose_writer(&self, text: &str, whose: Option<&str>, listing: &mut Listing) -> Result<(), RepoError> {
+        let all: BTreeSet<String> = listing.snapshots.iter().map(Snapshot::whose).collect();
+        let of = || all.iter().take(20).map(|one| format!("latest@{one}")).collect::<Vec<_>>().join(", ");
+        match whose {
+            Some(whose) => listing.snapshots.retain(|snapshot| snapshot.is_of(whose)),
+            None if all.len() > 1 => {
+                let why = "several add snapshots here, and each says itself when it took one";
+                return Err(RepoError::NoSuchSnapshot(format!("`{text}` of whom? {why}: {}", of())));
+            }
+            None => {}
+        }
+        if whose.is_some() && listing.snapshots.is_empty() {
+            return Err(RepoError::NoSuchSnapshot(format!("`{text}`: there is none of that name; there are {}", of())));
+        }
+        Ok(())
+    }
+
+    /// Leaves out what a writer says to have taken later than now.
+    fn leave_out_the_future(&self, text: &str, listing: &mut Listing) {
+        let (now, before) = (self.env.clock.now(), listing.snapshots.len());
+        listing.snapshots.retain(|snapshot| !snapshot.is_of_the_future(now));
+        let left_out = before - listing.snapshots.len();
+        if left_out > 0 {
+            let text = format!("`{text}`: {left_out} claim to be from the future and are left out; see `sfarc list`");
+            self.env.tell(&Event::Warning(&text));
+        }
     }
 
     fn resolve_prefix(&self, text: &str) -> Result<Snapshot, RepoError> {

@@ -156,7 +156,9 @@ pub fn cause(error: &Error) -> &'static str {
 /// prove it is an error.
 pub fn drill_next(repository: &Repository, config: &Config, host: &str) -> Result<Done, Error> {
     let all = repository.snapshots()?.snapshots;
-    let Some(snapshot) = next_to_drill(&all, config) else {
+    let now = repository.env.clock.now();
+    let come: Vec<Snapshot> = all.into_iter().filter(|snapshot| !snapshot.is_of_the_future(now)).collect();
+    let Some(snapshot) = next_to_drill(&come, config) else {
         return Ok(Done { did: "there is nothing to drill yet".to_owned(), ..Done::default() });
     };
     let at = match &config.upkeep.drill_namespace {

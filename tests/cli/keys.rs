@@ -157,3 +157,39 @@ fn changing_a_key_asks_for_the_old_password_once() {
     with_password(&repo, "new", &["list"]).ok();
     with_password(&repo, "old", &["list"]).ends(12);
 }
+
+/// Whoever knows the recipient makes a repository that the identity opens, too: the fingerprint tells which is which.
+#[test]
+fn a_recovery_key_opens_the_repository_of_the_fingerprint() {
+    use age::secrecy::ExposeSecret;
+    let identity = age::x25519::Identity::generate();
+    let recipient = identity.to_public().to_string();
+    let (repo, forged) = (Repo::new(), Repo::new());
+    let added = repo.run(["key", "add", "--recovery", &recipient, "--label", "safe"]).ok().text();
+    let fingerprint =
+        added.lines().find_map(|line| line.strip_prefix("fingerprint ")).expect("it is printed").to_owned();
+    repo.run(["key", "list"]).ok().says(&fingerprint);
+    let other = forged.run(["key", "add", "--recovery", &recipient, "--json"]).ok().object();
+    let other = other["fingerprint"].as_str().expect("a text").to_owned();
+    assert_ne!(fingerprint, other);
+    let open = |repo: &Repo, args: &[&str], environment: Option<&str>| {
+        repo.write("identity", identity.to_string().expose_secret().as_bytes());
+        let mut command = without(repo, &[&["list", "--key-file", "identity"], args].concat());
+        command.envs(environment.map(|value| ("SFARC_FINGERPRINT", value)));
+        Ran::from(command.output().expect("it starts"))
+    };
+    open(&repo, &["--fingerprint", &fingerprint], None).ok();
+    open(&repo, &[], Some(&fingerprint.to_uppercase().replace('-', " "))).ok();
+    let ran = open(&forged, &["--fingerprint", &fingerprint], None).ends(12);
+    assert!(ran.err.contains("not the repository that is meant"), "{}", ran.err);
+    let ran = open(&repo, &[], None).ends(2);
+    assert!(ran.err.contains("--fingerprint"), "{}", ran.err);
+    open(&repo, &["--fingerprint", "12"], None).ends(2);
+    let ran = open(&forged, &["--fingerprint", "none"], None).ok();
+    assert!(ran.err.contains("anybody who knows the recipient") && ran.err.contains(&other), "{}", ran.err);
+    // It can be demanded of any, and not of the key of a role.
+    repo.run(["list", "--fingerprint", &fingerprint]).ok();
+    repo.run(["list", "--fingerprint", &other]).ends(12);
+    let ran = open(&repo, &["--fingerprint", &other, "--quiet"], Some(&fingerprint)).ends(12);
+    assert!(ran.err.contains(&fingerprint), "{}", ran.err);
+}

@@ -8,7 +8,7 @@ use crate::repo::{Ran, Repo, noise};
 /// A file for a target that changes with each run. Everything is read by each check that is due.
 fn config(repo: &Repo, check_every: &str) {
     let text = format!(
-        "[upkeep]\nprune-every = \"1s\"\ncheck-every = \"{check_every}\"\nread-all-within = \"1d\"\nmax-unused = \"0%\"\n\
+        "[upkeep]\nprune-every = \"1s\"\ncheck-every = \"{check_every}\"\nread-all-within = \"1s\"\nmax-unused = \"0%\"\n\
          [status]\nfile = \"status.json\"\ntextfile = \"sfarc.prom\"\n[retention]\nkeep-last = 1\n\
          [[target]]\nname = \"home\"\n[[target.stream]]\nname = \"file\"\nhere = true\npath = \"{}\"\n",
         repo.at("file").display()

@@ -1,6 +1,7 @@
 //! Objects that somebody made who has the key and means harm, or a program with a bug: sealed well, and wrong inside.
 
 use sfarc::backend::Key;
+use sfarc::engine::restore::cat;
 use sfarc::engine::{check, collect, folder};
 use sfarc::format::catalog::{self, CatalogEntry, CatalogKind};
 use sfarc::format::index::PackEntry;
@@ -177,6 +178,46 @@ fn a_block_that_decompresses_to_less_or_to_something_else() {
     let other = ForgedBlock { stored: noise(1, 5000), ..honest };
     store_pack(&repository, vec![other], |_| {});
     assert_refused(&repository, &store_snapshot(&repository, content(Some((id, 0)), 5000), None));
+}
+
+/// A frame with a window of 2^31 bytes: its header says so, and then has blocks of raw bytes.
+fn frame_with_a_large_window(bytes: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 21 << 3];
+    let header = (bytes.len() as u32) << 3 | 1;
+    frame.extend(&header.to_le_bytes()[..3]);
+    frame.extend(bytes);
+    frame
+}
+
+#[test]
+fn a_frame_whose_output_is_not_its_chunk_gives_nothing_out() {
+    let bytes = noise(9, 5000);
+    let other = noise(10, 5000);
+    let compressed = |bytes: &[u8]| zstd::bulk::compress(bytes, 3).expect("compressed");
+    let frames = [
+        compressed(&other),
+        compressed(&[&bytes[..4999], b"!"].concat()),
+        compressed(&[&bytes[..], &bytes].concat()),
+        compressed(&bytes[..4999]),
+        frame_with_a_large_window(&other),
+        [compressed(&bytes), compressed(&bytes)].concat(),
+    ];
+    for (number, stored) in frames.into_iter().enumerate() {
+        let (_world, repository) = world();
+        let (id, honest) = ForgedBlock::raw(&repository, BlockKind::Data, &bytes);
+        let bomb = ForgedBlock { codec: Codec::Zstd, stored, ..honest };
+        store_pack(&repository, vec![bomb], |_| {});
+        let mut content = content(Some((id, 0)), 5000);
+        content.hash = *blake3::hash(&bytes).as_bytes();
+        let snapshot = store_snapshot(&repository, content, None);
+        let mut given = Vec::new();
+        let read = cat(&repository, &snapshot, &snapshot.manifest.streams[0], b"", |part| {
+            given.extend_from_slice(part);
+            Ok(())
+        });
+        assert!(given.is_empty() && read.is_err(), "frame {number} gives {} bytes", given.len());
+        assert_refused(&repository, &snapshot);
+    }
 }
 
 /// A stream of this one chunk is read if all is sound, and refused otherwise.

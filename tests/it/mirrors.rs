@@ -668,3 +668,25 @@ fn what_a_check_of_a_mirror_has_noted_is_taken_back() {
         }
     }
 }
+
+/// Garbage that has rotted in the mirror goes like other garbage.
+#[test]
+fn a_condemned_pack_that_does_not_open_goes_if_nothing_leads_to_it() {
+    let (world, repository, kept) = to_mirror(47);
+    let copy = Arc::new(MemoryBackend::default());
+    mirror(&*world.store, &*copy, &world.env(), mirror::Options::default()).expect("mirrored");
+    let everything = sfarc::engine::collect::Options { max_unused: 0.0, ..Default::default() };
+    sfarc::engine::collect::collect(&repository, everything).expect("collected");
+    mirror(&*world.store, &*copy, &world.env(), mirror::Options::default()).expect("mirrored");
+    let here: BTreeSet<Key> = world.store.keys(Kind::Packs).into_iter().collect();
+    let garbage: Vec<Key> = copy.keys(Kind::Packs).into_iter().filter(|key| !here.contains(key)).collect();
+    assert!(!garbage.is_empty());
+    for key in &garbage {
+        let bytes = copy.bytes(key).expect("there");
+        copy.tamper(key, &bytes[..bytes.len() - 5]);
+    }
+    let report = tidy(&repository, &copy, mirror::Options::default());
+    assert!(!report.is_damaged() && report.kept == 0, "{report:?}");
+    assert_eq!(all(&copy), all(&world.store));
+    assert_restores(&world.with_store(copy.after_crash()).open().expect("opens"), &kept, "without the garbage");
+}

@@ -15,7 +15,7 @@ use sfarc::env::{Entropy, Env};
 use sfarc::format::catalog::CatalogEntry;
 use sfarc::format::config::{ConfigHead, ConfigRecord};
 use sfarc::format::index::{IndexFooter, IndexRow, PackEntry, filter_bits, filter_block};
-use sfarc::format::keyslot::{KeySlot, PassphraseCost, SlotInfo};
+use sfarc::format::keyslot::{Binding, KeySlot, PassphraseCost, SlotInfo};
 use sfarc::format::list::{self, ListRow};
 use sfarc::format::manifest::{ChunkSizes, FenceRecord, GcRecord, Manifest, SessionRecord};
 use sfarc::format::pack::{BlockKind, BlockRow, ChunkRow, Codec, Directory};
@@ -442,12 +442,25 @@ macro_rules! check_record {
     };
 }
 
+/// Key slots of version 1 have the fields of today's.
+fn check_old_slot(stored: &[u8]) {
+    let (slot, binding) = KeySlot::decode(stored).expect("the slot decodes");
+    assert_eq!((binding, &stored[..2]), (Binding::Repository, &[1, 0][..]));
+    let fields = &record::encode(&slot)[2..];
+    same_as_bincode::<mirror::KeySlot>(stored, &slot, &[&stored[..2], fields].concat());
+    let newer = [&[2, 0], fields].concat();
+    assert_eq!(KeySlot::decode(&newer).expect("it decodes"), (slot, Binding::Features));
+    for bad in [&stored[..stored.len() - 1], &[stored, &[0]].concat(), &[&[3, 0], fields].concat()] {
+        assert!(KeySlot::decode(bad).is_err());
+    }
+}
+
 #[test]
 fn records() {
     let vectors = Vectors::load();
     check_record!(vectors, "record.config", ConfigRecord);
-    check_record!(vectors, "record.slot.passphrase", KeySlot);
-    check_record!(vectors, "record.slot.key_file", KeySlot);
+    check_old_slot(vectors.get("record.slot.passphrase"));
+    check_old_slot(vectors.get("record.slot.key_file"));
     check_record!(vectors, "record.slot_description", SlotInfo);
     check_record!(vectors, "record.session", SessionRecord);
     check_record!(vectors, "record.gc", GcRecord);

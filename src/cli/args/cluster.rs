@@ -142,7 +142,7 @@ pub struct RestoreCluster {
 /// Options of `drill`.
 #[derive(Debug, Args)]
 pub struct Drill {
-    /// The snapshot: the beginning of its id, `latest`, or `latest~N`.
+    /// The snapshot: the beginning of its id, `latest`, `latest~N`, or `latest@WRITER`.
     #[arg(value_name = "ID")]
     pub id: String,
     /// Run the scratch servers in a pod of a namespace in which nothing else matters, instead of on this machine.

@@ -96,4 +96,7 @@ pub struct OpenedBy {
     /// Open the other one with this key file [env: SFARC_TO_KEY_FILE].
     #[arg(long, value_name = "FILE", help_heading = HEADING)]
     pub to_key_file: Option<PathBuf>,
+    /// Refuse any other one but that with this fingerprint [env: SFARC_TO_FINGERPRINT].
+    #[arg(long, value_name = "FINGERPRINT", help_heading = HEADING)]
+    pub to_fingerprint: Option<String>,
 }

@@ -60,4 +60,8 @@ pub struct NamedCredential {
     /// [env: SFARC_KEY_FILE].
     #[arg(long, global = true, value_name = "FILE", help_heading = "Repository")]
     pub key_file: Option<PathBuf>,
+    /// Refuse any repository but the one with this fingerprint, as `sfarc key list` prints it. Needed with an identity of
+    /// `age`, which opens whatever somebody has sealed to it; `none` opens any [env: SFARC_FINGERPRINT].
+    #[arg(long, global = true, value_name = "FINGERPRINT", help_heading = "Repository")]
+    pub fingerprint: Option<String>,
 }

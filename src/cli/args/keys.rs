@@ -90,7 +90,8 @@ pub struct NewKey {
     /// Use this key file; it is made if it is missing.
     #[arg(long, value_name = "FILE", conflicts_with = "recovery")]
     pub new_key_file: Option<PathBuf>,
-    /// Let the holder of the identity of this recipient of `age` open it, with --key-file IDENTITY.
+    /// Let the holder of the identity of this recipient of `age` open it, with --key-file IDENTITY and --fingerprint, which
+    /// this prints: keep both.
     #[arg(long, value_name = "AGE-RECIPIENT", conflicts_with = "new_password_file")]
     pub recovery: Option<String>,
 }

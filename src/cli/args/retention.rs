@@ -63,7 +63,7 @@ pub struct Keep {
 /// Options of `pin`.
 #[derive(Debug, Args)]
 pub struct Pin {
-    /// The snapshots: beginnings of ids, `latest`, or `latest~N`.
+    /// The snapshots: beginnings of ids, `latest`, `latest~N`, or `latest@WRITER`.
     #[arg(value_name = "ID", required = true)]
     pub ids: Vec<String>,
     /// Why, for people who wonder later.

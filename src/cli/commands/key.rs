@@ -14,8 +14,8 @@ use crate::event::Event;
 use crate::format::keyslot::SlotKind;
 use crate::format::rolekey::WriterRecord;
 use crate::ids::ObjectId;
-use crate::repo::Repository;
 use crate::repo::roles::role_key_text;
+use crate::repo::{Credential, Repository};
 
 fn done(output: &mut Output, action: &str, id: ObjectId) -> Result<Exit, CliError> {
     if output.is_json() {
@@ -34,8 +34,23 @@ pub(in crate::cli) fn add(
 ) -> Result<Exit, CliError> {
     // Before a key file is made.
     repository.require_reader()?;
-    let id = repository.add_slot(&new_credential(new, &repository.env)?, label)?;
-    done(output, "added", id)
+    let credential = new_credential(new, &repository.env)?;
+    let id = repository.add_slot(&credential, label)?;
+    let Credential::Recovery(_) = credential else { return done(output, "added", id) };
+    let fingerprint = repository.fingerprint()?.to_string();
+    if output.is_json() {
+        let added =
+            json!({ "type": "key_action", "action": "added", "id": id.to_string(), "fingerprint": fingerprint });
+        output.object(&added)?;
+    } else {
+        done(output, "added", id)?;
+        output.line(format_args!("fingerprint {fingerprint}"))?;
+        let text = "keep the fingerprint with the identity, on paper: it is no secret, and without it nobody can tell this \
+                    repository from one that somebody else has sealed to the same recipient. It opens with --key-file \
+                    IDENTITY --fingerprint FINGERPRINT";
+        output.summary(text)?;
+    }
+    Ok(Exit::Done)
 }
 
 pub(in crate::cli) fn remove(id: &str, repository: &Repository, output: &mut Output) -> Result<Exit, CliError> {
@@ -72,6 +87,7 @@ pub(in crate::cli) fn list(repository: &Repository, output: &mut Output) -> Resu
         let text = format!("{} not signed by this repository", text::count(forged as u64, "registration"));
         repository.env.tell(&Event::Warning(&text));
     }
+    let fingerprint = repository.fingerprint()?.to_string();
     if output.is_json() {
         for slot in &slots {
             output.object(&json!({
@@ -80,6 +96,7 @@ pub(in crate::cli) fn list(repository: &Repository, output: &mut Output) -> Resu
                 "kind": kind(&slot.kind),
                 "label": slot.label,
                 "created": text::utc_time(slot.created),
+                "fingerprint": fingerprint,
             }))?;
         }
         for writer in &writers {
@@ -103,6 +120,7 @@ pub(in crate::cli) fn list(repository: &Repository, output: &mut Output) -> Resu
         table.add_row([writer.writer().short(), kind_of(&writer.record).to_owned(), created, label]);
     }
     output.table(&table)?;
+    output.summary(format_args!("fingerprint {fingerprint}"))?;
     Ok(Exit::Done)
 }
 

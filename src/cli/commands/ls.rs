@@ -25,7 +25,7 @@ pub(in crate::cli) fn run(args: &Ls, repository: &Repository, output: &mut Outpu
     };
     let id = std::str::from_utf8(id).map_err(|_| Error::Usage("a snapshot's id is plain text".to_owned()))?;
     let snapshot = repository.resolve(id)?;
-    let mut egress = Egress::open(repository)?;
+    let mut egress = Egress::of(repository, &snapshot)?;
     let mut list = |stream: &StreamEntry, path: &[u8], output: &mut Output| {
         list_stream(&mut egress, &snapshot, stream, path, args.long, output)
     };

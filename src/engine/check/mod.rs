@@ -74,7 +74,7 @@ pub struct Report {
     /// Things to know that are no damage.
     pub notes: Vec<String>,
     /// The chunks that are missing where it hits.
-    pub(super) missing: HashSet<ChunkId>,
+    pub(crate) missing: HashSet<ChunkId>,
 }
 
 impl Report {
@@ -168,7 +168,9 @@ fn check_small_objects(repository: &Repository, report: &mut Report) -> Result<(
         report.absorb(listed.key, check_object(repository, &listed.key))?;
     }
     if repository.keys.role() == Role::Reader {
-        report.absorb("the key slots", repository.slots())?;
+        for error in repository.slots_and_damage()?.1 {
+            report.absorb("the key slots", Err::<(), _>(error))?;
+        }
     }
     for listed in repository.list(Kind::Sessions)? {
         let Key::Session(id) = listed.key else { continue };

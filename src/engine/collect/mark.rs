@@ -43,7 +43,7 @@ pub(in crate::engine) struct Marked {
 }
 
 /// Chunks with their places.
-pub(super) type Places = Vec<(ChunkId, Location)>;
+pub(in crate::engine) type Places = Vec<(ChunkId, Location)>;
 
 fn will_not(what: String) -> impl FnOnce(RepoError) -> RepoError {
     move |error| {
@@ -137,12 +137,16 @@ impl Marked {
     }
 
     /// The chunks in use that only condemned packs hold.
-    pub(super) fn condemned_only(&self) -> Places {
+    pub(in crate::engine) fn condemned_only(&self) -> Places {
         self.condemned.iter().map(|(id, location)| (*id, *location)).collect()
     }
 
     /// The chunks in use that these packs hold although other packs are said to hold them, too.
-    pub(super) fn held_twice(&self, repository: &Repository, doomed: &HashSet<ObjectId>) -> Result<Places, RepoError> {
+    pub(in crate::engine) fn held_twice(
+        &self,
+        repository: &Repository,
+        doomed: &HashSet<ObjectId>,
+    ) -> Result<Places, RepoError> {
         let mut places = Places::new();
         super::plan::for_each_row(repository, self, |number, row, pack| {
             if self.is_used(number) && doomed.contains(&pack.id) && !self.condemned.contains_key(&row.id) {

@@ -82,6 +82,7 @@ impl Default for Options {
 pub fn collect(repository: &Repository, options: Options) -> Result<Report, Error> {
     repository.require_collect()?;
     repository.require_decision()?;
+    repository.require_no_divided_packs()?;
     let mut report = Report::default();
     let retained = repository.backend.retained();
     let mut log = repository.gc_log()?;

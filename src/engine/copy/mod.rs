@@ -15,7 +15,7 @@ use super::writer::Writer;
 use crate::crypto::role::Role;
 use crate::error::{Category, Error, chain};
 use crate::event::{Event, Task, Unit};
-use crate::format::manifest::{Content, Manifest, StreamEntry};
+use crate::format::manifest::{Content, Manifest, StreamEntry, WRITER_FACT};
 use crate::ids::ObjectId;
 use crate::pipeline::egress::{Egress, EgressError};
 use crate::repo::snapshots::{Snapshot, sort};
@@ -211,7 +211,7 @@ fn copy_one(
         let known_catalog = pair.and_then(|(here, there)| here.catalog.as_ref().zip(there.catalog.as_ref()));
         let catalog = entry.catalog.as_ref().map(|catalog| copy(catalog, known_catalog)).transpose()?;
         let new_bytes = copying.new_bytes();
-        streams.push(StreamEntry { content, catalog, new_bytes, ..entry.clone() });
+        streams.push(StreamEntry { content, catalog, new_bytes, facts: facts(snapshot, entry), ..entry.clone() });
         from.env.tell(&Event::End(Task::ONLY));
     }
     let added = writer.flush().map_err(there_error)?.stored_bytes;
@@ -223,6 +223,13 @@ fn copy_one(
 
 fn len(entry: &StreamEntry) -> u64 {
     entry.content.len + entry.catalog.as_ref().map_or(0, |catalog| catalog.len)
+}
+
+/// The facts of a stream, and which writer made it: whoever copies it signs for the copy, not for what is in it.
+fn facts(snapshot: &Snapshot, entry: &StreamEntry) -> Vec<(String, String)> {
+    let maker = snapshot.maker.iter().map(|maker| (WRITER_FACT.to_owned(), maker.to_string()));
+    let own = entry.facts.iter().filter(|(name, _)| snapshot.maker.is_none() || name != WRITER_FACT);
+    own.cloned().chain(maker).collect()
 }
 
 fn failed(snapshot: &Snapshot, entry: &StreamEntry, error: EgressError<RepoError>) -> Error {

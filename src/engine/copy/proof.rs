@@ -8,7 +8,7 @@
 use blake3::Hasher;
 
 use crate::crypto::keys::Secret;
-use crate::format::manifest::{COPY_OF, COPY_PROOF, Content, Manifest, StreamEntry};
+use crate::format::manifest::{COPY_OF, COPY_PROOF, Content, Manifest, StreamEntry, WRITER_FACT};
 use crate::ids::{ObjectId, RepoId};
 use crate::repo::snapshots::Snapshot;
 use crate::repo::{RepoError, Repository};
@@ -28,7 +28,7 @@ impl Prover {
     pub(super) fn proof(&self, snapshot: &Snapshot, streams: &[StreamEntry]) -> blake3::Hash {
         let mut hasher = Hasher::new_keyed(&self.key);
         hasher.update(self.to.as_bytes()).update(snapshot.id.as_bytes());
-        add_bytes(&mut hasher, original(snapshot.id, &snapshot.manifest).as_bytes());
+        add_bytes(&mut hasher, original_of(snapshot).as_bytes());
         add_number(&mut hasher, streams.len());
         for stream in streams {
             add_bytes(&mut hasher, &stream.name);
@@ -68,6 +68,15 @@ pub(super) fn original(id: ObjectId, manifest: &Manifest) -> String {
     manifest.label(COPY_OF).map_or_else(|| id.to_string(), str::to_owned)
 }
 
+/// The same for a snapshot that is copied. Of a writer's it is always its own: whoever may only add snapshots does not
+/// say which need not be copied.
+pub(super) fn original_of(snapshot: &Snapshot) -> String {
+    match snapshot.maker {
+        Some(_) => snapshot.id.to_string(),
+        None => original(snapshot.id, &snapshot.manifest),
+    }
+}
+
 /// What people and programs have labelled, without what makes it a copy.
 fn own_labels(manifest: &Manifest) -> Vec<(String, String)> {
     let is_own = |(key, _): &&(String, String)| key != COPY_OF && key != COPY_PROOF;
@@ -77,7 +86,7 @@ fn own_labels(manifest: &Manifest) -> Vec<(String, String)> {
 /// The manifest of a copy, but for its session: what the original says, of streams that lie elsewhere.
 pub(super) fn manifest_of_copy(prover: &Prover, here: &Snapshot, streams: Vec<StreamEntry>) -> Manifest {
     let mut labels = own_labels(&here.manifest);
-    labels.push((COPY_OF.to_owned(), original(here.id, &here.manifest)));
+    labels.push((COPY_OF.to_owned(), original_of(here)));
     labels.push((COPY_PROOF.to_owned(), prover.proof(here, &streams).to_hex().to_string()));
     labels.sort();
     Manifest { labels, streams, ..here.manifest.clone() }
@@ -95,6 +104,7 @@ fn plain(manifest: &Manifest) -> Manifest {
         content: content(&stream.content),
         catalog: stream.catalog.as_ref().map(content),
         new_bytes: 0,
+        facts: stream.facts.iter().filter(|(name, _)| name != WRITER_FACT).cloned().collect(),
         ..stream.clone()
     };
     Manifest {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 
-use super::proof::{Prover, original, says_the_same};
+use super::proof::{Prover, original, original_of, says_the_same};
 use super::{len, there_error};
 use crate::crypto::role::Role;
 use crate::engine::name_of;
@@ -50,7 +50,7 @@ impl Both {
     }
 
     fn named(&self, here: &Snapshot) -> (String, &[(ObjectId, Manifest)]) {
-        let original = original(here.id, &here.manifest);
+        let original = original_of(here);
         let known = self.there.get(&original).map_or(&[][..], Vec::as_slice);
         (original, known)
     }

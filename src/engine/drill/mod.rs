@@ -121,7 +121,7 @@ fn attempt(
         return Ok(true);
     }
     let env = &repository.env;
-    let objects = SavedObjects::read(&mut Egress::open(repository)?, snapshot)?;
+    let objects = SavedObjects::read(&mut Egress::of(repository, snapshot)?, snapshot)?;
     let work = Work { repository, snapshot, objects: &objects, patience: options.patience };
     env.tell(&Event::Doing("starting scratch servers"));
     match &options.at {
@@ -155,7 +155,7 @@ impl Work<'_> {
                 is_tried &= tries::dump(&saved, bench, self.patience, checks)?;
             }
             if is_keys(entry) {
-                let bytes = read_small(&mut Egress::open(self.repository)?, self.snapshot, entry)?;
+                let bytes = read_small(&mut Egress::of(self.repository, self.snapshot)?, self.snapshot, entry)?;
                 let wrong = |error| Error::Refused(format!("stream {} is no export: {error}", name_of(entry)));
                 let keys = ZuulKeys::parse(&bytes).map_err(wrong)?;
                 is_tried &= tries::keys(&saved, self.objects, &keys, bench, checks)?;

@@ -117,8 +117,10 @@ fn compare_record(pair: &Transfer<'_>, key: &Key, report: &mut Report) -> Result
             name_once(&mut report.spoilt, key);
             Ok(false)
         }
-        _ if take_back(pair, key, Some(&one), report)? => Ok(true),
         _ => {
+            if take_back(pair, key, Some(&one), report)? {
+                return Ok(true);
+            }
             let text = format!(
                 "{key} is another there than here: either the mirror was changed by itself (garbage was collected or \
                  snapshots were forgotten there), or one of the two is damaged. A mirror is only read: if it was \

@@ -72,7 +72,11 @@ impl<'a> Needs<'a> {
 
     /// What becomes of a pack.
     pub(super) fn stand_of(&mut self, pack: PackEntry) -> Result<Stand, RepoError> {
-        let pack = PackReader::open(&*self.mirror.backend, &self.mirror.keys, pack)?;
+        let id = pack.id;
+        let pack = match PackReader::open(&*self.mirror.backend, &self.mirror.keys, pack) {
+            Err(error) if error.is_damage() && self.is_needless_by_index(&id)? => return Ok(Stand::Needless),
+            other => other?,
+        };
         let mut stand = Stand::Needless;
         for chunk in pack.directory.chunks() {
             stand = stand.max(self.stand_of_chunk(&chunk.id)?);
@@ -81,6 +85,21 @@ impl<'a> Needs<'a> {
             }
         }
         Ok(stand)
+    }
+
+    /// True if the index leads nobody who needs anything to a pack, or only to what was read elsewhere: for packs that do
+    /// not open.
+    fn is_needless_by_index(&mut self, pack: &ObjectId) -> Result<bool, RepoError> {
+        let mut chunks = self.marked.held_twice(self.mirror, &HashSet::from([*pack]))?;
+        chunks.extend(self.marked.condemned_only());
+        for (id, _) in chunks {
+            let found = self.marked.index.find_all(self.mirror, &id)?;
+            let is_held = found.iter().any(|location| location.pack.id == *pack);
+            if is_held && self.stand_of_chunk(&id)? != Stand::Needless {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Needless if nothing needs a chunk, or if it was read where it stays.

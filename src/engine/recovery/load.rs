@@ -5,10 +5,9 @@ use super::aim::Aim;
 use super::plan::PlannedStream;
 use super::view::runs;
 use crate::engine::load::Saved;
-use crate::engine::restore::{cat, cat_len};
+use crate::engine::restore::{cat_from, cat_len};
 use crate::error::Error;
 use crate::k8s::PodPlace;
-use crate::pipeline::egress::Egress;
 use crate::source::helper_pod::{self, HelperPod};
 use crate::target::TargetError;
 use crate::target::database::{Database, Expected};
@@ -67,7 +66,7 @@ impl Recovery<'_> {
     }
 
     fn load_folder(&self, stream: &PlannedStream, folder: &PodFolder, stamp: &str) -> Result<(), Error> {
-        let mut egress = Egress::open(self.repository)?;
+        let mut egress = self.saved(stream).open()?;
         let len = stream.entry.content.len;
         let shell = self.site.shell(&folder.pod);
         let loaded = folder.load(&shell, stamp, len, self.options.patience, |sender| {
@@ -80,8 +79,9 @@ impl Recovery<'_> {
         let Aim::File(file) = &stream.aim else { return Ok(()) };
         let path = stream.path.as_deref().unwrap_or_default();
         let len = cat_len(self.repository, self.snapshot, &stream.entry, path)?;
+        let mut egress = self.saved(stream).open()?;
         let written = file.write(&self.site.shell(&file.pod), len, self.options.patience, |sender| {
-            cat(self.repository, self.snapshot, &stream.entry, path, |bytes| {
+            cat_from(&mut egress, self.snapshot, &stream.entry, path, |bytes| {
                 sender.send(bytes).map_err(std::io::Error::other)
             })
         });

@@ -88,7 +88,7 @@ pub struct Recovery<'a> {
 impl<'a> Recovery<'a> {
     /// Reads the objects of the snapshot and looks at the cluster.
     pub fn open(repository: &'a Repository, snapshot: &'a Snapshot, options: &'a Options) -> Result<Self, Error> {
-        let saved = SavedObjects::read(&mut Egress::open(repository)?, snapshot)?;
+        let saved = SavedObjects::read(&mut Egress::of(repository, snapshot)?, snapshot)?;
         let site = Site::connect(&options.place, &options.namespace, &repository.env).map_err(asked)?;
         let view = View::take(&site).map_err(asked)?;
         Ok(Self { repository, snapshot, options, site, saved, view })

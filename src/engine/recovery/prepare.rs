@@ -225,7 +225,7 @@ impl Recovery<'_> {
 
     /// The keys of the snapshot.
     pub(super) fn saved_keys(&self, stream: &PlannedStream) -> Result<ZuulKeys, Error> {
-        let bytes = read_small(&mut Egress::open(self.repository)?, self.snapshot, &stream.entry)?;
+        let bytes = read_small(&mut Egress::of(self.repository, self.snapshot)?, self.snapshot, &stream.entry)?;
         let wrong = |error| Error::Refused(format!("stream {} is no export of Zuul's keys: {error}", stream.name));
         ZuulKeys::parse(&bytes).map_err(wrong)
     }

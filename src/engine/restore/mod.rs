@@ -66,7 +66,7 @@ pub struct Restored {
 
 /// Restores streams of a snapshot. A stream that fails does not stop the others.
 pub fn restore(repository: &Repository, snapshot: &Snapshot, options: &Options) -> Result<Vec<Restored>, Error> {
-    let mut egress = Egress::open(repository)?;
+    let mut egress = Egress::of(repository, snapshot)?;
     let wanted = choose(&mut egress, snapshot, options)?;
     let mode = Mode::from_raw_mode(0o777);
     make_folders(&options.disk, &options.to, mode)
@@ -169,7 +169,7 @@ fn stage(
             })
         }
         Part::Whole => extract(&Target { place, names: &HashMap::new(), special, disk }, |send| {
-            egress.write_all(&stream.content, send).map_err(failed)
+            egress.write_aside(&stream.content, send).map_err(failed)
         }),
     }
 }
@@ -201,7 +201,7 @@ fn stage_file(
     let created = disk.create(CWD, place.staged.as_os_str().as_bytes(), Mode::RUSR | Mode::WUSR);
     let file = created.map_err(|error| failed(error.into()))?;
     let mut offset = 0;
-    let written = egress.write_all(&stream.content, |bytes| {
+    let written = egress.write_aside(&stream.content, |bytes| {
         disk.write_all(file.as_fd(), bytes, offset)?;
         offset += bytes.len() as u64;
         Ok(())
@@ -218,7 +218,7 @@ pub fn cat_len(repository: &Repository, snapshot: &Snapshot, stream: &StreamEntr
     if path.is_empty() {
         return Ok(stream.content.len);
     }
-    Ok(find_plain(&mut Egress::open(repository)?, snapshot, stream, path)?.entry.stored_len)
+    Ok(find_plain(&mut Egress::of(repository, snapshot)?, snapshot, stream, path)?.entry.stored_len)
 }
 
 /// Writes one stream, or one file of a folder stream, to `sink`.
@@ -227,14 +227,24 @@ pub fn cat(
     snapshot: &Snapshot,
     stream: &StreamEntry,
     path: &[u8],
+    sink: impl FnMut(&[u8]) -> io::Result<()>,
+) -> Result<(), Error> {
+    cat_from(&mut Egress::of(repository, snapshot)?, snapshot, stream, path, sink)
+}
+
+/// The same by a reader that is there.
+pub(super) fn cat_from(
+    egress: &mut Egress<'_>,
+    snapshot: &Snapshot,
+    stream: &StreamEntry,
+    path: &[u8],
     mut sink: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), Error> {
-    let mut egress = Egress::open(repository)?;
     let failed = |error: EgressError<io::Error>| Error::restore(snapshot.id.short(), name_of(stream), error);
     if path.is_empty() {
         return egress.write_all(&stream.content, sink).map_err(failed);
     }
-    let found = find_plain(&mut egress, snapshot, stream, path)?;
+    let found = find_plain(egress, snapshot, stream, path)?;
     let mut hash = blake3::Hasher::new();
     let written = egress.write_range(&stream.content, found.data, found.entry.stored_len, |bytes| {
         hash.update(bytes);

@@ -57,7 +57,7 @@ pub fn write(repository: &Repository, snapshot: &Snapshot, options: &LayoutOptio
         stream(snapshot, name).ok_or_else(lacks)
     };
     let (keys, dump) = (part("keys")?, part("database")?);
-    let mut egress = Egress::open(repository)?;
+    let mut egress = Egress::of(repository, snapshot)?;
     let saved = SavedObjects::read(&mut egress, snapshot)?;
     if !options.overwrite && options.to.symlink_metadata().is_ok() {
         let text = format!("{} exists already; name another folder, or say --overwrite", options.to.display());
@@ -152,7 +152,7 @@ fn write_stream(
 ) -> Result<(), Error> {
     let mut file = folder.create(path)?;
     let (mut head, mut chosen) = (Vec::new(), !is_dump);
-    let written = egress.write_all(&entry.content, |bytes| {
+    let written = egress.write_aside(&entry.content, |bytes| {
         if chosen {
             return file.write_all(bytes);
         }

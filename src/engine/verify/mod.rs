@@ -68,7 +68,7 @@ pub fn verify(repository: &Repository, snapshot: &Snapshot) -> Result<Report, Er
     if !manifest.complete {
         report.add("", "complete", Outcome::Note("not everything could be read when it was taken".to_owned()));
     }
-    let mut egress = Egress::open(repository)?;
+    let mut egress = Egress::of(repository, snapshot)?;
     for stream in &manifest.streams {
         repository.check_cancel()?;
         streams::verify(&mut egress, snapshot, stream, &mut report)?;
@@ -87,7 +87,7 @@ fn read(
     content: &Content,
     mut take: impl FnMut(&[u8]),
 ) -> Result<Option<String>, Error> {
-    let read = egress.write_all(content, |bytes| {
+    let read = egress.write_aside(content, |bytes| {
         take(bytes);
         Ok::<(), std::convert::Infallible>(())
     });

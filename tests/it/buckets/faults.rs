@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sfarc::backend::{Backend, Key};
-use sfarc::engine::check::ReadData;
 use sfarc::ids::ObjectId;
 use sfarc::testing::bucket::{Fault, Options, Server};
 use sfarc::testing::world::{World, read_streams};

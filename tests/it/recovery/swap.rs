@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use sfarc::env::Env;
+use sfarc::process::Environment;
 use sfarc::target::database::Database;
 use sfarc::target::local::LocalShell;
 use sfarc::testing::services::MariaDb;
@@ -48,8 +49,8 @@ impl Swapping<'_> {
         }
         let path = format!("{}:{}", self.folder.join("bin").display(), std::env::var("PATH").unwrap_or_default());
         let variables = [("PATH", OsString::from(path)), ("HOME", self.server.home().into())];
-        let variables = variables.map(|(name, value)| (OsString::from(name), value)).into();
-        let shell = LocalShell { env: self.env, variables };
+        let variables = variables.map(|(name, value)| (OsString::from(name), value));
+        let shell = LocalShell { env: self.env, environment: Environment::only(variables) };
         self.live.swap(&shell, "live_old").inspect_err(|error| println!("{fails} {how}: {error}")).is_ok()
     }
 

@@ -114,7 +114,7 @@ fn merging_keeps_both_of_two_rows_that_disagree() {
     let entry = packs(&repository)[0];
     let row = |ordinal| FreeRow { id: ChunkId::new([1; 16]), pack: entry, ordinal };
     let mut writer = GroupWriter::new(&repository, 0);
-    [row(9), row(2), row(2)].map(|row| writer.push(row).expect("pushed"));
+    [row(9), row(2), row(2)].into_iter().for_each(|row| writer.push(row).expect("pushed"));
     writer.finish().expect("written");
     let index = rows_of_index(&repository);
     let of_it: Vec<u16> = index.iter().filter(|row| row.0 == ChunkId::new([1; 16])).map(|row| row.2).collect();
