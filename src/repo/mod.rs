@@ -189,17 +189,6 @@ impl From<CryptoError> for RepoError {
 }
 
 impl RepoError {
-    /// The system has no room for a thread.
-    pub fn no_thread(error: std::io::Error) -> Self {
-        BackendError::new("start", "another thread", Cause::Io(error)).into()
-    }
-
-    /// A thread panicked that was to give something back.
-    pub fn lost_thread() -> Self {
-        let why = "it panicked; this is a defect of sfarc: report it";
-        BackendError::new("wait for", "a thread that reads", Cause::Io(std::io::Error::other(why))).into()
-    }
-
     /// The features in the configuration are not those that a key was made for.
     fn altered_features() -> Self {
         let why =

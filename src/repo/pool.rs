@@ -2,9 +2,11 @@
 //!
 //! Results come back through a ticket each, so that callers take them in the order in which they asked.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::RepoError;
+use crate::backend::{BackendError, Cause};
 use crate::sync::{JoinHandle, Receiver, Sender, bounded, spawn, unbounded};
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -27,6 +29,19 @@ pub struct WorkerLost;
 impl From<WorkerLost> for RepoError {
     fn from(_: WorkerLost) -> Self {
         Self::NotWhole("a worker thread ended before its work was done")
+    }
+}
+
+impl RepoError {
+    /// The system has no room for a thread.
+    pub fn no_thread(error: io::Error) -> Self {
+        BackendError::new("start", "another thread", Cause::Io(error)).into()
+    }
+
+    /// A thread panicked that was to give something back.
+    pub fn lost_thread() -> Self {
+        let why = "it panicked; this is a defect of sfarc: report it";
+        BackendError::new("wait for", "a thread that reads", Cause::Io(io::Error::other(why))).into()
     }
 }
 
