@@ -4,7 +4,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`ids`], [`limits`], [`sync`], [`event`], [`env`](mod@env) | names, bounds, what threads share, facts, the world outside |
+//! | [`ids`], [`limits`], [`sync`], [`event`], [`env`](mod@env) | names, bounds, what threads share and how they wait, facts, the world outside |
 //! | [`process`] | programs of this machine, and what they find in their environment |
 //! | [`format`](mod@format) | bytes to values and back; `format-spec.md` in code |
 //! | [`crypto`] | keys, seals, hashes |

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::folder::FolderBackend;
 use super::{Backend, BackendError, Cause, Hold, Key, Kind, Listed};
 use crate::ids::SessionId;
-use crate::sync::locked;
+use crate::sync::{Mutex, locked};
 
 /// A store that is only read, and what was changed since.
 #[derive(Debug)]

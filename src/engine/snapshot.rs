@@ -75,7 +75,11 @@ impl From {
     }
 
     fn is_local(&self) -> bool {
-        !matches!(self, Self::Cluster(_))
+        match self {
+            Self::Cluster(_) => false,
+            Self::Prepared(stream) => !stream.is_remote,
+            _ => true,
+        }
     }
 
     fn lanes(&self) -> usize {

@@ -27,10 +27,10 @@ impl<'a> Writer<'a> {
     pub(super) fn begin(repository: &'a Repository, is_dry: bool) -> Result<Self, Error> {
         let session = Session::begin(repository)?;
         let id = session.id;
-        let pool = Arc::new(Pool::new(repository.env.workers));
+        let pool = Arc::new(Pool::new(repository.env.workers)?);
         let mut index = session.open_index()?;
         pass_over_lost_packs(repository, &mut index)?;
-        let store = ChunkStore::new(repository, index, pool, is_dry).of(session);
+        let store = ChunkStore::new(repository, index, pool, is_dry)?.of(session);
         Ok(Self { repository, session: id, is_dry, store })
     }
 

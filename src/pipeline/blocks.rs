@@ -1,12 +1,12 @@
 //! Blocks that workers open, shared by all that want chunks of them.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crate::ids::ObjectId;
 use crate::repo::RepoError;
 use crate::repo::pack_reader::Block;
-use crate::sync::{Promise, Promised, locked, promise};
+use crate::sync::{Mutex, Promise, Promised, locked, promise};
 
 /// A block, or the reason why it did not open.
 pub(super) type Opened = Result<Arc<Block>, Arc<RepoError>>;

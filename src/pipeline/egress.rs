@@ -21,6 +21,7 @@ use crate::repo::list::{ListWalker, NodeSource};
 use crate::repo::pool::Pool;
 use crate::repo::snapshots::Snapshot;
 use crate::repo::{RepoError, Repository};
+use crate::sync;
 
 /// Reads streams of one repository.
 pub struct Egress<'a> {
@@ -145,7 +146,7 @@ impl<'a> Egress<'a> {
         let index = Index::open_to_read(repository, &log)?;
         // Workers that read from a bucket mostly wait.
         let workers = if repository.backend.is_remote() { limits::READS_AT_A_TIME } else { repository.env.workers };
-        let finder = Finder::new(repository, index, Pool::new(workers));
+        let finder = Finder::new(repository, index, Pool::new(workers)?);
         Ok(Self { finder, proves: Proves::Meanwhile, proven: Vec::new() })
     }
 
@@ -222,7 +223,11 @@ impl<'a> Egress<'a> {
             return Ok(());
         }
         let ahead = self.finder.fork(range.end - range.start);
-        std::thread::scope(|scope| self.pass(Scout::new(Leaves::ahead(walk, ahead, scope), true), range, taker))
+        sync::scope(|scope| {
+            let leaves = Leaves::ahead(walk, ahead, scope);
+            let leaves = leaves.map_err(|source| EgressError::Repo { offset: range.start, source })?;
+            self.pass(Scout::new(leaves, true), range, taker)
+        })
     }
 
     fn pass<T: Taker>(

@@ -1,7 +1,7 @@
 //! Finding chunks: where they lie as far as the index knows, and the blocks that hold them.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use super::blocks::{BlockCache, Opened, SharedBlock, shared};
 use crate::format::index::PackEntry;
@@ -13,7 +13,7 @@ use crate::repo::list::NodeSource;
 use crate::repo::pack_reader::{PackCache, PackReader};
 use crate::repo::pool::Pool;
 use crate::repo::{RepoError, Repository};
-use crate::sync::{Promise, locked};
+use crate::sync::{Mutex, MutexGuard, Promise, locked};
 
 /// Bytes of a stream of small chunks that one block of lists covers, or more.
 const BLOCK_COVERS: u64 = 16 << 20;

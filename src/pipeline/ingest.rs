@@ -5,8 +5,6 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-
 use super::jobs::{Source, Work};
 use super::lanes::{Lanes, Piece};
 use crate::chunk::Chunker;
@@ -21,6 +19,7 @@ use crate::repo::list::{ListBuilder, NodeStore};
 use crate::repo::pool::Ticket;
 use crate::repo::store::ChunkStore;
 use crate::repo::{RepoError, Repository};
+use crate::sync::{self, Receiver, Sender, bounded};
 
 /// Chooses the chunk sizes of a stream from its first bytes.
 pub type Sizing<'a> = Box<dyn Fn(&[u8]) -> ChunkSizes + 'a>;
@@ -109,10 +108,9 @@ pub fn ingest<T: Send, E: From<io::Error> + Send>(
     drop((sender, spares));
     let runners = side_by_side.clamp(1, sources.len().max(1));
     let work = Work::new(sources, cancel);
-    std::thread::scope(|scope| -> Result<(), IngestError<E>> {
+    sync::scope(|scope| -> Result<(), IngestError<E>> {
         for _ in 0..runners {
-            let runner = std::thread::Builder::new().name("source".to_owned());
-            let started = runner.spawn_scoped(scope, || work.run());
+            let started = scope.spawn("source", || work.run());
             started.map_err(|error| IngestError::Source { job: 0, error: error.into() })?;
         }
         // Whoever still writes is told to stop: by the closed channel, and before its next segment is full.

@@ -2,11 +2,11 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use super::lanes::Lanes;
 use crate::env::Cancel;
-use crate::sync::locked;
+use crate::sync::{Mutex, locked};
 
 pub(super) type Source<'a, T, E> = Box<dyn FnOnce(&mut Lanes) -> Result<T, E> + Send + 'a>;
 

@@ -5,11 +5,10 @@
 use std::io::{self, Read};
 use std::ops::Range;
 
-use crossbeam_channel::{Receiver, Sender};
-
 use crate::chunk::segment::Segment;
 use crate::env::Cancel;
 use crate::limits::SEGMENT_BYTES;
+use crate::sync::{Receiver, Sender};
 
 /// What travels from sources to the pipeline.
 #[derive(Debug)]

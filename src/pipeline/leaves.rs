@@ -3,15 +3,13 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::thread::Scope;
-
-use crossbeam_channel::{Receiver, bounded};
 
 use super::finder::Finder;
 use crate::format::list::ListRow;
 use crate::limits;
 use crate::repo::RepoError;
 use crate::repo::list::{ListWalker, ends_early};
+use crate::sync::{Receiver, Scope, bounded};
 
 /// Leaves that a thread is ahead.
 const AHEAD: usize = 512;
@@ -115,9 +113,13 @@ impl Walk {
 
 impl Leaves {
     /// Begins to walk ahead; ends when nobody wants the leaves any more.
-    pub(super) fn ahead<'scope>(walk: Walk, finder: Finder<'scope>, scope: &'scope Scope<'scope, '_>) -> Self {
+    pub(super) fn ahead<'scope>(
+        walk: Walk,
+        finder: Finder<'scope>,
+        scope: &Scope<'scope, '_>,
+    ) -> Result<Self, RepoError> {
         let (leaves, ahead) = bounded(AHEAD);
-        scope.spawn(move || {
+        let walking = scope.spawn("lists", move || {
             let (mut walk, mut finder) = (walk, finder);
             while let Some(next) = walk.next(&mut finder).transpose() {
                 walk.foresee(&mut finder);
@@ -127,7 +129,8 @@ impl Leaves {
                 }
             }
         });
-        Self::Ahead(ahead)
+        walking.map_err(RepoError::no_thread)?;
+        Ok(Self::Ahead(ahead))
     }
 
     /// The next leaf. Waits for it only if `may_wait`.

@@ -4,7 +4,7 @@
 //! delayed or repeated put of an old index run or snapshot can do no harm. docs/gc-protocol.md has the proof.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::{RepoError, Repository};
 use crate::backend::{Key, Kind, Listed};
@@ -12,6 +12,7 @@ use crate::event::Event;
 use crate::format::config::Features;
 use crate::format::manifest::GcRecord;
 use crate::ids::ObjectId;
+use crate::sync::locked;
 
 /// Listings of the gc log before a gap in it is taken for damage.
 const LISTINGS: usize = 5;
@@ -130,14 +131,14 @@ impl Repository {
     /// Reads the gc log: the records that this opened repository has not read before. What a record says holds for
     /// ever, and a loop that runs for a year should not read all of them each time.
     pub fn gc_log(&self) -> Result<GcLog, RepoError> {
-        let mut log = self.known_log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = locked(&self.known_log);
         self.refresh_gc_log(&mut log)?;
         Ok(log.clone())
     }
 
     /// The gc log as it was when the store was opened, or later.
     pub fn gc_log_lately(&self) -> Result<GcLog, RepoError> {
-        let mut log = self.known_log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = locked(&self.known_log);
         self.extend_gc_log(&mut log, || self.list_lately(Kind::Gc))?;
         Ok(log.clone())
     }

@@ -19,11 +19,11 @@ pub mod signed;
 pub mod snapshots;
 pub mod store;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::backend::{Backend, BackendError, Key, Kind};
+use crate::backend::{Backend, BackendError, Cause, Key, Kind};
 use crate::crypto::CryptoError;
 use crate::crypto::aead::preferred_cipher;
 use crate::crypto::keys::{KeyRing, Secret};
@@ -35,6 +35,7 @@ use crate::format::keyslot::Binding;
 use crate::format::rolekey::WriterRecord;
 use crate::format::sealed::SealedKind;
 use crate::ids::{Fingerprint, ObjectId, RepoId};
+use crate::sync::Mutex;
 pub use credential::{Credential, Meant};
 use gc_log::GcLog;
 
@@ -203,10 +204,7 @@ impl RepoError {
             | Self::Damaged { .. }
             | Self::Forged { .. }
             | Self::MissingChunk { .. } => true,
-            Self::Backend(error) => {
-                error.is_not_found()
-                    || matches!(error.cause, crate::backend::Cause::TooShort | crate::backend::Cause::TooLong)
-            }
+            Self::Backend(error) => error.is_not_found() || matches!(error.cause, Cause::TooShort | Cause::TooLong),
             _ => false,
         }
     }

@@ -1,7 +1,7 @@
 //! Reading packs: directories, and blocks proven chunk by chunk.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::objects::{crypto_error, format_error, open_header};
 use super::{RepoError, Repository};
@@ -15,7 +15,7 @@ use crate::format::pack::{BlockKind, BlockSpan, Codec, Directory};
 use crate::format::sealed::{SealedKind, Section, Trailer};
 use crate::ids::{ChunkId, ObjectId};
 use crate::limits;
-use crate::sync::locked;
+use crate::sync::{Mutex, locked};
 
 /// A pack whose directory is open.
 #[derive(Debug)]

@@ -1,8 +1,7 @@
 //! From blocks to stored packs: compressed by workers, sealed in order, put by threads of their own.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use zstd::zstd_safe::{CParameter, ParamSwitch};
 
 use super::hiding::pad_block;
@@ -15,6 +14,7 @@ use crate::format::index::PackEntry;
 use crate::format::pack::{BlockKind, BlockRow, ChunkRow, Codec};
 use crate::ids::ChunkId;
 use crate::limits;
+use crate::sync::{self, Condvar, JoinHandle, Mutex, Receiver, Sender, bounded, locked};
 
 /// zstd level of new blocks and what is changed of it; docs/decisions/0003 has the measurements.
 pub const ZSTD_LEVEL: i32 = 1;
@@ -130,7 +130,7 @@ pub struct Packer {
     pads: bool,
     orders: Option<Sender<Order>>,
     stored: Receiver<Result<StoredPack, RepoError>>,
-    threads: Vec<std::thread::JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl std::fmt::Debug for Order {
@@ -140,24 +140,26 @@ impl std::fmt::Debug for Order {
 }
 
 impl Packer {
-    /// Starts the threads: one that seals, and those that put.
-    pub fn new(repository: &Repository) -> Self {
+    /// Starts the threads: one that seals, and those that put. Fails if there is no room for them.
+    pub fn new(repository: &Repository) -> Result<Self, RepoError> {
         let uploads = if repository.backend.is_remote() { limits::UPLOADS } else { 1 };
         let (orders, incoming) = bounded(limits::BLOCKS_AHEAD);
         let (packs, finished) = bounded(0);
         let pads = repository.pads();
         // Blocks that wait to be shuffled are the memory of the buffer that is being filled elsewhere: none is kept.
         let (spare, spares) = bounded(if pads { 0 } else { uploads });
-        let (report, stored) = crossbeam_channel::unbounded();
+        let (report, stored) = sync::unbounded();
         let sealing = repository.clone();
-        let packer = spawn("packer", move || pack_blocks(&sealing, &incoming, &packs, &spares));
+        let packer = spawn("packer", move || pack_blocks(&sealing, &incoming, &packs, &spares))?;
         let uploader = || {
             let (putting, finished) = (repository.clone(), finished.clone());
             let (report, spare) = (report.clone(), spare.clone());
             spawn("uploader", move || put_packs(&putting, &finished, &report, &spare))
         };
-        let threads = std::iter::once(packer).chain((0..uploads).map(|_| uploader())).collect();
-        Self { pads, orders: Some(orders), stored, threads }
+        let mut threads = vec![packer, uploader()?];
+        // Fewer put as well, one after the other.
+        threads.extend((1..uploads).map_while(|_| uploader().ok()));
+        Ok(Self { pads, orders: Some(orders), stored, threads })
     }
 
     /// Hands a block over. Waits while too many are under way.
@@ -200,8 +202,8 @@ impl Drop for Packer {
     }
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::thread::JoinHandle<()> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(work).expect("the system has room for a thread")
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, RepoError> {
+    sync::spawn(name, work).map_err(RepoError::no_thread)
 }
 
 /// Packs that are sealed and not put yet.
@@ -210,13 +212,13 @@ struct UnderWay(Arc<(Mutex<usize>, Condvar)>);
 
 impl UnderWay {
     fn add(&self) -> OnePack {
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        *locked(&self.0.0) += 1;
         OnePack(self.clone())
     }
 
     fn wait(&self) {
-        let count = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let _none = self.0.1.wait_while(count, |count| *count > 0).unwrap_or_else(PoisonError::into_inner);
+        let count = locked(&self.0.0);
+        let _none = self.0.1.wait_while(count, |count| *count > 0);
     }
 }
 
@@ -227,7 +229,7 @@ struct OnePack(UnderWay);
 impl Drop for OnePack {
     fn drop(&mut self) {
         let (count, changed) = &*self.0.0;
-        *count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        *locked(count) -= 1;
         changed.notify_all();
     }
 }
@@ -312,7 +314,7 @@ fn pack_blocks(
 ) {
     let (open, lists, lists_bytes, under_way) = <_>::default();
     let mut packing = Packing { repository, open, lists, lists_bytes, packs, spares, under_way };
-    for order in orders {
+    for order in orders.iter() {
         if packing.carry_out(order).is_err() {
             return;
         }
@@ -325,7 +327,7 @@ fn put_packs(
     report: &Sender<Result<StoredPack, RepoError>>,
     spare: &Sender<Vec<u8>>,
 ) {
-    for (SealedPack { id, bytes, chunks }, _under_way) in finished {
+    for (SealedPack { id, bytes, chunks }, _under_way) in finished.iter() {
         let entry = PackEntry { id, len: bytes.len() as u32 };
         match repository.backend.put_buffer(&Key::Pack(id), bytes) {
             Ok(mut bytes) => {

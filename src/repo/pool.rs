@@ -2,11 +2,12 @@
 //!
 //! Results come back through a ticket each, so that callers take them in the order in which they asked.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-
 use super::RepoError;
+use crate::backend::{BackendError, Cause};
+use crate::sync::{JoinHandle, Receiver, Sender, bounded, spawn, unbounded};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -14,7 +15,7 @@ type Job = Box<dyn FnOnce() + Send>;
 #[derive(Debug)]
 pub struct Pool {
     jobs: Option<Sender<Job>>,
-    threads: Vec<std::thread::JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// The claim to one job's result.
@@ -28,6 +29,19 @@ pub struct WorkerLost;
 impl From<WorkerLost> for RepoError {
     fn from(_: WorkerLost) -> Self {
         Self::NotWhole("a worker thread ended before its work was done")
+    }
+}
+
+impl RepoError {
+    /// The system has no room for a thread.
+    pub fn no_thread(error: io::Error) -> Self {
+        BackendError::new("start", "another thread", Cause::Io(error)).into()
+    }
+
+    /// A thread panicked that was to give something back.
+    pub fn lost_thread() -> Self {
+        let why = "it panicked; this is a defect of sfarc: report it";
+        BackendError::new("wait for", "a thread that reads", Cause::Io(io::Error::other(why))).into()
     }
 }
 
@@ -46,17 +60,16 @@ impl<T> Ticket<T> {
 }
 
 impl Pool {
-    /// Starts this many threads.
-    pub fn new(workers: usize) -> Self {
+    /// Starts this many threads, or as many as there is room for. Fails if there is none for a single one.
+    pub fn new(workers: usize) -> Result<Self, RepoError> {
         let (jobs, queue) = unbounded::<Job>();
         let thread = |number| {
             let queue = queue.clone();
-            std::thread::Builder::new()
-                .name(format!("worker-{number}"))
-                .spawn(move || queue.iter().for_each(run))
-                .expect("the system has room for a few threads")
+            spawn(&format!("worker-{number}"), move || queue.iter().for_each(run)).map_err(RepoError::no_thread)
         };
-        Self { threads: (0..workers.max(1)).map(thread).collect(), jobs: Some(jobs) }
+        let mut threads = vec![thread(0)?];
+        threads.extend((1..workers).map_while(|number| thread(number).ok()));
+        Ok(Self { threads, jobs: Some(jobs) })
     }
 
     /// Queues a job. Callers bound how many of their tickets are open.
@@ -66,7 +79,8 @@ impl Pool {
             // The claimant may have given up; then nobody wants the result.
             let _ = sender.send(job());
         });
-        self.jobs.as_ref().expect("open until dropped").send(run).expect("workers live as long as the pool");
+        // Without workers it is dropped, and whoever waits for the result learns that there is none.
+        let _ = self.jobs.as_ref().expect("open until dropped").send(run);
         Ticket(receiver)
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::PoisonError;
 
 use super::gc_log::{GcLog, tombstone};
 use super::objects::{check_name, open_record};
@@ -19,6 +18,7 @@ use crate::format::rolekey::{RoleKey, WriterRecord};
 use crate::format::sealed::{PREFIX_LEN, SealedKind, Wrapping};
 use crate::ids::ObjectId;
 use crate::limits;
+use crate::sync::locked;
 
 /// How often writers are listed while others close some.
 const LISTINGS: usize = 8;
@@ -264,7 +264,7 @@ impl Repository {
     /// The writer with this public key, if a snapshot of its counts. Writers are listed once for each listing of
     /// snapshots, and again for a signer that was not among them.
     pub(super) fn counted(&self, signer: &[u8; 32], id: &ObjectId) -> Result<Option<Maker>, RepoError> {
-        let mut known = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = locked(&self.writers);
         let is_known = known.as_ref().is_some_and(|known| known.iter().any(|writer| writer.public == *signer));
         if !is_known {
             let (found, _) = self.registrations()?;
@@ -277,7 +277,7 @@ impl Repository {
 
     /// Forgets which writers there are: they are listed again.
     pub(super) fn forget_writers(&self) {
-        *self.writers.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *locked(&self.writers) = None;
     }
 
     /// Lets the signature of a writer count no more, but for the snapshots of its that are there now.

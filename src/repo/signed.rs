@@ -1,7 +1,5 @@
 //! Snapshots and gc records of repositories with roles: divided, and signed.
 
-use std::sync::PoisonError;
-
 use super::objects::{check_name, crypto_error, format_error, open_header, open_record};
 use super::roles::Maker;
 use super::{RepoError, Repository};
@@ -16,6 +14,7 @@ use crate::format::record;
 use crate::format::sealed::{SealedKind, Section};
 use crate::format::signature::{LENS, LogSignature, Roots, SnapshotParts, SnapshotSignature};
 use crate::ids::ObjectId;
+use crate::sync::locked;
 
 fn forged(key: &Key, why: &'static str) -> RepoError {
     RepoError::Forged { object: key.to_string(), why }
@@ -49,7 +48,7 @@ impl Repository {
         append(Section::Record, own(self.encode(SealedKind::Snapshot, manifest)), divided::HEADER_LEN)?;
         let roots = self.encode(SealedKind::Snapshot, &Roots::from(manifest));
         append(Section::Roots, own(roots), divided::HEADER_LEN + 4)?;
-        let previous = *self.made_last.lock().unwrap_or_else(PoisonError::into_inner);
+        let previous = *locked(&self.made_last);
         let (public, previous) = (signer.public(), previous.map_or([0; 32], |id| *id.as_bytes()));
         let hash = blake3::hash(&object);
         let signature = signer.sign(Subject::Snapshot, &self.id, &[&public, &previous, hash.as_bytes()]);
@@ -60,7 +59,7 @@ impl Repository {
 
     /// Notes the snapshot that this process made last: the next one names it.
     pub(super) fn has_made(&self, id: ObjectId) {
-        *self.made_last.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
+        *locked(&self.made_last) = Some(id);
     }
 
     /// Opens the stored bytes of a snapshot. It must be signed by who may have made it: what somebody has sealed who

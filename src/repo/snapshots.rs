@@ -12,6 +12,7 @@ use crate::format::sealed::SealedKind;
 use crate::ids::ObjectId;
 use crate::limits;
 use crate::repo::objects::{check_name, open_record};
+use crate::sync;
 
 /// A committed snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,7 +137,7 @@ impl Repository {
     /// Reads these snapshots; those that are gone are not among them.
     pub fn read_snapshots(&self, ids: &[ObjectId]) -> Result<Listing, RepoError> {
         let mut listing = Listing::default();
-        for (id, read) in self.read_many(ids) {
+        for (id, read) in self.read_many(ids)? {
             match read {
                 Ok(snapshot) => listing.snapshots.push(snapshot),
                 // Forgotten since it was listed.
@@ -151,16 +152,18 @@ impl Repository {
         Ok(listing)
     }
 
-    fn read_many(&self, ids: &[ObjectId]) -> Vec<(ObjectId, Result<Snapshot, RepoError>)> {
+    fn read_many(&self, ids: &[ObjectId]) -> Result<Vec<(ObjectId, Result<Snapshot, RepoError>)>, RepoError> {
         let keys: Vec<Key> = ids.iter().map(|&id| Key::Snapshot(id)).collect();
         self.backend.expect_all(&keys);
         let (workers, least) =
             if self.backend.is_remote() { (limits::READS_AT_A_TIME, 4) } else { (self.env.workers.max(1), 64) };
         let share = ids.len().div_ceil(workers).max(least);
-        std::thread::scope(|scope| {
-            let read = |part: &[ObjectId]| part.iter().map(|&id| (id, self.read_snapshot(id))).collect::<Vec<_>>();
-            let threads: Vec<_> = ids.chunks(share).map(|part| scope.spawn(move || read(part))).collect();
-            threads.into_iter().flat_map(|thread| thread.join().expect("reading does not panic")).collect()
+        let read = |part: &[ObjectId]| part.iter().map(|&id| (id, self.read_snapshot(id))).collect::<Vec<_>>();
+        sync::scope(|scope| {
+            let start = |part| scope.spawn("reader", move || read(part)).map_err(RepoError::no_thread);
+            let threads: Vec<_> = ids.chunks(share).map(start).collect::<Result<_, _>>()?;
+            let parts = threads.into_iter().map(|thread| thread.join().map_err(|_| RepoError::lost_thread()));
+            Ok(parts.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
         })
     }
 

@@ -90,9 +90,11 @@ const fn slot(kind: BlockKind) -> usize {
 }
 
 impl ChunkStore {
-    /// A store on an opened index. A dry run finds out what is new and stores nothing.
-    pub fn new(repository: &Repository, index: Index, pool: Arc<Pool>, dry_run: bool) -> Self {
-        Self {
+    /// A store on an opened index. A dry run finds out what is new and stores nothing. Fails if there is no room for the
+    /// threads that make packs.
+    pub fn new(repository: &Repository, index: Index, pool: Arc<Pool>, dry_run: bool) -> Result<Self, RepoError> {
+        let packer = if dry_run { None } else { Some(Packer::new(repository)?) };
+        Ok(Self {
             repository: repository.clone(),
             index,
             reused: HashMap::new(),
@@ -102,10 +104,10 @@ impl ChunkStore {
             stored: Vec::new(),
             own: HashMap::new(),
             session: None,
-            packer: (!dry_run).then(|| Packer::new(repository)),
+            packer,
             pool,
             counts: StoreCounts::default(),
-        }
+        })
     }
 
     /// The same, storing for a session.

@@ -32,8 +32,8 @@ pub mod state;
 pub mod upkeep;
 mod work;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, never, select, unbounded};
@@ -48,7 +48,7 @@ use crate::env::{Cancel, Env, UnixNanos};
 use crate::error::Error;
 use crate::repo::Repository;
 use crate::schedule::nanos;
-use crate::sync::locked;
+use crate::sync::{Mutex, locked};
 
 /// The loop looks at the clock this often, whatever is due.
 const LOOK: Duration = Duration::from_secs(60);

@@ -13,7 +13,7 @@ pub mod objects;
 pub mod pod;
 mod pod_folder;
 pub mod prepared;
-mod retry;
+pub mod retry;
 pub mod zuul_keys;
 
 pub use pod::TrailerError;

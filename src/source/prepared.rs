@@ -16,6 +16,8 @@ pub struct Prepared {
     pub origin: Origin,
     /// True if it is a folder stream: it has a catalog.
     pub is_folder: bool,
+    /// True if it is taken beside others, like streams out of a cluster.
+    pub is_remote: bool,
     take: Arc<Take>,
 }
 
@@ -26,7 +28,7 @@ impl Prepared {
         is_folder: bool,
         take: impl Fn(&mut Lanes) -> Result<Verdict, SourceError> + Send + Sync + 'static,
     ) -> Self {
-        Self { origin, is_folder, take: Arc::new(take) }
+        Self { origin, is_folder, is_remote: false, take: Arc::new(take) }
     }
 
     pub(crate) fn take(&self, lanes: &mut Lanes) -> Result<Verdict, SourceError> {

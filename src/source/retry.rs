@@ -7,12 +7,13 @@ use super::pod::Bounds;
 use crate::env::{Cancel, Env};
 use crate::event::{Event, chain};
 use crate::pipeline::lanes::Lanes;
+use crate::sync;
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);
 
 /// Makes attempts until one succeeds, fails for good, or was the last. Each begins with empty lanes.
-pub(super) fn retry<T>(
+pub fn retry<T>(
     name: &str,
     bounds: &Bounds,
     env: &Env,
@@ -41,7 +42,7 @@ fn sleep(mut left: Duration, cancel: &Cancel) -> Result<(), SourceError> {
             return Err(SourceError::Interrupted);
         }
         let step = left.min(POLL);
-        std::thread::sleep(step);
+        sync::sleep(step);
         left -= step;
     }
     Ok(())

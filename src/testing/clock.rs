@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::env::{Clock, UnixNanos};
+use crate::sync::simulation;
 
 /// One second in the unit of the clock.
 pub const SECOND: UnixNanos = 1_000_000_000;
@@ -33,5 +34,16 @@ impl Default for FixedClock {
 impl Clock for FixedClock {
     fn now(&self) -> UnixNanos {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The clock of a simulation: pauses move it on.
+#[derive(Debug, Default)]
+pub struct SimulatedClock;
+
+impl Clock for SimulatedClock {
+    fn now(&self) -> UnixNanos {
+        let since = simulation::now().unwrap_or_default();
+        FixedClock::default().now() + UnixNanos::try_from(since.as_nanos()).unwrap_or(UnixNanos::MAX / 2)
     }
 }

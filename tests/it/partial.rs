@@ -64,7 +64,8 @@ impl Scene {
         let bytes: Vec<u8> = entries.iter().flat_map(catalog::encode).collect();
         let id = self.repository.keys.chunk_hasher().expect("the key ring is whole").id(&bytes);
         let index = Index::open(&self.repository, &self.repository.gc_log().expect("the log")).expect("the index");
-        let mut store = ChunkStore::new(&self.repository, index, Arc::new(Pool::new(1)), false);
+        let pool = Arc::new(Pool::new(1).expect("started"));
+        let mut store = ChunkStore::new(&self.repository, index, pool, false).expect("started");
         store.store(BlockKind::Data, id, &bytes).expect("stored");
         store.flush().expect("flushed");
         let mut manifest = self.snapshot.manifest.clone();

@@ -276,3 +276,16 @@ fn only_the_command_line_prints() {
         }
     }
 }
+
+#[test]
+fn threads_wait_where_a_simulation_sees_it() {
+    let doors = ["std::thread", "crossbeam_channel", "sync::Mutex", "sync::Condvar", "Condvar,", "Mutex,", "mpsc"];
+    let mut wrong = Vec::new();
+    for file in sources().iter().filter(|file| ["repo", "pipeline"].contains(&file.module())) {
+        for (number, line) in file.code().enumerate().filter(|(_, line)| !line.contains("crate::sync")) {
+            let found = doors.iter().filter(|door| line.contains(*door));
+            wrong.extend(found.map(|door| format!("{}:{}: {door}", file.path, number + 1)));
+        }
+    }
+    assert!(wrong.is_empty(), "not of `crate::sync`:\n{}", wrong.join("\n"));
+}

@@ -33,7 +33,8 @@ fn store_of(repository: &Repository) -> ChunkStore {
     let mut session = Session::begin(repository).expect("begun");
     session.announce().expect("announced");
     let index = session.open_index().expect("opened");
-    ChunkStore::new(repository, index, Arc::new(Pool::new(2)), false).of(session)
+    let pool = Arc::new(Pool::new(2).expect("started"));
+    ChunkStore::new(repository, index, pool, false).expect("started").of(session)
 }
 
 /// What becomes of one stream that a source writes.

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
-use std::sync::Mutex;
 
 use bytes::Bytes;
 
@@ -10,7 +9,7 @@ use super::Bucket;
 use crate::backend::Key;
 use crate::ids::ObjectId;
 use crate::limits;
-use crate::sync::{Promised, locked, promise};
+use crate::sync::{Mutex, Promised, locked, promise};
 
 /// A pack on its way; nothing comes if it could not be read.
 type Coming = Promised<Bytes>;

@@ -43,7 +43,7 @@ pub(in crate::engine) fn read_packs(
         total: Some(total),
         unit: Unit::Bytes,
     });
-    let pool = Pool::new(repository.env.workers);
+    let pool = Pool::new(repository.env.workers)?;
     let mut reading: VecDeque<(PackEntry, Ticket<Result<Findings, RepoError>>)> = VecDeque::new();
     let mut packs = packs.into_iter();
     loop {

@@ -194,8 +194,8 @@ fn move_chunks(repository: &Repository, marked: Marked, chunks: &[(ChunkId, Loca
     if chunks.is_empty() {
         return Ok(0);
     }
-    let pool = Arc::new(Pool::new(repository.env.workers));
-    let mut store = ChunkStore::new(repository, marked.index, pool, false);
+    let pool = Arc::new(Pool::new(repository.env.workers)?);
+    let mut store = ChunkStore::new(repository, marked.index, pool, false)?;
     if repository.keys.role() != Role::Reader {
         blocks::move_blocks(repository, &mut store, chunks)?;
         store.flush()?;

@@ -336,7 +336,7 @@ fn for_each<T: Send + 'static>(
     read: impl Fn(&Repository, PackEntry) -> Result<T, RepoError> + Copy + Send + 'static,
     mut each: impl FnMut(PackEntry, Result<T, RepoError>) -> Result<u64, RepoError>,
 ) -> Result<(), Error> {
-    let pool = Pool::new(ahead);
+    let pool = Pool::new(ahead)?;
     let mut reading: VecDeque<(PackEntry, Ticket<Result<T, RepoError>>)> = VecDeque::new();
     let mut packs = packs.iter().copied();
     loop {

@@ -1,8 +1,6 @@
 //! What the cluster was asked for.
 
-use std::sync::Mutex;
-
-use crate::sync::locked;
+use crate::sync::{Mutex, locked};
 
 /// A pod, a container and a command.
 pub(super) type Asked = (String, String, Vec<String>);

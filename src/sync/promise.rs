@@ -1,11 +1,8 @@
-//! What threads share: values behind locks, and values that one of them has promised to the others.
+//! Values that one thread has promised to others.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-/// Locks. Who panicked has left what he locked as it is: nothing here is changed in more than one step.
-pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use super::{Condvar, Mutex, locked};
 
 #[derive(Debug)]
 enum State<T> {
@@ -41,7 +38,7 @@ impl<T> Promised<T> {
     {
         let (state, ready) = &*self.0;
         let is_open = |state: &mut State<T>| matches!(state, State::Open);
-        match &*ready.wait_while(locked(state), is_open).unwrap_or_else(PoisonError::into_inner) {
+        match &*ready.wait_while(locked(state), is_open) {
             State::Kept(value) => Some(value.clone()),
             State::Open | State::Broken => None,
         }
