@@ -8,6 +8,7 @@ use sfarc::engine::snapshot::{From, Input};
 use sfarc::env::Env;
 use sfarc::format::manifest::{Origin, Proof};
 use sfarc::pipeline::lanes::Lanes;
+use sfarc::source::pod::Bounds;
 use sfarc::source::prepared::Prepared;
 use sfarc::source::retry::retry;
 use sfarc::source::{SourceError, Verdict};
@@ -164,8 +165,8 @@ impl Script {
         let (script, env, next) = (self.clone(), env.clone(), Arc::new(AtomicUsize::new(0)));
         let is_folder = self.attempts[0].contents.len() > 1;
         let take = move |lanes: &mut Lanes| {
-            let attempts = script.attempts.len() as u32;
-            retry(&script.name, attempts, &env, lanes, |lanes| {
+            let bounds = Bounds { attempts: script.attempts.len() as u32, ..Bounds::default() };
+            retry(&script.name, &bounds, &env, lanes, |lanes| {
                 script.attempts[next.fetch_add(1, Ordering::Relaxed)].write(lanes)
             })
         };
