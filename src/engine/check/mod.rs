@@ -13,6 +13,7 @@ use crate::error::{Error, chain};
 use crate::format::manifest::SessionRecord;
 use crate::format::sealed::SealedKind;
 use crate::ids::{ChunkId, ObjectId};
+use crate::repo::gc_log::GcLog;
 use crate::repo::index::{Index, Location};
 use crate::repo::objects::check_name;
 use crate::repo::{RepoError, Repository};
@@ -134,8 +135,23 @@ pub fn check(repository: &Repository, read_data: &ReadData) -> Result<Report, Er
     }
     lists::walk_snapshots(repository, index, &mut broken, &mut report)?;
     report.hits = join_hits(std::mem::take(&mut report.hits));
+    if report.hits.is_empty() {
+        set_aside(&log, &broken, &mut report);
+    }
     distrust(repository, &broken, &mut report)?;
     Ok(report)
+}
+
+/// Damage of packs that were condemned before the check, where it hits nothing: all that was needed in them has been
+/// stored again, and the next collector removes them. That is nothing to be alarmed about a second time.
+fn set_aside(log: &GcLog, broken: &Broken, report: &mut Report) {
+    let condemned = broken.suspects().into_iter().filter(|pack| log.is_condemned(pack));
+    let condemned: HashSet<String> = condemned.map(|pack| Key::Pack(pack).to_string()).collect();
+    let (healed, problems) =
+        std::mem::take(&mut report.problems).into_iter().partition(|problem| condemned.contains(&problem.object));
+    report.problems = problems;
+    let note = |problem: Problem| format!("{}; nothing needs it any more: prune removes it", problem.what);
+    report.notes.extend(Vec::into_iter(healed).map(note));
 }
 
 /// Remembers the packs that proved damaged, so that no later snapshot relies on them. Where that cannot be written, the
