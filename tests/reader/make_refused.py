@@ -46,6 +46,12 @@ def plus(new: bytes) -> Bend:
     return lambda old: old + new
 
 
+def beside(files: Files) -> Files:
+    """The files, and a whole run that names their pack and no chunk of it: nobody looks into packs that are named."""
+    [stored] = [stored for path, stored in files.items() if path.startswith("packs/")]
+    return files | named("indexes", run([(H(b"no chunk")[:16], H(stored), len(stored), 0)]))
+
+
 def moved_to(folder: str, files: Files, name: str) -> Files:
     """The files with the one object of a folder under another name."""
     return {(f"{folder}/{name}" if path.startswith(folder + "/") else path): stored for path, stored in files.items()}
@@ -124,7 +130,7 @@ case(17, "bytes behind a sealed record", "plain", plain(snapshot=record_object(4
 case(17, "block under another ordinal", "plain", plain(pack_bent={"sections": {1: (2, 5)}}), "stream")
 case(17, "block as a directory", "plain", plain(pack_bent={"sections": {1: (3, 1)}}), "stream")
 case(17, "directory under ordinal 1", "plain", plain(pack_bent={"ordinal": 1}), "stream")
-case(17, "page under another ordinal", "plain", plain(run_bent={"page_ordinal": 1}), "stream")
+case(17, "page under another ordinal", "plain", beside(plain(run_bent={"page_ordinal": 1})), "stream")
 
 # Configuration and keys
 
@@ -157,10 +163,10 @@ case(23, "writers without roles, slot of version 2", "folder", folder_repository
 trailer = lambda offset, length: lambda t: u64(int.from_bytes(t[:8], "little") + offset) + u32(int.from_bytes(t[8:12], "little") + length) + t[12:]
 for what, bend in (("magic", at(12, b"X")), ("offset", trailer(1, 0)), ("length", trailer(0, 1)), ("offset in the header", trailer(-200, 0))):
     case(27, f"trailer of a pack: {what}", "plain", plain(pack_bent={"trailer": bend}), "stream")
-    case(27, f"trailer of a run: {what}", "plain", plain(run_bent={"trailer": bend}), "stream")
+    case(27, f"trailer of a run: {what}", "plain", beside(plain(run_bent={"trailer": bend})), "stream")
 case(27, "bytes before the trailer of a pack", "plain", plain(pack_bent={"trailer": lambda t: b"junk" + t}), "stream")
-case(27, "bytes before the trailer of a run", "plain", plain(run_bent={"trailer": lambda t: b"junk" + t}), "stream")
-case(27, "footer that begins in the header", "plain", plain(run_bent={"trailer": lambda t: u64(100) + u32(int.from_bytes(t[:8], "little") + int.from_bytes(t[8:12], "little") - 100) + t[12:]}), "stream")
+case(27, "bytes before the trailer of a run", "plain", beside(plain(run_bent={"trailer": lambda t: b"junk" + t})), "stream")
+case(27, "footer that begins in the header", "plain", beside(plain(run_bent={"trailer": lambda t: u64(100) + u32(int.from_bytes(t[:8], "little") + int.from_bytes(t[8:12], "little") - 100) + t[12:]})), "stream")
 case(28, "directory too short", "plain", plain(pack_bent={"directory": lambda d: d[:-1]}), "stream")
 case(28, "more chunks than there are", "plain", plain(pack_bent={"counts": (0, 1)}), "stream")
 case(28, "more blocks than chunks", "plain", plain(pack_bent={"counts": (9, 0)}), "stream")
@@ -223,19 +229,19 @@ case(40, "a damaged copy beside a whole one", "plain", plain(rows=lambda r: r + 
 case(40, "a damaged run beside a whole one", "plain", plain() | named("indexes", at(-1, b"X")(run(FALSE))), "nothing")
 case(40, "only a row that leads to another chunk", "plain", plain(rows=lambda r: [(i, n, s, 0 if i == cid(ONE) else o) for i, n, s, o in r]), "stream")
 case(40, "pack of another length", "plain", plain(run_bent={"length": 1}), "stream")
-case(41, "footer too short", "plain", plain(run_bent={"footer": lambda f: f[:-1]}), "stream")
-case(41, "zeros behind a footer", "plain", plain(run_bent={"behind": bytes(8)}), "stream")
-case(41, "padding of a footer is not zero", "padded", padded_repository(run_bent={"is_padded": True, "behind": b"\0\1"}), "stream")
-case(42, "more filter blocks than rows", "plain", plain(run_bent={"filters": 9}), "stream")
+case(41, "footer too short", "plain", beside(plain(run_bent={"footer": lambda f: f[:-1]})), "stream")
+case(41, "zeros behind a footer", "plain", beside(plain(run_bent={"behind": bytes(8)})), "stream")
+case(41, "padding of a footer is not zero", "padded", beside(padded_repository(run_bent={"is_padded": True, "behind": b"\0\1"})), "stream")
+case(42, "more filter blocks than rows", "plain", beside(plain(run_bent={"filters": 9})), "stream")
 case(42, "as many filter blocks as rows", "plain", plain(run_bent={"filters": 8}), "nothing")
-case(42, "filter that is not there", "plain", plain(run_bent={"counts": (0, 5)}), "stream")
-case(42, "level above 255", "plain", plain(run_bent={"level": 512}), "stream")
-case(42, "no rows", "plain", plain(run_bent={"footer": lambda f: u64(0) + f[8:-8]}), "stream")
+case(42, "filter that is not there", "plain", beside(plain(run_bent={"counts": (0, 5)})), "stream")
+case(42, "level above 255", "plain", beside(plain(run_bent={"level": 512})), "stream")
+case(42, "no rows", "plain", beside(plain(run_bent={"footer": lambda f: u64(0) + f[8:-8]})), "stream")
 MANY = sorted((H(u32(i))[:16], bytes([7]) * 32, 500, i) for i in range(190))
-case(43, "pages that descend", "plain", plain(rows=lambda r: r + MANY, run_bent={"starts": lambda s: s[::-1]}), "stream")
-case(44, "bytes between pages and footer", "plain", plain(run_bent={"gap": bytes(4)}), "stream")
-case(44, "padded run without filler", "padded", padded_repository(run_bent={"is_padded": True, "filler": None}), "stream")
-case(45, "pack that the table does not have", "plain", plain(run_bent={"number": 1}), "stream")
+case(43, "pages that descend", "plain", beside(plain(rows=lambda r: r + MANY, run_bent={"starts": lambda s: s[::-1]})), "stream")
+case(44, "bytes between pages and footer", "plain", beside(plain(run_bent={"gap": bytes(4)})), "stream")
+case(44, "padded run without filler", "padded", beside(padded_repository(run_bent={"is_padded": True, "filler": None})), "stream")
+case(45, "pack that the table does not have", "plain", beside(plain(run_bent={"number": 1})), "stream")
 
 # The gc log
 
