@@ -170,6 +170,26 @@ fn configured(world: &World, features: Features) {
     world.store.tamper(&Key::Config, &[&head.encode()[..], &sealed].concat());
 }
 
+/// A key slot of version 1 that opens with the key file of the world, whatever the features.
+fn put_old_slot(world: &World, repository: &Repository) {
+    use sfarc::backend::Backend;
+    use sfarc::crypto::aead::{AeadKey, cipher_from};
+    use sfarc::crypto::keys::{key_file_key, slot_commitment};
+    use sfarc::format::keyslot::{Binding, KeySlot, SlotKind};
+    let (key, nonce) = (key_file_key(&[7; 32], &repository.id), [0; 12]);
+    let head = ConfigHead { features: Features::HIDDEN_SIZES, repo: repository.id };
+    let mut sealed = repository.keys.root().expect("it is known").to_vec();
+    let associated = Binding::Repository.associated(&head);
+    AeadKey::new(cipher_from(1).expect("known"), &key).seal(nonce, &associated, &mut sealed, 0);
+    let (sealed_root, sealed_info) = (sealed.try_into().expect("a tag follows"), vec![0; 34]);
+    let commitment = slot_commitment(&key, &nonce);
+    let kind = SlotKind::KeyFile;
+    let slot = KeySlot { kind, cipher: 1, nonce, sealed_root, commitment, info_nonce: [0; 12], sealed_info };
+    let mut object = sfarc::format::record::encode(&slot);
+    object[0] = 1;
+    world.store.put(&Key::Slot(ObjectId::of(&object)), &object).expect("put");
+}
+
 #[test]
 fn who_does_not_know_the_features_is_kept_out() {
     // A program that knows none of them judges by the bits alone.
@@ -181,7 +201,11 @@ fn who_does_not_know_the_features_is_kept_out() {
         (Features { write: 1 << 1, ..Features::default() }, true),
     ] {
         let world = World::new(57);
-        let expected = taken(&world, &world.init_hiding().expect("init"));
+        let repository = world.init_hiding().expect("init");
+        let expected = taken(&world, &repository);
+        // Slots of today open nothing under other features.
+        put_old_slot(&world, &repository);
+        drop(repository);
         let known = Features::HIDDEN_SIZES;
         configured(&world, Features { read: known.read | more.read, write: known.write | more.write, collect: 0 });
         match world.open() {

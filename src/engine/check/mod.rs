@@ -185,7 +185,7 @@ fn check_small_objects(repository: &Repository, report: &mut Report) -> Result<(
     }
     if repository.keys.role() == Role::Reader {
         for error in repository.slots_and_damage()?.1 {
-            report.absorb("the key slots", Err::<(), _>(error))?;
+            report.problem("the key slots", &error);
         }
     }
     for listed in repository.list(Kind::Sessions)? {

@@ -128,7 +128,8 @@ impl Repository {
                 // Its bytes are what its name says, so a broken seal means another root key: left by a creation of a
                 // repository that did not get as far as its configuration. It opens nothing here.
                 Err(RepoError::Crypto { .. }) => {}
-                Err(error) if error.is_damage() => damaged.push(error),
+                // A slot of a newer version, or junk that begins like one.
+                Err(error) if error.is_damage() || matches!(error, RepoError::TooNew { .. }) => damaged.push(error),
                 Err(error) => return Err(error),
             }
         }

@@ -223,8 +223,15 @@ impl Attempt<'_> {
         let mut sealed = Zeroizing::new(slot.sealed_root);
         let (aead, associated) = (AeadKey::new(cipher_from(slot.cipher)?, key), binding.associated(self.head));
         let Ok(root) = aead.open(slot.nonce, &associated, &mut sealed[..]) else {
-            // Only who has this key can make a slot with this commitment, and it was not made for what the head says.
-            self.found.other_features = true;
+            // Only who has this key can make a slot with this commitment.
+            match binding {
+                Binding::Features => self.found.other_features = true,
+                Binding::Repository => {
+                    let why = "its key fits, and what it holds does not open".to_owned();
+                    let damaged = RepoError::Damaged { object: Key::Slot(*id).to_string(), why };
+                    self.found.damage = self.found.damage.take().or(Some(damaged));
+                }
+            }
             return None;
         };
         let root: [u8; 32] = (&*root).try_into().ok()?;
