@@ -12,14 +12,14 @@ use super::{Bare, kept, once, pod, repository, shell, take_one, wait_for, world}
 /// Bytes of the stream; those of a pipe are fewer.
 const COMMAND: &str = "seq 1 30000";
 
-/// What a program does instead of what it should. `@` is the real one; the wrapper tries tools with an empty input first.
+/// What a program does instead of what it should. `REAL` is the real one; the wrapper tries tools with an empty input first.
 const MISDEEDS: [(&str, &str); 6] = [
-    ("tee", "head -c 100000 | @ \"$@\"; cat >/dev/null; kill -9 $$"),
-    ("tee", "@ \"$@\"; exit 1"),
+    ("tee", "head -c 100000 | REAL \"$@\"; cat >/dev/null; kill -9 $$"),
+    ("tee", "REAL \"$@\"; exit 1"),
     ("tee", "kill -9 $$"),
-    ("TOOL", "text=$(@ \"$@\"); case $text in 0 | e3b0c44298*) echo \"$text\" ;; *) kill -9 $$ ;; esac"),
-    ("TOOL", "text=$(@ \"$@\"); echo \"$text\"; case $text in 0 | e3b0c44298*) ;; *) kill -9 $$ ;; esac"),
-    ("TOOL", "text=$(@ \"$@\"); echo \"$text\"; case $text in 0 | e3b0c44298*) ;; *) exit 1 ;; esac"),
+    ("TOOL", "text=$(REAL \"$@\"); case $text in 0 | e3b0c44298*) echo \"$text\" ;; *) kill -9 $$ ;; esac"),
+    ("TOOL", "text=$(REAL \"$@\"); echo \"$text\"; case $text in 0 | e3b0c44298*) ;; *) kill -9 $$ ;; esac"),
+    ("TOOL", "text=$(REAL \"$@\"); echo \"$text\"; case $text in 0 | e3b0c44298*) ;; *) exit 1 ;; esac"),
 ];
 
 const TOOLS: [&str; 3] = ["openssl", "sha256sum", "wc"];
@@ -41,7 +41,7 @@ fn a_program_between_the_command_and_the_connection_that_does_not_end_well_ends_
     let bare = Bare::start(|setup, _| {
         for (number, (tool, program, script)) in misdeeds().enumerate() {
             let program = if program == "TOOL" { tool } else { program };
-            let script = script.replace('@', &real(program));
+            let script = script.replace("REAL", &real(program));
             let tools = Container::new("c").tools(&["sh", "seq", "head", "cat", "tee", tool]);
             setup.pod("sf", &format!("pod-{number}"), [tools.program(program, &script)]);
         }
@@ -52,9 +52,13 @@ fn a_program_between_the_command_and_the_connection_that_does_not_end_well_ends_
         let result = take_one(&repository, &bare.place, "s", take, undemanding());
         let error = result.err().unwrap_or_else(|| panic!("a snapshot though {program} with {tool} did: {script}"));
         println!("{tool:9} {program:4} {script:80} {error}");
-        for says in ["stream `s`", "sf/pod-", "is not whole"] {
+        let helper = if program == "TOOL" { tool } else { program };
+        for says in
+            ["stream `s`", "sf/pod-", "is not whole", &format!("`{helper}` in the container ended with exit code")]
+        {
             assert!(error.contains(says), "no `{says}` in: {error}");
         }
+        assert!(!script.contains("100000") || error.contains(" 100000 bytes arrived"), "{error}");
     }
     assert!(repository.snapshot_ids().expect("listed").is_empty());
 }
