@@ -204,7 +204,7 @@ impl<'a> Extractor<'a> {
         match entry.kind {
             EntryKind::Dir => self.folder(dir, name, entry),
             EntryKind::File => self.file(dir, name, entry, data),
-            EntryKind::Hardlink => self.hard_link(dir, name, entry),
+            EntryKind::Hardlink => self.link_again(dir, name, entry),
             EntryKind::Symlink => self.symlink(dir, name, entry),
             EntryKind::Fifo | EntryKind::CharDevice | EntryKind::BlockDevice => self.device(dir, name, entry),
         }
@@ -291,7 +291,7 @@ impl<'a> Extractor<'a> {
         self.sync(file.as_fd())
     }
 
-    fn hard_link(&mut self, dir: BorrowedFd<'_>, name: &[u8], entry: &Entry) -> Result<()> {
+    fn link_again(&mut self, dir: BorrowedFd<'_>, name: &[u8], entry: &Entry) -> Result<()> {
         let (parent, target) = names::split(&entry.link);
         let parent = self.existing_parent(parent)?;
         // A link to a symbolic link is one to the link itself.
