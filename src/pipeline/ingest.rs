@@ -92,6 +92,9 @@ pub fn ingest<T: Send, E: From<io::Error> + Send>(
     jobs: Vec<Job<'_, T, E>>,
     side_by_side: usize,
 ) -> Result<Vec<Done<T>>, IngestError<E>> {
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
     let (sender, pieces) = bounded(limits::SEGMENTS_AHEAD / 2);
     let (spare, spares) = bounded(limits::SEGMENTS_AHEAD);
     let cancel = repository.env.cancel.child();

@@ -9,6 +9,7 @@ use super::index::Index;
 use super::{RepoError, Repository};
 use crate::backend::{Hold, Key};
 use crate::format::manifest::{Manifest, SessionRecord};
+use crate::format::record;
 use crate::format::sealed::SealedKind;
 use crate::ids::{ObjectId, SessionId};
 use crate::limits;
@@ -71,8 +72,12 @@ impl Session {
         }
     }
 
-    /// The stored bytes and the name of a manifest. Fails if it is longer than a reader would accept.
+    /// The stored bytes and the name of a manifest. Fails if it is none that a reader accepts, or longer.
     pub fn seal(&self, manifest: &Manifest) -> Result<(ObjectId, Vec<u8>), RepoError> {
+        let read: Result<Manifest, _> = record::decode(&record::encode(manifest));
+        if read.as_ref() != Ok(manifest) {
+            return Err(RepoError::NotWhole("a reader would refuse the manifest"));
+        }
         let object = self.repository.seal_manifest(manifest)?;
         if object.len() > limits::RECORD_MAX_BYTES {
             return Err(RepoError::ManifestTooLarge);

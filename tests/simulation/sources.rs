@@ -141,7 +141,10 @@ impl Script {
             // What is asked for again may have changed.
             match dice.below(3) {
                 0 => contents[0] = content(dice, may_be_large),
-                1 => contents[0].rotate_left(1000 % (attempts.len() + 7)),
+                1 => {
+                    let by = 1000 % contents[0].len().max(1);
+                    contents[0].rotate_left(by);
+                }
                 _ => {}
             }
         }
@@ -170,7 +173,8 @@ impl Script {
                 script.attempts[next.fetch_add(1, Ordering::Relaxed)].write(lanes)
             })
         };
-        let mut prepared = Prepared::new(Origin::Stdin, is_folder, take);
+        let origin = if is_folder { Origin::Folder(b"/srv".to_vec()) } else { Origin::Stdin };
+        let mut prepared = Prepared::new(origin, is_folder, take);
         prepared.is_remote = self.is_remote;
         Input::new(self.name.clone(), From::Prepared(prepared))
     }
