@@ -68,6 +68,9 @@ pub struct Listing {
     pub unreadable: Vec<(ObjectId, RepoError)>,
 }
 
+/// A snapshot's name, and what came of reading it.
+type ReadSnapshot = (ObjectId, Result<Snapshot, RepoError>);
+
 /// The order of `list` and of `latest~N`.
 pub fn sort(snapshots: &mut [Snapshot]) {
     snapshots.sort_by_key(|snapshot| (snapshot.manifest.time, snapshot.id));
@@ -152,7 +155,7 @@ impl Repository {
         Ok(listing)
     }
 
-    fn read_many(&self, ids: &[ObjectId]) -> Result<Vec<(ObjectId, Result<Snapshot, RepoError>)>, RepoError> {
+    fn read_many(&self, ids: &[ObjectId]) -> Result<Vec<ReadSnapshot>, RepoError> {
         let keys: Vec<Key> = ids.iter().map(|&id| Key::Snapshot(id)).collect();
         self.backend.expect_all(&keys);
         let (workers, least) =

@@ -239,7 +239,7 @@ impl ChunkStore {
             return Ok(());
         };
         self.stored.extend(packer.flush()?);
-        if self.stored.is_empty() && self.claimed.len() == 0 {
+        if self.stored.is_empty() && self.claimed.is_empty() {
             return Ok(());
         }
         let mut rows = Vec::with_capacity(self.claimed.len());

@@ -445,8 +445,11 @@ fn a_key_that_was_removed_goes_from_the_mirror_while_the_others_are_whole() {
 /// Where a mirror is, and how an object of it gets other bytes.
 struct Place {
     store: Arc<dyn Backend>,
-    spoil: Box<dyn Fn(&Key, &[u8])>,
+    spoil: Spoil,
 }
+
+/// Gives an object other bytes.
+type Spoil = Box<dyn Fn(&Key, &[u8])>;
 
 impl Place {
     /// Folders and buckets take any bytes for an object.

@@ -192,7 +192,7 @@ impl BucketBackend {
         let survey = bucket.list_while(&bucket.prefix, after.as_ref(), is_wanted);
         let (listed, next) = survey.map_err(|error| failed("list", &bucket.prefix, error))?;
         let (packs, others) = listed.into_iter().partition(|listed| listed.key.kind() == Kind::Packs);
-        let has_all = !next.is_some_and(|next| next < bucket.below(layout::folder(Kind::Sessions)));
+        let has_all = next.is_none_or(|next| next >= bucket.below(layout::folder(Kind::Sessions)));
         Ok(Survey { listed: others, packs: has_all.then_some(packs) })
     }
 
