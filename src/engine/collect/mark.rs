@@ -56,8 +56,7 @@ impl Marked {
     pub(super) fn mark(repository: &Repository, log: &GcLog, dead: &Dead) -> Result<Self, RepoError> {
         // Pending ones first: one that is committed meanwhile is then found among the snapshots.
         let mut needed = pending_roots(repository, log, dead)?;
-        // In a mirror a snapshot may be there that is forgotten where the log is from.
-        for id in repository.snapshot_ids()?.into_iter().filter(|id| !log.is_dead(id)) {
+        for id in repository.snapshot_ids()? {
             match repository.read_roots(&Key::Snapshot(id)) {
                 Ok(roots) => needed.push((id.short(), roots)),
                 Err(RepoError::Backend(error)) if error.is_not_found() => {}

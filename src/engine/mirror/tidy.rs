@@ -169,6 +169,10 @@ impl Tidying<'_> {
             let len = known.get(key).and_then(|&len| u32::try_from(len).ok()).unwrap_or(u32::MAX);
             found.add(*key, needs.stand_of(PackEntry { id, len }))?;
         }
+        // Snapshots that were forgotten since the log was copied still need what was collected for it: next time they go.
+        if self.mirror.gc_log_for_reading().map_err(there)?.epoch() < self.log.epoch() {
+            found.come.append(&mut found.lost);
+        }
         self.report.withheld += found.come.len() as u64;
         self.settle(found)
     }
