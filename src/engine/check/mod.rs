@@ -162,7 +162,15 @@ fn distrust(repository: &Repository, broken: &Broken, report: &mut Report) -> Re
         return Ok(());
     }
     match repository.gc_log().and_then(|mut log| repository.distrust(&mut log, &suspects)) {
-        Ok(distrusted) => report.distrusted = distrusted,
+        Ok(distrusted) => {
+            if !distrusted.is_empty() {
+                report.notes.push(format!(
+                    "no later snapshot relies on the {} packs that are damaged: what they held is stored again where it comes",
+                    distrusted.len()
+                ));
+            }
+            report.distrusted = distrusted;
+        }
         Err(RepoError::Cancelled) => return Err(RepoError::Cancelled),
         Err(error) => report.notes.push(format!(
             "that {} packs are damaged could not be written down, so later snapshots may rely on them: {}",

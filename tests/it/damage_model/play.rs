@@ -243,7 +243,7 @@ impl Play {
         if !read_data {
             return Ok(());
         }
-        self.is_unread &= !report.notes.is_empty();
+        self.is_unread &= report.notes.iter().any(|note| note.contains("could not be written down"));
         let is_clean = report.problems.is_empty() && report.hits.is_empty();
         if !is_clean {
             return Ok(());
