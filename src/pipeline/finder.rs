@@ -106,14 +106,30 @@ impl<'a> Finder<'a> {
             // A collector may have moved it since the index was opened.
             Err(error) if error.is_damage() => {
                 self.index().reopen(self.repository)?;
-                self.load_as_indexed(kind, id)
+                self.load_after_reopening(kind, id)
             }
             other => other,
         }
     }
 
+    fn load_after_reopening(&mut self, kind: BlockKind, id: &ChunkId) -> Result<Vec<u8>, RepoError> {
+        let failure = match self.load_as_indexed(kind, id) {
+            Err(error) if error.is_damage() => error,
+            other => return other,
+        };
+        let unnamed = self.index().find_unnamed(self.repository, id)?;
+        match self.load_from(kind, unnamed, id) {
+            Err(error) if error.is_damage() => Err(failure),
+            other => other,
+        }
+    }
+
     fn load_as_indexed(&mut self, kind: BlockKind, id: &ChunkId) -> Result<Vec<u8>, RepoError> {
-        let found: Vec<Location> = self.index().find_to_read(self.repository, id)?;
+        let found = self.index().find_to_read(self.repository, id)?;
+        self.load_from(kind, found, id)
+    }
+
+    fn load_from(&mut self, kind: BlockKind, found: Vec<Location>, id: &ChunkId) -> Result<Vec<u8>, RepoError> {
         let mut failure = RepoError::MissingChunk { chunk: *id };
         for location in found {
             match self.load_chunk(kind, &location, id) {

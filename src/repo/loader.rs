@@ -34,9 +34,22 @@ impl<'a> ChunkLoader<'a> {
 
     /// A chunk and its kind, from the first of its places that is not damaged.
     pub fn load(&mut self, id: &ChunkId) -> Result<(BlockKind, Vec<u8>), RepoError> {
+        let found = self.index.find_to_read(self.repository, id)?;
+        let failure = match self.load_from(&found, id) {
+            Err(error) if error.is_damage() => error,
+            other => return other,
+        };
+        let unnamed = self.index.find_unnamed(self.repository, id)?;
+        match self.load_from(&unnamed, id) {
+            Err(error) if error.is_damage() => Err(failure),
+            other => other,
+        }
+    }
+
+    fn load_from(&mut self, found: &[Location], id: &ChunkId) -> Result<(BlockKind, Vec<u8>), RepoError> {
         let mut failure = RepoError::MissingChunk { chunk: *id };
-        for location in self.index.find_to_read(self.repository, id)? {
-            match self.cache.load_at(self.repository, &location, id) {
+        for location in found {
+            match self.cache.load_at(self.repository, location, id) {
                 Ok(chunk) => return Ok(chunk),
                 Err(error) if error.is_damage() => failure = error,
                 Err(error) => return Err(error),

@@ -181,9 +181,10 @@ impl Walk<'_> {
         if node.is_some_and(|node| self.whole.len_of(&self.index, node) == Some(row.len)) {
             return Ok(true);
         }
-        let mut here = false;
-        for location in &found {
-            here |= self.holds(location, depth, &row)?;
+        let mut here = self.is_at_any(&found, depth, &row)?;
+        if !here {
+            let unnamed = self.index.find_unnamed(self.repository, &row.id)?;
+            here = self.is_at_any(&unnamed, depth, &row)?;
         }
         let whole = here && (depth == 0 || self.visit_children(place, depth, row, offset)?);
         if !here {
@@ -193,6 +194,14 @@ impl Walk<'_> {
             self.whole.add(&self.index, generation, node, row.len);
         }
         Ok(whole)
+    }
+
+    fn is_at_any(&mut self, found: &[Location], depth: u8, row: &ListRow) -> Result<bool, RepoError> {
+        let mut here = false;
+        for location in found {
+            here |= self.holds(location, depth, row)?;
+        }
+        Ok(here)
     }
 
     /// True if a pack has the chunk where the index says, and what it has can be read and is as long as the list says.

@@ -205,9 +205,12 @@ impl Index {
             self.reopen(repository)?;
             found = self.find_reopening(repository, id)?;
         }
-        if !found.is_empty() {
-            return Ok(found);
-        }
+        if found.is_empty() { self.find_unnamed(repository, id) } else { Ok(found) }
+    }
+
+    /// Where a chunk lies in packs that no run names: the last resort, also where rows lead to damage only. Opens all of
+    /// them the first time.
+    pub fn find_unnamed(&mut self, repository: &Repository, id: &ChunkId) -> Result<Vec<Location>, RepoError> {
         if self.adopted.is_none() {
             self.adopted = Some(self.adopt_unnamed_packs(repository)?);
         }

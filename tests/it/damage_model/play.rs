@@ -250,7 +250,7 @@ impl Play {
         }
         let listing = self.fresh().snapshots().map_err(|error| format!("after a clean check: {error}"))?;
         for snapshot in listing.snapshots {
-            read_streams(repository, &snapshot).map_err(|error| {
+            read_streams(&self.fresh(), &snapshot).map_err(|error| {
                 format!("a check found nothing, and {} does not restore: {}", snapshot.id.short(), chain(&error))
             })?;
         }
