@@ -11,7 +11,7 @@ elif have sha256sum; then
     tool=sha256sum
     sum() { sha256sum; }
 else
-    tool=wc
+    tool='wc'
     sum() { wc -c; }
 fi
 # The `head` of small systems takes more from a pipe than it gives on, and some have no `dd`: then all is taken at once, and

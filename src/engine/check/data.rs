@@ -1,15 +1,15 @@
 //! Reading packs to their last byte.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::packs::missing;
 use super::{Broken, ReadData, Report, is_gone};
-use crate::backend::{Cause, Key};
+use crate::backend::{Cause, Key, Kind};
 use crate::error::Error;
 use crate::event::{Event, Task, Unit};
 use crate::format::index::PackEntry;
-use crate::ids::ChunkId;
+use crate::ids::{ChunkId, ObjectId};
 use crate::repo::index::Index;
 use crate::repo::objects::check_name;
 use crate::repo::pack_reader::PackReader;
@@ -35,7 +35,7 @@ pub(in crate::engine) fn read_packs(
     broken: &mut Broken,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let packs = chosen(repository, index, read_data, report);
+    let packs = chosen(repository, all_packs(repository, index)?, read_data, report);
     let total = packs.iter().map(|pack| u64::from(pack.len)).sum();
     repository.env.tell(&Event::Begin {
         task: Task::ONLY,
@@ -80,11 +80,26 @@ fn is_enough(read_data: &ReadData) -> bool {
     matches!(read_data, ReadData::These(_, enough) if enough.is_cancelled())
 }
 
+/// The packs that the index names, and those that are there without: where a run is lost, readers look into them.
+fn all_packs(repository: &Repository, index: &Index) -> Result<HashMap<ObjectId, PackEntry>, RepoError> {
+    let mut all = index.packs();
+    for listed in repository.list(Kind::Packs)? {
+        if let (Key::Pack(id), Ok(len)) = (listed.key, u32::try_from(listed.len)) {
+            all.entry(id).or_insert(PackEntry { id, len });
+        }
+    }
+    Ok(all)
+}
+
 /// The packs to read, in the order in which they are read.
-fn chosen(repository: &Repository, index: &Index, read_data: &ReadData, report: &mut Report) -> Vec<PackEntry> {
-    let all = index.packs();
+fn chosen(
+    repository: &Repository,
+    all: HashMap<ObjectId, PackEntry>,
+    read_data: &ReadData,
+    report: &mut Report,
+) -> Vec<PackEntry> {
     if let ReadData::These(packs, _) = read_data {
-        // Nothing leads to what no row names: there is nothing in it that could be read.
+        // What is neither named nor there cannot be read.
         report.packs_read.extend(packs.iter().filter(|id| !all.contains_key(id)));
         return packs.iter().filter_map(|id| all.get(id)).copied().collect();
     }

@@ -1,9 +1,10 @@
 //! Which chunks are in use, and which copy of each is kept: two bits for each row of the index.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::fence::Dead;
 use crate::backend::{Key, Kind};
+use crate::format::index::PackEntry;
 use crate::format::signature::{Root, Roots};
 use crate::ids::{ChunkId, ObjectId};
 use crate::repo::gc_log::GcLog;
@@ -11,6 +12,7 @@ use crate::repo::index::merge::require_names;
 use crate::repo::index::{Index, Location};
 use crate::repo::list::ListWalker;
 use crate::repo::loader::{ChunkLoader, LoaderCache};
+use crate::repo::pack_reader::PackReader;
 use crate::repo::{RepoError, Repository};
 
 /// A bit for each row of an index.
@@ -41,6 +43,9 @@ pub(in crate::engine) struct Marked {
     /// Chunks in use that lie in condemned packs only, with the best of their places.
     condemned: HashMap<ChunkId, Location>,
 }
+
+/// Packs that are to be removed, with their lengths in bytes.
+pub(in crate::engine) type Doomed = HashMap<ObjectId, u64>;
 
 /// Chunks with their places.
 pub(in crate::engine) type Places = Vec<(ChunkId, Location)>;
@@ -141,18 +146,36 @@ impl Marked {
         self.condemned.iter().map(|(id, location)| (*id, *location)).collect()
     }
 
-    /// The chunks in use that these packs hold although other packs are said to hold them, too.
+    /// The chunks in use that these packs hold although other packs are said to hold them, too. Of packs that no row names
+    /// the directories tell: where a run is lost, they may have the only copy that can be read.
     pub(in crate::engine) fn held_twice(
-        &self,
+        &mut self,
         repository: &Repository,
-        doomed: &HashSet<ObjectId>,
+        doomed: &Doomed,
     ) -> Result<Places, RepoError> {
         let mut places = Places::new();
+        let mut unnamed = doomed.clone();
         super::plan::for_each_row(repository, self, |number, row, pack| {
-            if self.is_used(number) && doomed.contains(&pack.id) && !self.condemned.contains_key(&row.id) {
+            unnamed.remove(&pack.id);
+            if self.is_used(number) && doomed.contains_key(&pack.id) && !self.condemned.contains_key(&row.id) {
                 places.push((row.id, Location { pack: *pack, ordinal: row.ordinal, row: number }));
             }
         })?;
+        for (id, len) in unnamed {
+            let pack = PackEntry { id, len: u32::try_from(len).unwrap_or(u32::MAX) };
+            let directory = match PackReader::open(&*repository.backend, &repository.keys, pack) {
+                Ok(reader) => reader.directory,
+                // Nothing in it can be read.
+                Err(error) if error.is_damage() => continue,
+                Err(error) => return Err(error),
+            };
+            for (chunk, ordinal) in directory.chunks().iter().zip(0u16..) {
+                let found = self.index.find_all(repository, &chunk.id)?;
+                if found.iter().any(|location| self.is_used(location.row)) && !self.condemned.contains_key(&chunk.id) {
+                    places.push((chunk.id, Location { pack, ordinal, row: self.index.rows() }));
+                }
+            }
+        }
         Ok(places)
     }
 }

@@ -168,7 +168,7 @@ fn remove_condemned(repository: &Repository, log: &GcLog, dead: &Dead, report: &
     }
     if !doomed.is_empty() {
         // A fresh look, after the condemnation is public: whoever did not see it shows in this listing.
-        let packs = doomed.iter().map(|(id, _)| *id).collect();
+        let packs = doomed.iter().copied().collect();
         report.written_bytes = settle(repository, || {
             let mut marked = Marked::mark(repository, log, dead)?;
             let mut chunks = marked.condemned_only();

@@ -1,11 +1,9 @@
 //! Nothing is removed before another copy of it was read.
 
-use std::collections::HashSet;
-
-use super::mark::{Marked, Places};
+use super::mark::{Doomed, Marked, Places};
 use crate::backend::Key;
 use crate::crypto::role::Role;
-use crate::ids::{ChunkId, ObjectId};
+use crate::ids::ChunkId;
 use crate::repo::loader::LoaderCache;
 use crate::repo::objects::check_name;
 use crate::repo::pack_reader::PackReader;
@@ -15,11 +13,7 @@ use crate::repo::{RepoError, Repository};
 /// The chunks in use of these packs of which no copy elsewhere could be read, although the index names one.
 ///
 /// Whoever cannot open blocks cannot read a copy: then all of them, as blocks are moved whole.
-pub(super) fn unproven(
-    repository: &Repository,
-    marked: &mut Marked,
-    doomed: &HashSet<ObjectId>,
-) -> Result<Places, RepoError> {
+pub(super) fn unproven(repository: &Repository, marked: &mut Marked, doomed: &Doomed) -> Result<Places, RepoError> {
     let mut chunks = marked.held_twice(repository, doomed)?;
     if repository.keys.role() != Role::Reader {
         return Ok(chunks);
@@ -42,10 +36,10 @@ fn is_proven(
     marked: &mut Marked,
     cache: &mut LoaderCache,
     id: &ChunkId,
-    doomed: &HashSet<ObjectId>,
+    doomed: &Doomed,
 ) -> Result<bool, RepoError> {
     let places = marked.index.find_all(repository, id)?;
-    for place in places.iter().filter(|place| !doomed.contains(&place.pack.id)) {
+    for place in places.iter().filter(|place| !doomed.contains_key(&place.pack.id)) {
         if marked.index.is_condemned(&place.pack.id) {
             continue;
         }

@@ -1,6 +1,6 @@
 //! What a mirror needs of objects that its repository does not have any more.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::backend::Key;
 use crate::engine::collect::Marked;
@@ -90,7 +90,7 @@ impl<'a> Needs<'a> {
     /// True if the index leads nobody who needs anything to a pack, or only to what was read elsewhere: for packs that do
     /// not open.
     fn is_needless_by_index(&mut self, pack: &ObjectId) -> Result<bool, RepoError> {
-        let mut chunks = self.marked.held_twice(self.mirror, &HashSet::from([*pack]))?;
+        let mut chunks = self.marked.held_twice(self.mirror, &HashMap::from([(*pack, 0)]))?;
         chunks.extend(self.marked.condemned_only());
         for (id, _) in chunks {
             let found = self.marked.index.find_all(self.mirror, &id)?;

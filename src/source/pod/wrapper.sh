@@ -12,7 +12,7 @@ elif have sha256sum; then
     tool=sha256sum
     sum() { sha256sum; }
 elif have wc; then
-    tool=wc
+    tool='wc'
     sum() { wc -c; }
 else
     sum() { false; }
