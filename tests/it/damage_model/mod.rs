@@ -159,27 +159,27 @@ fn run(setting: Setting, cases: u64, steps: usize) {
 
 #[test]
 fn damage_and_operations_agree_with_four_oracles() {
-    run(Setting::Plain, 150, 30);
+    run(Setting::Plain, 20, 30);
 }
 
 #[test]
 fn damage_and_operations_with_hidden_sizes() {
-    run(Setting::HiddenSizes, 40, 30);
+    run(Setting::HiddenSizes, 5, 30);
 }
 
 #[test]
 fn damage_and_operations_with_roles() {
-    run(Setting::Roles, 60, 30);
+    run(Setting::Roles, 5, 30);
 }
 
 #[test]
 fn damage_and_operations_in_a_folder() {
-    run(Setting::Folder, 25, 30);
+    run(Setting::Folder, 3, 30);
 }
 
 #[test]
 fn damage_and_operations_in_a_bucket() {
-    run(Setting::Bucket, 25, 30);
+    run(Setting::Bucket, 3, 30);
 }
 
 #[test]
