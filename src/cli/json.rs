@@ -114,3 +114,14 @@ pub(super) fn committed(of: &Snapshot) -> Value {
     value["writer"] = of.maker.as_ref().map(|maker| maker.to_string()).into();
     value
 }
+
+/// What of a snapshot cannot be restored, as `check` and `repair` say it.
+pub(super) fn hit(hit: &crate::engine::check::Hit) -> Value {
+    serde_json::json!({
+        "type": "hit",
+        "snapshot": hit.snapshot.to_string(),
+        "stream": bytes(&hit.stream),
+        "offset": hit.offset,
+        "bytes": hit.len,
+    })
+}

@@ -36,13 +36,7 @@ fn json_lines(report: &Report, output: &mut Output) -> Result<(), CliError> {
         output.object(&json!({ "type": "problem", "object": problem.object, "problem": problem.what }))?;
     }
     for hit in &report.hits {
-        output.object(&json!({
-            "type": "hit",
-            "snapshot": hit.snapshot.to_string(),
-            "stream": json::bytes(&hit.stream),
-            "offset": hit.offset,
-            "bytes": hit.len,
-        }))?;
+        output.object(&json::hit(hit))?;
     }
     output.object(&json!({
         "type": "check",

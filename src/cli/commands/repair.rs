@@ -64,13 +64,7 @@ fn json_lines(report: &Report, args: &args::Repair, output: &mut Output) -> Resu
         output.object(&json!({ "type": "lost", "object": key.to_string(), "problem": why }))?;
     }
     for hit in &report.hits {
-        output.object(&json!({
-            "type": "hit",
-            "snapshot": hit.snapshot.to_string(),
-            "stream": json::bytes(&hit.stream),
-            "offset": hit.offset,
-            "bytes": hit.len,
-        }))?;
+        output.object(&json::hit(hit))?;
     }
     output.object(&json!({
         "type": "repair",
