@@ -24,13 +24,12 @@ pub(crate) fn assert_documented(command: &str, object: &Value) {
     }
 }
 
-/// The table of an object below the heading of a command.
+/// The table of an object below one of the headings that name a command.
 fn documented(command: &str, object: &str) -> Fields {
-    let section = PAGE
-        .split("\n## ")
-        .skip(1)
-        .find(|section| section.lines().next().is_some_and(|heading| heading.split(", ").any(|name| name == command)));
-    let objects = section.into_iter().flat_map(|section| section.split("\n### ").skip(1));
+    let of_command =
+        |section: &&str| section.lines().next().is_some_and(|heading| heading.split(", ").any(|name| name == command));
+    let sections = PAGE.split("\n## ").skip(1).filter(of_command);
+    let objects = sections.flat_map(|section| section.split("\n### ").skip(1));
     let table = objects.filter(|text| text.lines().next() == Some(object));
     table.flat_map(str::lines).filter_map(row).collect()
 }
