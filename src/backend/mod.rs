@@ -15,6 +15,7 @@ pub mod traffic;
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ids::{ObjectId, SessionId};
@@ -148,6 +149,9 @@ pub enum Cause {
     /// The object is longer than any may be.
     #[error("it is larger than any object of a repository may be")]
     TooLong,
+    /// The object is there, and its bytes cannot be read: a sector is bad, or the file system is damaged there.
+    #[error("its bytes cannot be read")]
+    Unreadable(#[source] std::io::Error),
     /// The system refused.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -168,6 +172,11 @@ impl BackendError {
     /// True if the object does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self.cause, Cause::NotFound)
+    }
+
+    /// True if the object is there and cannot be what it was: it is too short, too long, or cannot be read.
+    pub fn is_damage(&self) -> bool {
+        matches!(self.cause, Cause::TooShort | Cause::TooLong | Cause::Unreadable(_))
     }
 
     /// True if the object was to be created and exists.
@@ -260,6 +269,11 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
     /// Forgets a copy of an object, so that it is read from where it is stored; true if there was one.
     fn drop_copy(&self, _key: &Key) -> bool {
         false
+    }
+
+    /// The store itself, if this one answers from copies: for whoever wants to know what is stored.
+    fn without_copies(&self) -> Option<Arc<dyn Backend>> {
+        None
     }
 
     /// Says that these objects will all be read soon.

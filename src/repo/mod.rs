@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::backend::{Backend, BackendError, Cause, Key, Kind};
+use crate::backend::{Backend, BackendError, Key, Kind};
 use crate::crypto::CryptoError;
 use crate::crypto::aead::preferred_cipher;
 use crate::crypto::keys::{KeyRing, Secret};
@@ -196,6 +196,13 @@ impl RepoError {
         Self::Damaged { object: Key::Config.to_string(), why }
     }
 
+    /// Nothing is left that could open the repository.
+    fn no_slot_left() -> Self {
+        let why = "no key slot is left, so that no password opens the repository; `sfarc repair --from MIRROR` with the \
+                   password makes one from those of a mirror";
+        Self::Damaged { object: "the folder `keys`".to_owned(), why: why.to_owned() }
+    }
+
     /// True if stored bytes are damaged or missing.
     pub fn is_damage(&self) -> bool {
         match self {
@@ -204,7 +211,7 @@ impl RepoError {
             | Self::Damaged { .. }
             | Self::Forged { .. }
             | Self::MissingChunk { .. } => true,
-            Self::Backend(error) => error.is_not_found() || matches!(error.cause, Cause::TooShort | Cause::TooLong),
+            Self::Backend(error) => error.is_not_found() || error.is_damage(),
             _ => false,
         }
     }
@@ -307,6 +314,16 @@ impl Repository {
         Ok(repository)
     }
 
+    /// Why there is no configuration: there is no repository, or it has lost it.
+    fn without_config(backend: &dyn Backend, place: &str) -> RepoError {
+        let has = |kind| backend.list(kind).is_ok_and(|listed| !listed.is_empty());
+        if !has(Kind::Snapshots) && !has(Kind::Packs) {
+            return RepoError::NoRepository { place: place.to_owned() };
+        }
+        let why = "it is missing, though there are packs or snapshots; `sfarc repair --from MIRROR` brings it back";
+        RepoError::Damaged { object: Key::Config.to_string(), why: why.to_owned() }
+    }
+
     /// Opens a repository. Refuses one whose format or features it does not know.
     pub fn open(
         backend: Arc<dyn Backend>,
@@ -314,8 +331,9 @@ impl Repository {
         credential: impl FnOnce() -> Result<Credential, RepoError>,
         env: Env,
     ) -> Result<Self, RepoError> {
-        let object = backend.get(&Key::Config, None).map_err(|error| {
-            if error.is_not_found() { RepoError::NoRepository { place: place.to_owned() } } else { error.into() }
+        let object = backend.get(&Key::Config, None).map_err(|error| match error.is_not_found() {
+            true => Self::without_config(&*backend, place),
+            false => error.into(),
         })?;
         let head = ConfigHead::decode(&object).map_err(objects::format_error(Key::Config))?;
         head.features.unknown().require_read()?;
@@ -359,6 +377,12 @@ impl Repository {
     pub fn on(&self, backend: Arc<dyn Backend>) -> Self {
         let (known_log, made_last, writers) = (Arc::default(), Arc::default(), Arc::default());
         Self { backend, known_log, made_last, writers, ..self.clone() }
+    }
+
+    /// The same repository as its store shows it, and no copy of what is in it.
+    #[must_use]
+    pub fn without_copies(&self) -> Self {
+        self.backend.without_copies().map_or_else(|| self.clone(), |store| self.on(store))
     }
 
     /// Fails if this program may not add to the repository.

@@ -24,6 +24,8 @@ struct State {
     /// Counts what was stored; the time of this store.
     stored: i64,
     held: HashSet<SessionId>,
+    /// Objects on bad sectors.
+    unreadable: HashSet<Key>,
 }
 
 #[derive(Debug, Clone)]
@@ -74,6 +76,7 @@ impl State {
 
     fn set(&mut self, key: &Key, bytes: &[u8]) {
         self.stored += 1;
+        self.unreadable.remove(key);
         self.objects.insert(*key, Stored { bytes: bytes.into(), modified: self.stored });
     }
 }
@@ -98,6 +101,11 @@ impl MemoryBackend {
     /// The bytes of an object.
     pub fn bytes(&self, key: &Key) -> Option<Vec<u8>> {
         lock(&self.state).objects.get(key).map(|stored| stored.bytes.to_vec())
+    }
+
+    /// Lets every read of an object fail from now on, until it is put again: a bad sector.
+    pub fn make_unreadable(&self, key: &Key) {
+        lock(&self.state).unreadable.insert(*key);
     }
 
     /// Replaces the bytes of an object behind everybody's back, whatever its name says.
@@ -136,8 +144,14 @@ impl Backend for MemoryBackend {
     }
 
     fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Vec<u8>, BackendError> {
-        let stored = lock(&self.state).objects.get(key).map(|stored| Arc::clone(&stored.bytes));
-        let bytes = stored.ok_or(Cause::NotFound).and_then(|bytes| slice(&bytes, range));
+        let state = lock(&self.state);
+        let stored = match state.objects.get(key) {
+            Some(_) if state.unreadable.contains(key) => Err(Cause::Unreadable(io::Error::other("a bad sector"))),
+            Some(stored) => Ok(Arc::clone(&stored.bytes)),
+            None => Err(Cause::NotFound),
+        };
+        drop(state);
+        let bytes = stored.and_then(|bytes| slice(&bytes, range));
         bytes.map_err(|cause| BackendError::new("read", key, cause))
     }
 
@@ -160,7 +174,9 @@ impl Backend for MemoryBackend {
     }
 
     fn delete(&self, key: &Key) -> Result<(), BackendError> {
-        lock(&self.state).objects.remove(key);
+        let mut state = lock(&self.state);
+        state.objects.remove(key);
+        state.unreadable.remove(key);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! The folders of a new repository: all of them and proven to be good for one, or none.
+//! The folders of a repository: of a new one all of them and proven to be good for one, or none.
 
 use std::fs;
 use std::io;
@@ -9,7 +9,7 @@ use rustix::fs::{CWD, Mode};
 use rustix::io::Errno;
 
 use super::publish::Named;
-use super::{FolderBackend, Naming, TEMPORARY};
+use super::{FolderBackend, Naming, TEMPORARY, may_be_missing};
 use crate::backend::{Kind, layout};
 use crate::disk::{Disk, make_folders, sync_folder};
 
@@ -32,6 +32,23 @@ pub(super) fn create(root: &Path, disk: &Disk) -> io::Result<FolderBackend> {
         }
     }
     created
+}
+
+/// Makes the folders that are missing and may be; true if there were any. For copies that left out empty folders.
+pub(super) fn complete(root: &Path, disk: &Disk) -> io::Result<bool> {
+    let kinds = Kind::ALL.iter().filter(|kind| **kind != Kind::Config && may_be_missing(**kind));
+    let mut has_made = false;
+    for name in kinds.map(|kind| layout::folder(*kind)).chain([TEMPORARY]) {
+        match disk.make_folder(CWD, root.join(name).as_os_str().as_bytes(), Mode::RWXU) {
+            Ok(()) => has_made = true,
+            Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if has_made {
+        sync_folder(disk, root)?;
+    }
+    Ok(has_made)
 }
 
 fn fill(root: &Path, disk: &Disk, made: &mut Vec<PathBuf>) -> io::Result<FolderBackend> {

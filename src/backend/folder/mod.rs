@@ -56,6 +56,26 @@ pub struct FolderBackend {
     disk: Disk,
 }
 
+/// What the kernel says of a file that is there and whose bytes it cannot get, or whose place in the folder something else
+/// has. All but the last come from the disk below, or from what the file system keeps there.
+const UNREADABLE: [Errno; 7] =
+    [Errno::IO, Errno::NODATA, Errno::REMOTEIO, Errno::ILSEQ, Errno::UCLEAN, Errno::BADMSG, Errno::ISDIR];
+
+fn is_unreadable(error: &io::Error) -> bool {
+    Errno::from_io_error(error).is_some_and(|errno| UNREADABLE.contains(&errno))
+}
+
+/// Why reading failed.
+fn read_cause(error: io::Error) -> Cause {
+    if is_unreadable(&error) { Cause::Unreadable(error) } else { cause(error) }
+}
+
+/// True if a folder may be missing like one that is empty: copies that leave out empty folders are common. Not so where
+/// its loss would look as if nothing had ever been saved.
+const fn may_be_missing(kind: Kind) -> bool {
+    !matches!(kind, Kind::Packs | Kind::Snapshots)
+}
+
 fn cause(error: io::Error) -> Cause {
     match error.kind() {
         io::ErrorKind::NotFound => Cause::NotFound,
@@ -138,10 +158,13 @@ impl FolderBackend {
         self.keep_what_was_seen(relied_on(key.kind()))?;
         let path = self.path(key);
         for _ in 0..ATTEMPTS {
-            let (named, file) = self.write_once(&path, bytes, naming)?;
-            if named == Named::Swept {
-                continue;
-            }
+            let (named, file) = match self.write_once(&path, bytes, naming) {
+                Ok((Named::Swept, _)) => continue,
+                Err(error) if error.kind() == io::ErrorKind::NotFound && create::complete(&self.root, &self.disk)? => {
+                    continue;
+                }
+                written => written?,
+            };
             // Also where the name is taken: whoever hears that relies on what has it.
             sync_folder(&self.disk, path.parent().unwrap_or(&self.root))?;
             return match named {
@@ -225,12 +248,12 @@ impl Backend for FolderBackend {
     }
 
     fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Vec<u8>, BackendError> {
-        read_range(&self.path(key), range).map_err(|error| BackendError::new("read", key, cause(error)))
+        read_range(&self.path(key), range).map_err(|error| BackendError::new("read", key, read_cause(error)))
     }
 
     fn len(&self, key: &Key) -> Result<u64, BackendError> {
         let metadata = fs::metadata(self.path(key));
-        metadata.map(|m| m.len()).map_err(|error| BackendError::new("look at", key, cause(error)))
+        metadata.map(|m| m.len()).map_err(|error| BackendError::new("look at", key, read_cause(error)))
     }
 
     fn list(&self, kind: Kind) -> Result<Vec<Listed>, BackendError> {
@@ -238,8 +261,7 @@ impl Backend for FolderBackend {
         let list = || -> io::Result<Vec<Listed>> {
             let mut found = Vec::new();
             let entries = match fs::read_dir(&folder) {
-                // Made before there were writers with names.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && kind == Kind::Writers => return Ok(found),
+                Err(error) if error.kind() == io::ErrorKind::NotFound && may_be_missing(kind) => return Ok(found),
                 other => other?,
             };
             for entry in entries {
@@ -252,6 +274,10 @@ impl Backend for FolderBackend {
                     }
                     // Removed since the folder was read.
                     (Some(_), Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
+                    // It is there, and whoever reads it hears that it is damaged.
+                    (Some(key), Err(error)) if is_unreadable(&error) => {
+                        found.push(Listed { key, len: 0, modified: 0 });
+                    }
                     (Some(_), Err(error)) => return Err(error),
                     (None, _) => {}
                 }
@@ -293,7 +319,11 @@ impl Backend for FolderBackend {
         let folder = self.root.join(TEMPORARY);
         let sweep = || -> io::Result<usize> {
             let mut swept = 0;
-            for entry in fs::read_dir(&folder)? {
+            let entries = match fs::read_dir(&folder) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(swept),
+                other => other?,
+            };
+            for entry in entries {
                 let path = entry?.path();
                 match LockedFile::of_the_dead(&self.disk, &path) {
                     // Whoever is done with a file removes it before its lock, so what is still there is nobody's.

@@ -61,11 +61,16 @@ impl Written<'_> {
         Err(why(&failures))
     }
 
-    /// Gives the file this name, whatever has it now, and makes sure that it is this file that has it.
+    /// Gives the file this name, whatever has it now, and makes sure that it is this file that has it, or had it until
+    /// somebody else replaced it, too.
     pub(super) fn replace(&self, disk: &Disk, target: &Path) -> io::Result<Named> {
         let (from, to) = (self.temporary.as_os_str().as_bytes(), target.as_os_str().as_bytes());
         match disk.rename((CWD, from), (CWD, to), RenameFlags::empty()) {
-            Ok(()) => self.prove(target).map(|()| Named::Done),
+            Ok(()) => match self.prove(target) {
+                // Nobody else draws the temporary name, so it was this file that was renamed; now it has no name left.
+                Err(_) if self.file.metadata()?.nlink() == 0 => Ok(Named::Done),
+                proven => proven.map(|()| Named::Done),
+            },
             Err(Errno::NOENT) if !is_at(self.file, self.temporary)? => Ok(Named::Swept),
             Err(error) => Err(error.into()),
         }

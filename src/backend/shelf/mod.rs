@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use self::copies::Copies;
@@ -27,7 +27,7 @@ use crate::ids::{ObjectId, SessionId};
 /// A bucket with copies of some of its objects.
 #[derive(Debug)]
 pub struct Shelf {
-    bucket: BucketBackend,
+    bucket: Arc<BucketBackend>,
     files: Files,
     state: Mutex<State>,
 }
@@ -82,7 +82,7 @@ impl Shelf {
         }
         let times = survey.listed.iter().map(|listed| (listed.key, listed.modified)).collect();
         let state = State { log, lately: survey.listed, packs: survey.packs, times };
-        Ok(Self { bucket, files, state: Mutex::new(state) })
+        Ok(Self { bucket: Arc::new(bucket), files, state: Mutex::new(state) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -278,6 +278,10 @@ impl Backend for Shelf {
 
     fn is_remote(&self) -> bool {
         true
+    }
+
+    fn without_copies(&self) -> Option<Arc<dyn Backend>> {
+        Some(Arc::clone(&self.bucket) as _)
     }
 
     fn expect(&self, pack: &ObjectId) {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::proof::{Proof, Prover};
 use super::{failed, there};
-use crate::backend::{Backend, BackendError, Cause, Key};
+use crate::backend::{Backend, BackendError, Key};
 use crate::env::Env;
 use crate::error::Error;
 use crate::event::{Event, Task};
@@ -121,7 +121,7 @@ impl Transfer<'_> {
             Ok(bytes) if self.prover.prove(key, &bytes) == Proof::Whole => Ok(Known::Whole(bytes.len() as u64)),
             Ok(bytes) => Ok(Known::Doubtful(bytes)),
             Err(error) if error.is_not_found() => Ok(Known::Nothing),
-            Err(error) if is_unreadable(&error) => Ok(Known::Doubtful(Vec::new())),
+            Err(error) if error.is_damage() => Ok(Known::Doubtful(Vec::new())),
             Err(error) => Err(error),
         }
     }
@@ -141,7 +141,7 @@ impl Transfer<'_> {
         let bytes = match self.from.get(&key, None) {
             Ok(bytes) => bytes,
             Err(error) if error.is_not_found() => return Ok(Moved { vanished: true, ..Moved::default() }),
-            Err(error) if is_unreadable(&error) => return damaged(spoilt),
+            Err(error) if error.is_damage() => return damaged(spoilt),
             Err(error) => return Err(failed(error)),
         };
         match (self.prover.prove(&key, &bytes), &known) {
@@ -163,9 +163,4 @@ impl Transfer<'_> {
             Err(error) => Err(there(error)),
         }
     }
-}
-
-/// True if an object is so long, or so short, that it cannot be whole.
-fn is_unreadable(error: &BackendError) -> bool {
-    matches!(error.cause, Cause::TooLong | Cause::TooShort)
 }

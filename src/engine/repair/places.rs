@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::backend::{Backend, BackendError, Cause, Key, Kind, Listed};
+use crate::backend::{Backend, BackendError, Key, Kind, Listed};
 use crate::error::Error;
 use crate::repo::objects::check_name;
 
@@ -36,6 +36,22 @@ impl Place {
         Ok(self.is_cache || self.read(&Key::Config)?.is_some_and(|there| there == config))
     }
 
+    /// Why it may not be the place that was meant, if there is a reason.
+    pub(super) fn doubt(&self, config: &[u8]) -> Result<Option<&'static str>, Error> {
+        if self.is_cache || self.is_of(config)? {
+            return Ok(None);
+        }
+        if self.read(&Key::Config)?.is_some() {
+            return Ok(Some("it has another configuration, so it is another repository, or one of the two is damaged"));
+        }
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Config) {
+            if !self.list(kind)?.is_empty() {
+                return Ok(None);
+            }
+        }
+        Ok(Some("it has no object of a repository"))
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -52,7 +68,7 @@ impl Place {
     pub(super) fn read(&self, key: &Key) -> Result<Option<Vec<u8>>, Error> {
         match self.store.get(key, None) {
             Ok(bytes) => Ok(Some(bytes).filter(|bytes| check_name(key, bytes).is_ok())),
-            Err(error) if matches!(error.cause, Cause::NotFound | Cause::TooShort | Cause::TooLong) => Ok(None),
+            Err(error) if error.is_not_found() || error.is_damage() => Ok(None),
             Err(error) => Err(self.failed(error)),
         }
     }
