@@ -89,11 +89,23 @@ pub fn open_to_repair(
     let credential = credential(global, Purpose::Open, env)?;
     let open = |dry_run| repair::open_with(&backend, places, &credential, env, dry_run);
     let Some(planned) = open(true)? else { return Err(failure) };
-    let planned = as_expected(planned, global)?;
+    let planned = repair::Opened { repository: as_expected(planned.repository, global)?, ..planned };
     if let Some(Meant::Fingerprint(expected)) = meant_by(&global.named, "SFARC")? {
-        planned.require_fingerprint(&expected)?;
+        planned.repository.require_fingerprint(&expected)?;
     }
-    if dry_run { Ok(planned) } else { open(false)?.ok_or(failure) }
+    let opened = if dry_run { planned } else { open(false)?.ok_or(failure)? };
+    tell_opened(&opened, env, dry_run);
+    Ok(opened.repository)
+}
+
+fn tell_opened(opened: &repair::Opened, env: &Env, dry_run: bool) {
+    let (from, would) = (&opened.from, if dry_run { "would be" } else { "was" });
+    if opened.has_config {
+        env.tell(&Event::Warning(&format!("`config` {would} taken from {from}")));
+    }
+    if opened.has_slot {
+        env.tell(&Event::Warning(&format!("a key slot for this password {would} made with one of {from}")));
+    }
 }
 
 fn open_at(

@@ -72,7 +72,8 @@ fn hint(error: &CliError) -> &'static str {
     match error.category() {
         Category::NoRepository => "\n  `sfarc init` makes one",
         Category::Damaged => {
-            "\n  `sfarc check --read-data` tells what else is hit, `sfarc repair` mends what can be mended"
+            "\n  `sfarc check --read-data` tells what else is damaged; `sfarc repair --from PLACE` takes what is whole in a mirror or \
+             copy"
         }
         _ => "",
     }

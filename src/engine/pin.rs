@@ -23,6 +23,10 @@ pub fn pin(repository: &Repository, id: ObjectId, why: &str, host: &str) -> Resu
     }
     let labels = vec![(PIN_OF.to_owned(), id.to_string())];
     record::write(repository, Record { name: "why", bytes: format!("{why}\n").into_bytes(), tag: TAG, labels, host })?;
+    if repository.gc_log_for_reading()?.is_dead(&id) {
+        let short = id.short();
+        return Err(Error::Refused(format!("snapshot {short} was forgotten while it was pinned; nothing keeps it")));
+    }
     Ok(())
 }
 

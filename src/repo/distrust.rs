@@ -37,6 +37,15 @@ impl Repository {
         Ok(named.filter(|pack| fault(pack, there.get(&pack.id).copied()).is_some()).map(|pack| pack.id).collect())
     }
 
+    /// The packs whose chunks may be gone: those that are missing or cut, and those that are condemned and still there,
+    /// which may be because they are damaged.
+    pub(crate) fn doubtful_packs(&self, index: &Index, log: &GcLog) -> Result<HashSet<ObjectId>, RepoError> {
+        let mut doubtful = self.lost_packs(index)?;
+        let there = packs_of(self.list(Kind::Packs)?);
+        doubtful.extend(there.into_keys().filter(|pack| log.is_condemned(pack)));
+        Ok(doubtful)
+    }
+
     /// Fails with the first of these packs that is missing or cut. Where requests are dear all are listed; elsewhere each
     /// is looked at.
     pub(crate) fn require_packs<'a>(&self, packs: impl Iterator<Item = &'a PackEntry>) -> Result<(), RepoError> {
@@ -60,7 +69,7 @@ impl Repository {
     fn pack_len(&self, pack: &ObjectId) -> Result<Option<u64>, RepoError> {
         match self.backend.len(&Key::Pack(*pack)) {
             Ok(len) => Ok(Some(len)),
-            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) if error.is_not_found() || error.is_damage() => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

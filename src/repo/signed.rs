@@ -182,11 +182,13 @@ impl Repository {
         let opener = open_header(&self.keys, SealedKind::Gc, key, object)?;
         let plain = opener.open_vec(Section::Signature, 0, sealed.to_vec()).map_err(crypto_error(key))?;
         let found: LogSignature = record::decode(&plain).map_err(format_error(key))?;
+        // What has rotted does not open: that is damage. What opens and is signed by nobody who may was made so.
+        let record = open_record(&self.keys, SealedKind::Gc, key, signed)?;
         let hash = blake3::hash(signed);
         if !is_signed(&self.keys.log_public()?, &found.signature, Subject::Log, &self.id, &[hash.as_bytes()]) {
             return Err(forged(key, "who has signed it may not decide what is forgotten or collected"));
         }
-        open_record(&self.keys, SealedKind::Gc, key, signed)
+        Ok(record)
     }
 
     /// Fails unless this credential decides what is forgotten and collected.

@@ -10,6 +10,7 @@ use super::packer::{MovedBlock, OpenBlock, Packer, StoredPack};
 use super::pool::Pool;
 use super::session::Session;
 use super::{RepoError, Repository};
+use crate::event::Event;
 use crate::format::index::{IndexRow, PackEntry};
 use crate::format::pack::BlockKind;
 use crate::ids::{ChunkId, ChunkSet, ObjectId};
@@ -49,15 +50,22 @@ impl Neighbour {
         found
     }
 
-    /// Notes where the index found a chunk. Opens the pack the second time that it is named in a row.
-    fn found(&mut self, repository: &Repository, location: &Location) {
-        if self.last.replace(location.pack.id) != Some(location.pack.id) {
+    /// Notes where the index found a chunk. Opens the pack if nothing relies on it yet, and the second time that it is
+    /// named in a row. False if the directory of the pack is damaged.
+    fn found(&mut self, repository: &Repository, location: &Location, is_new: bool) -> Result<bool, RepoError> {
+        let is_again = self.last.replace(location.pack.id) == Some(location.pack.id);
+        if !is_again {
             self.pack = None;
-        } else if self.pack.as_ref().is_none_or(|pack| pack.entry.id != location.pack.id) {
-            // A pack that does not open is no neighbour; reading it is the business of `check`.
-            self.pack = self.packs.open(repository, location.pack).ok();
+        }
+        if (is_new || is_again) && self.pack.as_ref().is_none_or(|pack| pack.entry.id != location.pack.id) {
+            match self.packs.open(repository, location.pack) {
+                Ok(pack) => self.pack = Some(pack),
+                Err(error) if error.is_damage() => return Ok(false),
+                Err(error) => return Err(error),
+            }
         }
         self.ordinal = location.ordinal;
+        Ok(true)
     }
 }
 
@@ -164,17 +172,37 @@ impl ChunkStore {
         Ok(self.claimed.contains(id) || self.neighbour.is_next(id) || self.reuse(id)?)
     }
 
-    /// True if packs hold a chunk, on which the snapshot relies from now on.
+    /// True if packs hold a chunk, on which the snapshot relies from now on. A pack whose directory is damaged is passed
+    /// over.
     fn reuse(&mut self, id: &ChunkId) -> Result<bool, RepoError> {
-        let Some(location) = self.index.find_usable(&self.repository, id)? else { return Ok(false) };
-        if !self.own.contains_key(&location.pack.id) {
-            self.reused.insert(location.pack.id, location.pack);
+        while let Some(location) = self.index.find_usable(&self.repository, id)? {
+            let pack = location.pack;
+            let is_own = self.own.contains_key(&pack.id);
+            let is_new = !is_own && !self.reused.contains_key(&pack.id);
+            // From a bucket a directory is dearer than the index, which is on this machine: `check` looks at it there.
+            let opens =
+                self.repository.backend.is_remote() || self.neighbour.found(&self.repository, &location, is_new)?;
+            if opens {
+                if is_new {
+                    self.reused.insert(pack.id, pack);
+                }
+                return Ok(true);
+            }
+            if !is_new {
+                return Err(RepoError::PackLost { pack: pack.id, why: "has become unreadable" });
+            }
+            self.tell_damaged(&pack.id);
+            self.index.distrust([pack.id]);
         }
-        // Opening a pack to know what follows would cost more than asking the index, which is on this machine.
-        if !self.repository.backend.is_remote() {
-            self.neighbour.found(&self.repository, &location);
-        }
-        Ok(true)
+        Ok(false)
+    }
+
+    fn tell_damaged(&self, pack: &ObjectId) {
+        let text = format!(
+            "pack {} is damaged: what it held is stored again where it comes; `sfarc check` tells which snapshots need it",
+            pack.short()
+        );
+        self.repository.env.tell(&Event::Warning(&text));
     }
 
     /// Announces the session before anything is stored for it; true if it was not, so that the index is a new one.

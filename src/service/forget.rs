@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::damage::Damage;
 use super::ledger::{Ledger, may_be_damaged};
+use super::plain::PlainText;
+use crate::backend::Key;
 use crate::config::Config;
+use crate::engine::check::doubtful_snapshots;
 use crate::engine::pin;
 use crate::engine::retention::{Decision, Rules, TARGET, decide};
 use crate::error::Error;
 use crate::format::manifest::Manifest;
 use crate::ids::ObjectId;
-use crate::repo::Repository;
 use crate::repo::snapshots::Listing;
+use crate::repo::{RepoError, Repository};
 
 /// What was forgotten.
 pub(super) struct Forgotten {
@@ -37,7 +40,7 @@ pub(super) fn forget(
     let mut decisions = decide(&listing, repository.env.clock.now(), Some(&config.own), |manifest| {
         target_of(manifest).map(|target| Rules { policy: &target.retention, zone: &target.zone })
     });
-    keep_by_damage(&mut decisions, &listing, ledger, damage);
+    keep_by_damage(repository, &mut decisions, &listing, ledger, damage)?;
     let superseded = ledger.superseded();
     decisions.iter_mut().filter(|one| superseded.contains(&one.id)).for_each(|one| one.reasons.clear());
     let count = pin::forget_unkept(repository, &listing, &decisions)?;
@@ -51,24 +54,42 @@ pub(super) fn forget(
     Ok(Forgotten { count, kept })
 }
 
-/// While damage is open by the records of the repository, what is best of what is left stays, and what tells of the
-/// damage, whatever was decided by rules.
+/// While damage is open by the records of the repository, or by what is missing and distrusted, what is best of what is
+/// left stays, and what tells of the damage, whatever was decided by rules.
 pub fn keep_while_damaged(repository: &Repository, listing: &Listing, decisions: &mut [Decision]) -> Result<(), Error> {
-    if may_be_damaged(listing) {
-        let ledger = Ledger::of(repository, listing)?;
-        keep_by_damage(decisions, listing, &ledger, ledger.damage());
+    let ledger = if may_be_damaged(listing) { Ledger::of(repository, listing)? } else { Ledger::default() };
+    keep_by_damage(repository, decisions, listing, &ledger, ledger.damage())
+}
+
+fn keep_by_damage(
+    repository: &Repository,
+    decisions: &mut [Decision],
+    listing: &Listing,
+    ledger: &Ledger,
+    damage: &Damage,
+) -> Result<(), Error> {
+    keep_what_may_be_pinned(decisions, listing);
+    let mut damage = damage.clone();
+    if !decisions.iter().all(Decision::is_kept) {
+        damage.snapshots.extend(doubtful_snapshots(repository)?.iter().map(|id| PlainText::from(id.to_string())));
+    }
+    if damage.is_open() {
+        let good = listing.snapshots.iter().filter(|one| one.manifest.is_good());
+        let good: HashSet<ObjectId> = good.map(|one| one.id).collect();
+        keep_the_best(decisions, &damage, |id| good.contains(id));
+    }
+    for decision in decisions.iter_mut().filter(|one| ledger.must_stay(&one.id)) {
+        decision.reasons.push("it says what is damaged".to_owned());
     }
     Ok(())
 }
 
-fn keep_by_damage(decisions: &mut [Decision], listing: &Listing, ledger: &Ledger, damage: &Damage) {
-    if damage.is_open() {
-        let good = listing.snapshots.iter().filter(|one| one.manifest.is_good());
-        let good: HashSet<ObjectId> = good.map(|one| one.id).collect();
-        keep_the_best(decisions, damage, |id| good.contains(id));
-    }
-    for decision in decisions.iter_mut().filter(|one| ledger.must_stay(&one.id)) {
-        decision.reasons.push("it says what is damaged".to_owned());
+/// Where a snapshot cannot be read, nobody knows which one it pins, if it is a pin. What is forged pins nothing.
+fn keep_what_may_be_pinned(decisions: &mut [Decision], listing: &Listing) {
+    let may_pin = |error: &RepoError| error.is_damage() && !matches!(error, RepoError::Forged { .. });
+    let Some((id, _)) = listing.unreadable.iter().find(|(_, error)| may_pin(error)) else { return };
+    for decision in decisions.iter_mut().filter(|one| !one.is_kept()) {
+        decision.reasons.push(format!("{} is damaged, and may be its pin", Key::Snapshot(*id)));
     }
 }
 

@@ -105,10 +105,10 @@ fn a_lost_configuration_comes_from_the_mirror() {
     let id = repo.take("a", &noise(6, 5000));
     repo.run(["mirror", "--to", "mirror"]).ok();
     fs::remove_file(repo.path().join("config")).expect("removed");
-    repo.run(["list"]).ends(10);
-    repo.run(["repair", "--from", "mirror", "--dry-run"]).ok();
-    repo.run(["list"]).ends(10);
-    repo.run(["repair", "--from", "mirror"]).ok();
+    repo.run(["list"]).ends(13).says("config is damaged: it is missing").says("sfarc repair --from");
+    repo.run(["repair", "--from", "mirror", "--dry-run"]).ok().says("would be taken from mirror");
+    repo.run(["list"]).ends(13);
+    repo.run(["repair", "--from", "mirror"]).ok().says("was taken from mirror");
     assert!(repo.cat(&id, "a") == noise(6, 5000));
 }
 
@@ -117,4 +117,47 @@ fn places_that_cannot_be_are_refused() {
     let repo = Repo::new();
     repo.run(["repair", "--from", "nowhere"]).ends(1).says("nowhere");
     repo.run(["repair", "--from", "ftp://x"]).ends(2);
+}
+
+/// Tools that copy folders often leave empty ones out.
+#[test]
+fn a_copy_without_its_empty_folders_is_as_good() {
+    let repo = Repo::new();
+    let (bytes, id) = (noise(3, 300_000), repo.take("a", &noise(3, 300_000)));
+    for name in ["gc", "sessions", "tmp", "writers"] {
+        let folder = repo.path().join(name);
+        if folder.exists() {
+            fs::remove_dir(folder).expect("it is empty");
+        }
+    }
+    repo.run(["list"]).ok().says(&id[..8]);
+    assert!(repo.cat(&id, "a") == bytes);
+    repo.check();
+    repo.run(["repair"]).ok();
+    repo.run(["prune"]).ok();
+    let again = repo.take("a", &bytes);
+    repo.run(["forget", &id]).ok();
+    assert!(repo.cat(&again, "a") == bytes);
+}
+
+/// The disk has something else where a pack was: reading it fails, and only it is lost.
+#[test]
+fn one_pack_that_cannot_be_read_stops_nothing_else() {
+    let repo = Repo::new();
+    repo.take("a", &noise(4, 300_000));
+    let lost = objects(&repo, "packs");
+    let other = repo.take("b", &noise(5, 300_000));
+    for pack in &lost {
+        fs::remove_file(pack).expect("removed");
+        fs::create_dir(pack).expect("made");
+    }
+    repo.run(["check", "--read-data"]).ends(13).says("cannot be read").says("stream a");
+    repo.run(["repair", "--dry-run", "--read-data"]).ends(13).says("stream a");
+    assert!(repo.cat(&other, "b") == noise(5, 300_000));
+    repo.run(["mirror", "--to", "mirror"]).ends(13);
+    let mirror = repo.at("mirror");
+    let restored = repo.command(["cat", &other, "b"]).arg("--repo").arg(&mirror).output().expect("ran");
+    assert!(restored.stdout == noise(5, 300_000), "{}", String::from_utf8_lossy(&restored.stderr));
+    let again = repo.take("a", &noise(4, 300_000));
+    assert!(repo.cat(&again, "a") == noise(4, 300_000));
 }

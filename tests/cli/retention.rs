@@ -51,6 +51,58 @@ fn what_is_pinned_stays_until_it_is_not() {
 }
 
 #[test]
+fn while_a_record_is_damaged_everything_may_be_pinned() {
+    let repo = Repo::new();
+    let ids = year(&repo, 1..=3);
+    let before = repo.files("snapshots");
+    repo.run(["pin", &ids[0]]).ok();
+    let pin = repo.files("snapshots").into_iter().find(|file| !before.contains(file)).expect("a pin");
+    let mut bytes = std::fs::read(&pin).expect("read");
+    bytes[200] ^= 1;
+    std::fs::remove_file(&pin).expect("removed");
+    std::fs::write(&pin, bytes).expect("written");
+    repo.run(["forget", "--keep-last", "1"]).ok().says("may be its pin").says("0 snapshots forgotten");
+    let name = pin.file_name().and_then(|name| name.to_str()).expect("a name");
+    repo.run(["forget", name]).ok();
+    repo.run(["forget", "--keep-last", "1"]).ok().says("2 snapshots forgotten");
+}
+
+/// The newest has lost its data, by what is missing or by what a check by hand has found.
+#[test]
+fn rules_do_not_forget_the_last_snapshot_that_is_whole() {
+    for is_rotten in [false, true] {
+        let repo = Repo::new();
+        let take = |seed: u64, day: u32| {
+            let time = format!("2026-01-0{day}T12:00:00Z");
+            let bytes = crate::repo::noise(seed, 300_000);
+            repo.feed(["snapshot", "--stdin", "s", "--time", &time], &bytes).ok();
+        };
+        take(1, 1);
+        let before = repo.files("packs");
+        take(2, 2);
+        for pack in repo.files("packs").into_iter().filter(|pack| !before.contains(pack)) {
+            let bytes = std::fs::read(&pack).expect("read");
+            std::fs::remove_file(&pack).expect("removed");
+            if is_rotten {
+                let mut bytes = bytes;
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+                std::fs::write(&pack, bytes).expect("written");
+            }
+        }
+        if is_rotten {
+            repo.run(["check", "--read-data"]).ends(13);
+        }
+        repo.run(["forget", "--keep-last", "1"])
+            .ok()
+            .says("the newest that no damage hits")
+            .says("0 snapshots forgotten");
+        let [whole, _] = &repo.ids()[..] else { panic!("two snapshots") };
+        assert!(repo.cat(whole, "s") == crate::repo::noise(1, 300_000));
+    }
+}
+
+#[test]
 fn rules_hold_for_each_target_and_filters_for_some() {
     let repo = Repo::new();
     for (target, day) in [("a", 1), ("b", 2), ("a", 3), ("b", 4)] {

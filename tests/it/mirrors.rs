@@ -431,7 +431,7 @@ fn a_key_that_was_removed_goes_from_the_mirror_while_the_others_are_whole() {
     let slot = repository.add_slot(&other, "other").expect("added");
     let copy = Arc::new(MemoryBackend::default());
     mirror(&*world.store, &*copy, &world.env(), mirror::Options::default()).expect("mirrored");
-    lose(&world.store, &Key::Slot(slot));
+    repository.remove_slot(&slot.to_string()).expect("removed");
     let stays = world.store.keys(Kind::Keys)[0];
     let bytes = copy.bytes(&stays).expect("there");
     copy.tamper(&stays, &rotten(&bytes));
@@ -440,6 +440,56 @@ fn a_key_that_was_removed_goes_from_the_mirror_while_the_others_are_whole() {
     tidy(&repository, &copy, VERIFY);
     assert!(copy.bytes(&Key::Slot(slot)).is_none());
     assert_restores(&world.with_store(copy.after_crash()).open().expect("opens"), &kept, "without the key");
+}
+
+#[test]
+fn a_key_slot_that_was_lost_stays_in_the_mirror() {
+    let (world, repository, _) = to_mirror(41);
+    let other = Credential::KeyFile(zeroize::Zeroizing::new([8; 32]));
+    let slot = repository.add_slot(&other, "other").expect("added");
+    let copy = Arc::new(MemoryBackend::default());
+    mirror(&*world.store, &*copy, &world.env(), mirror::Options::default()).expect("mirrored");
+    lose(&world.store, &Key::Slot(slot));
+    let report = tidy(&repository, &copy, mirror::Options::default());
+    assert_eq!((&report.slots[..], report.is_damaged()), (&[Key::Slot(slot)][..], false));
+    assert!(copy.bytes(&Key::Slot(slot)).is_some());
+    // Changing a password gives the old slot up: that one goes.
+    let before = world.store.keys(Kind::Keys)[0];
+    repository.change_slot(&World::credential(), &other).expect("changed");
+    tidy(&repository, &copy, mirror::Options::default());
+    assert!(copy.bytes(&before).is_none() && copy.bytes(&Key::Slot(slot)).is_some());
+}
+
+/// Of several records that only the mirror has one is more than a note of damage: none is taken back.
+#[test]
+fn records_that_the_repository_has_lost_stay_in_the_mirror() {
+    let (world, repository, kept) = to_mirror(42);
+    let first = world.store.keys(Kind::Gc).len();
+    repository.forget(&[*kept.keys().next().expect("a snapshot")]).expect("forgotten");
+    let mut log = repository.gc_log().expect("read");
+    let Key::Pack(pack) = world.store.keys(Kind::Packs)[0] else { panic!("a pack") };
+    repository.distrust(&mut log, &[pack]).expect("said");
+    let copy = Arc::new(MemoryBackend::default());
+    mirror(&*world.store, &*copy, &world.env(), mirror::Options::default()).expect("mirrored");
+    let before = all(&copy);
+    for key in world.store.keys(Kind::Gc).into_iter().skip(first) {
+        lose(&world.store, &key);
+    }
+    let ended = mirror_and_tidy(&world.open().expect("opens"), &(Arc::clone(&copy) as _), mirror::Options::default());
+    assert!(ended.is_err() && all(&copy) == before);
+}
+
+#[test]
+fn one_object_that_cannot_be_read_stops_no_mirror() {
+    let (world, _, _) = to_mirror(43);
+    let pack = world.store.keys(Kind::Packs)[0];
+    world.store.make_unreadable(&pack);
+    let copy = MemoryBackend::default();
+    let report = mirror(&*world.store, &copy, &world.env(), mirror::Options::default()).expect("mirrored");
+    assert_eq!(report.damaged, [pack]);
+    let missing: Vec<Key> =
+        all(&world.store).into_iter().map(|(key, _)| key).filter(|key| copy.bytes(key).is_none()).collect();
+    assert_eq!(missing, [pack]);
 }
 
 /// Where a mirror is, and how an object of it gets other bytes.

@@ -150,23 +150,54 @@ enum Harm {
     Cut,
     /// Two bytes of it are wrong, this share of its length behind its beginning.
     Rot(f64),
+    /// Its directory has rotted.
+    RotDirectory,
+    /// It is on a bad sector.
+    Hide,
 }
 
 fn harm(world: &World, pack: &Key, harm: Harm) {
     let mut bytes = world.store.bytes(pack).expect("there");
     match harm {
         Harm::Lose => return world.store.delete(pack).expect("removed"),
+        Harm::Hide => return world.store.make_unreadable(pack),
         Harm::Cut => bytes.truncate(bytes.len() / 2),
         Harm::Rot(share) => {
             let at = ((bytes.len() - 2) as f64 * share) as usize;
             bytes[at] ^= 0x21;
             bytes[at + 1] ^= 0x12;
         }
+        Harm::RotDirectory => {
+            let trailer = bytes.last_chunk::<16>().expect("a trailer");
+            let offset = u64::from_le_bytes(*trailer.first_chunk().expect("an offset")) as usize;
+            bytes[offset + 1] ^= 0x21;
+        }
     }
     world.store.tamper(pack, &bytes);
 }
 
-const HARMS: [Harm; 6] = [Harm::Lose, Harm::Cut, Harm::Rot(0.0), Harm::Rot(0.3), Harm::Rot(0.98), Harm::Rot(1.0)];
+const HARMS: [Harm; 7] =
+    [Harm::Lose, Harm::Cut, Harm::Hide, Harm::Rot(0.0), Harm::Rot(0.3), Harm::Rot(0.98), Harm::Rot(1.0)];
+
+/// A pack whose directory does not open is passed over by whoever writes beside it, without a check before.
+#[test]
+fn a_pack_that_does_not_open_is_passed_over() {
+    for is_hidden in [false, true] {
+        for what in [Harm::Hide, Harm::Rot(0.0), Harm::RotDirectory, Harm::Rot(1.0)] {
+            let world = World::new(32);
+            let repository = if is_hidden { world.init_hiding() } else { world.init() }.expect("init");
+            let streams = one("s", stream(&[(1, 900 << 10), (2, 300 << 10)]));
+            let first = world.take(&repository, &streams).expect("taken").id.expect("an id");
+            let snapshot = repository.read_snapshot(first).expect("there");
+            for pack in packs_of(&repository, &snapshot) {
+                harm(&world, &Key::Pack(pack), what);
+            }
+            let again = world.take(&repository, &streams).expect("taken").id.expect("an id");
+            let expected = Expected::from([(first, streams.clone()), (again, streams)]);
+            assert_restores(&repository, &expected, &format!("{what:?}, hidden: {is_hidden}"));
+        }
+    }
+}
 
 /// A pack is lost, cut, or rots, and a check has found what cannot be seen: the next snapshot of the same data stores what
 /// is missing, and the older one restores again.
@@ -183,7 +214,7 @@ fn the_next_snapshot_heals_the_older_ones() {
             for pack in packs_of(&repository, &snapshot) {
                 harm(&world, &Key::Pack(pack), what);
             }
-            if matches!(what, Harm::Rot(_)) {
+            if matches!(what, Harm::Rot(_) | Harm::Hide) {
                 let report = check::check(&repository, &ReadData::All).expect("checked");
                 assert!(!report.problems.is_empty() && !report.hits.is_empty(), "{what:?}");
                 assert!(!report.distrusted.is_empty(), "{what:?}");
@@ -195,7 +226,7 @@ fn the_next_snapshot_heals_the_older_ones() {
             let others = one("o", stream(&[(3, 40 << 10)]));
             assert_restores(&repository, &Expected::from([(other, others)]), &context);
             // What was found before and hits nothing any more is no damage: the loop goes on by itself.
-            if matches!(what, Harm::Rot(_)) {
+            if matches!(what, Harm::Rot(_) | Harm::Hide) {
                 assert_clean(&repository, &context);
             }
             // And whatever is left of the bad packs goes, which makes nothing worse.

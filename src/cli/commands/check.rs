@@ -79,9 +79,9 @@ fn print(report: &Report, output: &mut Output) -> Result<(), CliError> {
         output.summary("no damage found")
     } else {
         output.summary(format_args!(
-            "found {} that hit {hits} stretch{}",
-            text::count(problems, "problem"),
-            if hits == 1 { "" } else { "es" }
+            "found {}; {} of snapshots cannot be restored",
+            text::count(problems, "damaged object"),
+            text::count(hits, "part")
         ))
     }
 }

@@ -72,8 +72,8 @@ fn needs_key(error: Error) -> Error {
 fn warn_of(report: &Report, there: &Place, warn: impl Fn(&str)) {
     for key in &report.damaged {
         warn(&format!(
-            "{key} is damaged in the repository: it is not copied, and a mirror that has it whole keeps it; `sfarc \
-             repair --from {there}` brings it back"
+            "{key} is damaged in the repository: it is not copied. If the mirror has it whole, it stays there, and \
+             `sfarc repair --from {there}` brings it back"
         ));
     }
     for key in &report.spoilt {
@@ -83,6 +83,12 @@ fn warn_of(report: &Report, there: &Place, warn: impl Fn(&str)) {
         warn(&format!(
             "{key} is lost in the repository: the mirror keeps it, and `sfarc repair --from \
              {there}` brings it back"
+        ));
+    }
+    for key in &report.slots {
+        warn(&format!(
+            "{key} is only in the mirror, and nothing says that it was removed: it stays, and its password opens the \
+             mirror. If it was lost, copy the object into the repository; if not, remove it from {there}"
         ));
     }
     if report.withheld > 0 {
@@ -124,6 +130,7 @@ fn tell(report: &Report, args: &args::Mirror, output: &mut Output) -> Result<(),
             "damaged": names(&report.damaged),
             "damaged_there": names(&report.spoilt),
             "lost": names(&report.lost),
+            "key_slots_only_there": names(&report.slots),
         }));
     }
     let (copied, bytes) = (text::count(report.copied, "object"), text::size(report.copied_bytes));

@@ -120,9 +120,13 @@ fn print(report: &Report, args: &args::Repair, output: &mut Output) -> Result<()
     }
     let snapshots = text::count(report.snapshots, "snapshot");
     let verdict = match report {
+        _ if report.is_healthy() && !args.read_data => {
+            "nothing is missing; `--read-data` also reads what is in the packs"
+        }
         _ if report.is_healthy() && args.dry_run => "all of every snapshot would restore",
         _ if report.is_healthy() => "all of every snapshot restores",
         Report { waiting_records, .. } if !waiting_records.is_empty() => "not everything could be done",
+        Report { hits, .. } if hits.is_empty() => "what is named above is lost, and hits no snapshot",
         _ => "what is named above is lost; `sfarc forget` removes a snapshot that you give up",
     };
     output.summary(format_args!("looked at {snapshots} and {}: {verdict}", packs(report.packs)))

@@ -115,13 +115,19 @@ fn chosen(
 
 fn read_pack(repository: &Repository, pack: PackEntry) -> Result<Findings, RepoError> {
     let key = Key::Pack(pack.id);
-    let object = match repository.backend.get(&key, None) {
-        // Named by the check of structure already.
-        Err(error) if matches!(error.cause, Cause::TooLong) => return Ok(Findings::default()),
-        other => other?,
-    };
     let mut found = Findings::default();
-    if let Err(error) = check_name(&key, &object) {
+    let object = match repository.backend.get(&key, None) {
+        Ok(object) => Some(object),
+        // Named by the check of structure already.
+        Err(error) if matches!(error.cause, Cause::TooLong) => return Ok(found),
+        // Some of its blocks may be readable.
+        Err(error) if error.is_damage() => {
+            found.errors.push(error.into());
+            None
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(Err(error)) = object.as_ref().map(|object| check_name(&key, object)) {
         found.errors.push(error);
     }
     let reader = match PackReader::open(&*repository.backend, &repository.keys, pack) {
@@ -136,10 +142,20 @@ fn read_pack(repository: &Repository, pack: PackEntry) -> Result<Findings, RepoE
             continue;
         }
         let (from, to) = (span.offset as usize, span.offset as usize + span.row.stored_len as usize);
-        let sealed = object.get(from..to).unwrap_or_default().to_vec();
-        if let Err(error) = reader.open_block(&repository.keys, span, sealed) {
-            found.errors.push(error);
-            found.chunks.extend(reader.directory.chunks_of(span).iter().map(|chunk| chunk.id));
+        let opened = match &object {
+            Some(object) => {
+                reader.open_block(&repository.keys, span, object.get(from..to).unwrap_or_default().to_vec())
+            }
+            None => reader.read_block(repository, span),
+        };
+        match opened {
+            Ok(_) => {}
+            // The store failed, which says nothing of the block.
+            Err(error) if object.is_none() && !error.is_damage() => return Err(error),
+            Err(error) => {
+                found.errors.push(error);
+                found.chunks.extend(reader.directory.chunks_of(span).iter().map(|chunk| chunk.id));
+            }
         }
     }
     Ok(found)

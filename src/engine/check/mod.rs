@@ -1,11 +1,13 @@
 //! Is everything there, and is it what it was? Names what damage hits: snapshots, streams, offsets.
 
 pub(super) mod data;
+mod doubt;
 pub(super) mod lists;
 mod packs;
 
 use std::collections::{BTreeSet, HashSet};
 
+pub use self::doubt::doubtful_snapshots;
 use crate::backend::{Key, Kind};
 use crate::crypto::role::Role;
 use crate::env::Cancel;
@@ -121,8 +123,11 @@ impl Broken {
 ///
 /// Others may write and collect while it runs, so what is not where it was is no damage yet: a run may have been merged,
 /// a pack condemned and deleted, a snapshot forgotten. Only what is missing in spite of a fresh look is damage.
+///
+/// What this machine has copies of is read from the store all the same: others have no copies.
 pub fn check(repository: &Repository, read_data: &ReadData) -> Result<Report, Error> {
     repository.require_checks()?;
+    let repository = &repository.without_copies();
     let mut report = Report::default();
     check_small_objects(repository, &mut report)?;
     report.absorb("the gc log", repository.reread_gc_log(|_, _, _| {}))?;
@@ -133,6 +138,9 @@ pub fn check(repository: &Repository, read_data: &ReadData) -> Result<Report, Er
     if !matches!(read_data, ReadData::None) {
         data::read_packs(repository, &index, read_data, &mut broken, &mut report)?;
     }
+    if !matches!(read_data, ReadData::All) {
+        read_doubtful(repository, &index, &mut broken, &mut report)?;
+    }
     lists::walk_snapshots(repository, index, &mut broken, &mut report)?;
     report.hits = join_hits(std::mem::take(&mut report.hits));
     if report.hits.is_empty() {
@@ -140,6 +148,23 @@ pub fn check(repository: &Repository, read_data: &ReadData) -> Result<Report, Er
     }
     distrust(repository, &broken, &mut report)?;
     Ok(report)
+}
+
+/// Reads the packs that were distrusted before and that snapshots may still need: whoever reads no data must not find that
+/// what an earlier check has found is gone.
+fn read_doubtful(
+    repository: &Repository,
+    index: &Index,
+    broken: &mut Broken,
+    report: &mut Report,
+) -> Result<(), Error> {
+    if doubtful_snapshots(repository)?.is_empty() {
+        return Ok(());
+    }
+    let log = repository.gc_log_for_reading()?;
+    let condemned = repository.doubtful_packs(index, &log)?.into_iter().filter(|pack| log.is_condemned(pack));
+    let unread: Vec<ObjectId> = condemned.filter(|pack| !report.packs_read.contains(pack)).collect();
+    data::read_packs(repository, index, &ReadData::These(unread, Cancel::default()), broken, report)
 }
 
 /// Damage of packs that were condemned before the check, where it hits nothing: all that was needed in them has been
@@ -165,20 +190,24 @@ fn distrust(repository: &Repository, broken: &Broken, report: &mut Report) -> Re
         Ok(distrusted) => {
             if !distrusted.is_empty() {
                 report.notes.push(format!(
-                    "no later snapshot relies on the {} packs that are damaged: what they held is stored again where it comes",
-                    distrusted.len()
+                    "no later snapshot relies on what is damaged ({}): the next backup of the same data stores it again",
+                    packs_in_words(distrusted.len())
                 ));
             }
             report.distrusted = distrusted;
         }
         Err(RepoError::Cancelled) => return Err(RepoError::Cancelled),
         Err(error) => report.notes.push(format!(
-            "that {} packs are damaged could not be written down, so later snapshots may rely on them: {}",
-            suspects.len(),
+            "what is damaged ({}) could not be written down, so later snapshots may rely on it: {}",
+            packs_in_words(suspects.len()),
             chain(&error)
         )),
     }
     Ok(())
+}
+
+fn packs_in_words(count: usize) -> String {
+    if count == 1 { "1 pack".to_owned() } else { format!("{count} packs") }
 }
 
 /// Something that was listed a moment ago is not there any more.

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use super::proof::{Prover, original, original_of, says_the_same};
 use super::{len, there_error};
 use crate::crypto::role::Role;
+use crate::engine::check::doubtful_snapshots;
 use crate::engine::name_of;
 use crate::error::{Category, Error};
 use crate::event::{Event, Task, Unit};
@@ -38,8 +39,12 @@ impl Both {
         let mut both = Self { prover: Prover::new(from, to)?, here, there: HashMap::new() };
         // Who may only add to a repository sees nothing of what is in it.
         if to.keys.role() != Role::Writer {
-            let there = to.snapshots().map_err(there_error)?.snapshots;
-            there.into_iter().for_each(|snapshot| both.add(snapshot.id, snapshot.manifest));
+            // What is known to be damaged there is copied anew: that heals it.
+            let doubtful = doubtful_snapshots(to).map_err(there_error)?;
+            let there = to.snapshots().map_err(there_error)?.snapshots.into_iter();
+            there
+                .filter(|snapshot| !doubtful.contains(&snapshot.id))
+                .for_each(|snapshot| both.add(snapshot.id, snapshot.manifest));
         }
         Ok(both)
     }

@@ -4,7 +4,7 @@
 //! nothing is copied. Whether one of two that differ is only damaged, the keys tell.
 
 use super::proof::Proof;
-use super::rebase::take_back;
+use super::rebase::{can_take_back, take_back};
 use super::transfer::Transfer;
 use super::{Objects, Report, failed, there};
 use crate::backend::{Backend, BackendError, Key};
@@ -69,17 +69,18 @@ pub(super) fn compare_log(
     verify: bool,
     report: &mut Report,
 ) -> Result<(), Error> {
-    // The last first: a log has no gap.
-    for key in known.keys().rev().filter(|key| !here.contains_key(key)) {
-        if take_back(pair, key, None, report)? {
-            continue;
-        }
+    let later: Vec<&Key> = known.keys().filter(|key| !here.contains_key(key)).collect();
+    if !can_take_back(pair, &later)? {
         let text = "the gc log there has records that the repository does not have: either the mirror was changed by \
                     itself (garbage was collected or snapshots were forgotten there), or the repository has lost \
                     records, or an older state of it was put back. A mirror is only read: if it was changed, make a new \
                     one in an empty place; if only a check was run there, `sfarc mirror --delete`, which opens the \
                     repository, goes on; otherwise `sfarc repair --from` brings back here what was lost";
         return Err(Error::Refused(text.to_owned()));
+    }
+    // The last first: a log has no gap.
+    for key in later.into_iter().rev() {
+        take_back(pair, key, None, report)?;
     }
     // Whether the newest is the same: so are all before it then, unless one is damaged.
     let mut is_doubtful = true;

@@ -53,6 +53,8 @@ pub struct Report {
     pub spoilt: Vec<Key>,
     /// Objects that the repository has lost, and the mirror keeps. Only who opens the repository can tell.
     pub lost: Vec<Key>,
+    /// Key slots that only the mirror has, and of which nothing says that they were removed.
+    pub slots: Vec<Key>,
     /// Packs that the repository has given up, and the mirror keeps until it has what took their place.
     pub withheld: u64,
     /// Records in which a check of the mirror had noted damaged packs, and which were removed.

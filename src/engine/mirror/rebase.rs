@@ -37,6 +37,17 @@ pub(super) fn take_back(
     Ok(true)
 }
 
+/// True if all of these records of the mirror are notes of damaged packs.
+pub(super) fn can_take_back(pair: &Transfer<'_>, keys: &[&Key]) -> Result<bool, Error> {
+    let Some(opened) = pair.prover.0 else { return Ok(keys.is_empty()) };
+    for key in keys {
+        if !is_note_of_damage(pair, opened, key)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// True if a record of the mirror only condemns packs that are still there, or here, and the mirror has no pack of its own.
 fn is_note_of_damage(pair: &Transfer<'_>, opened: &Repository, key: &Key) -> Result<bool, Error> {
     let Ok(record) = opened.open_gc_record(key, &pair.to.get(key, None).map_err(there)?) else { return Ok(false) };

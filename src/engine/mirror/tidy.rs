@@ -196,29 +196,33 @@ impl Tidying<'_> {
         self.settle(found)
     }
 
-    /// Removes what is needless, and names what is lost.
-    fn settle(&mut self, found: Found) -> Result<(), Error> {
-        self.keep(found.come.len() + found.unreadable.len());
-        self.report.spoilt.extend(found.unreadable);
-        self.lose(found.lost);
-        self.remove(&found.needless)
-    }
-
-    /// Key slots go if those that stay are whole: one of them has just opened the repository.
+    /// Key slots go once they were removed, if those that stay are whole: one of them has just opened the repository.
     fn slots(&mut self, missing: &[Key], here: &Objects) -> Result<(), Error> {
+        let was_removed = |key: &Key| matches!(key, Key::Slot(id) if self.log.is_dead(id));
+        let (removed, lost): (Vec<Key>, Vec<Key>) = missing.iter().copied().partition(was_removed);
+        self.keep(lost.len());
+        self.report.slots.extend(lost);
         for key in here.keys() {
             let read = self.to.get(key, None).map_err(RepoError::from).and_then(|bytes| check_name(key, &bytes));
             match read {
                 Ok(()) => {}
                 Err(error) if error.is_damage() => {
                     self.report.spoilt.push(*key);
-                    self.keep(missing.len());
+                    self.keep(removed.len());
                     return Ok(());
                 }
                 Err(error) => return Err(there(error)),
             }
         }
-        self.remove(missing)
+        self.remove(&removed)
+    }
+
+    /// Removes what is needless, and names what is lost.
+    fn settle(&mut self, found: Found) -> Result<(), Error> {
+        self.keep(found.come.len() + found.unreadable.len());
+        self.report.spoilt.extend(found.unreadable);
+        self.lose(found.lost);
+        self.remove(&found.needless)
     }
 }
 

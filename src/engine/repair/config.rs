@@ -17,6 +17,18 @@ use crate::repo::{Credential, RepoError, Repository};
 /// Objects of a kind of which one must open.
 const TRIED: usize = 3;
 
+/// A repository that was opened with what another place has.
+pub struct Opened {
+    /// The repository.
+    pub repository: Repository,
+    /// The place.
+    pub from: String,
+    /// True if the configuration here is lost or damaged, and that of the place is put.
+    pub has_config: bool,
+    /// True if no key slot here opens, and a new one for the credential is put.
+    pub has_slot: bool,
+}
+
 /// Opens the repository with the configuration, and if need be the key slots, of the first place that has those of this
 /// repository; nothing if none has. Puts the configuration, and a new key slot for the credential, unless it is a dry run.
 pub fn open_with(
@@ -25,7 +37,7 @@ pub fn open_with(
     credential: &Credential,
     env: &Env,
     dry_run: bool,
-) -> Result<Option<Repository>, Error> {
+) -> Result<Option<Opened>, Error> {
     // Where a slot is whole, a password that opens none was removed, or never was one.
     let has_slot = has_whole_slot(&**backend)?;
     for place in places {
@@ -38,16 +50,19 @@ pub fn open_with(
             if !is_of(&opened, &**backend)? {
                 continue;
             }
+            let has_config = backend.get(&Key::Config, None).ok().as_ref() != Some(&config);
+            let from = place.name().to_owned();
+            let mut opened = Opened { repository: opened, from, has_config, has_slot: with_slots };
             if dry_run {
                 return Ok(Some(opened));
             }
-            if backend.get(&Key::Config, None).ok().as_ref() != Some(&config) {
+            if has_config {
                 backend.replace(&Key::Config, &config).map_err(RepoError::from)?;
             }
-            let opened = opened.on(Arc::clone(backend));
+            opened.repository = opened.repository.on(Arc::clone(backend));
             if with_slots {
                 // Of the slots there some may have been removed here: only what has just opened it opens it again.
-                opened.add_slot(credential, "repaired")?;
+                opened.repository.add_slot(credential, "repaired")?;
             }
             return Ok(Some(opened));
         }

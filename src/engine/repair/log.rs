@@ -2,11 +2,12 @@
 //!
 //! docs/gc-protocol.md, "Repair", has why that is safe, and what must be promised for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{Fault, Repair};
-use crate::backend::{Key, Kind};
+use crate::backend::{Key, Kind, Listed};
 use crate::error::Error;
+use crate::format::manifest::FenceRecord;
 use crate::repo::gc_log::{Tombstone, tombstone};
 use crate::repo::roles::mark_of_closed;
 use crate::repo::{RepoError, Repository};
@@ -24,6 +25,8 @@ struct Records {
     forged: Vec<u64>,
     /// What somebody has put under numbers that the log has not come to.
     strays: Vec<u64>,
+    /// The number of the last, lost or not; 0 if there is none.
+    last: u64,
 }
 
 impl Repair<'_> {
@@ -35,6 +38,9 @@ impl Repair<'_> {
             let brought = self.bring_record(epoch, &records.whole)?;
             records.lost.retain(|lost| *lost != epoch || !brought);
             records.forged.retain(|forged| *forged != epoch || !brought);
+        }
+        if records.lost.is_empty() && records.strays.is_empty() {
+            self.bring_later_records(&records)?;
         }
         let forged = records.forged.iter();
         self.report.notes.extend(
@@ -86,6 +92,7 @@ impl Repair<'_> {
             }
             records.lost.extend(next..epoch);
             next = epoch + 1;
+            records.last = epoch;
             match read_record(&self.repository, epoch) {
                 Ok(object) => drop(records.whole.insert(epoch, object)),
                 Err(RepoError::Forged { .. }) => records.forged.push(epoch),
@@ -98,7 +105,7 @@ impl Repair<'_> {
 
     /// Takes a record from a place whose log says the same as this one, wherever both say something.
     fn bring_record(&mut self, epoch: u64, whole: &BTreeMap<u64, Vec<u8>>) -> Result<bool, Error> {
-        let config = self.repository.backend.get(&Key::Config, None).map_err(RepoError::from)?;
+        let config = self.config()?;
         for place in self.places {
             if !place.is_of(&config)? {
                 continue;
@@ -112,6 +119,52 @@ impl Repair<'_> {
             }
         }
         Ok(false)
+    }
+
+    /// Takes the records that follow the last one here from a place whose log says the same up to there: then the end of
+    /// the log was lost. Not if one calls a snapshot forgotten that is here: then that log went on by itself.
+    fn bring_later_records(&mut self, records: &Records) -> Result<(), Error> {
+        let (config, mut last) = (self.config()?, records.last);
+        let here = self.snapshots_here()?;
+        for place in self.places {
+            if !place.is_of(&config)? || !is_same_log(place, &records.whole)? {
+                continue;
+            }
+            while let Some(object) = place.read(&Key::Gc(last + 1))? {
+                let key = Key::Gc(last + 1);
+                let Ok(record) = self.repository.open_gc_record_of(last + 1, &object) else { break };
+                if record.dead.iter().any(|dead| here.contains(dead)) {
+                    self.report.notes.push(format!(
+                        "{key} of {} is not taken: it calls snapshots forgotten that are here. Either somebody has \
+                         used that place by itself, or an older state of this repository was put back",
+                        place.name()
+                    ));
+                    break;
+                }
+                match self.repository.backend.put(&key, &object) {
+                    Ok(()) => self.tell_brought(&key, &object, place),
+                    // Somebody has gone on here meanwhile.
+                    Err(error) if error.is_exists() => return Ok(()),
+                    Err(error) => return Err(RepoError::from(error).into()),
+                }
+                last += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn config(&self) -> Result<Vec<u8>, Error> {
+        Ok(self.repository.backend.get(&Key::Config, None).map_err(RepoError::from)?)
+    }
+
+    /// The snapshots whose objects are here, as the gc log names them. Fences keep the places of some that never were.
+    fn snapshots_here(&self) -> Result<HashSet<Tombstone>, Error> {
+        let listed = self.repository.list(Kind::Snapshots)?.into_iter();
+        let id = |listed: Listed| match listed.key {
+            Key::Snapshot(id) if listed.len != FenceRecord::STORED_LEN => Some(tombstone(&id)),
+            _ => None,
+        };
+        Ok(listed.filter_map(id).collect())
     }
 
     /// Packs that rows name and that are not there: what a lost record may have said of them is said again, so that no row

@@ -16,7 +16,7 @@ mod tally;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub use self::config::open_with;
+pub use self::config::{Opened, open_with};
 pub use self::places::Place;
 use super::check::{Hit, is_gone};
 use crate::backend::Key;
@@ -152,6 +152,7 @@ pub fn repair(repository: &Repository, places: &[Place], options: Options) -> Re
     };
     let (faults, report) = (BTreeMap::new(), Report::default());
     let mut repair = Repair { repository, overlay, places, options, faults, report };
+    repair.tell_places()?;
     repair.slots()?;
     let found = repair.look_at_packs()?;
     repair.find_rotten_packs()?;
@@ -166,6 +167,17 @@ pub fn repair(repository: &Repository, places: &[Place], options: Options) -> Re
 }
 
 impl Repair<'_> {
+    /// Says which places cannot be what whoever named them meant.
+    fn tell_places(&mut self) -> Result<(), Error> {
+        let config = self.repository.backend.get(&Key::Config, None).map_err(RepoError::from)?;
+        for place in self.places {
+            if let Some(why) = place.doubt(&config)? {
+                self.report.notes.push(format!("{}: {why}", place.name()));
+            }
+        }
+        Ok(())
+    }
+
     /// Takes a whole object from the first place that has it, if one has it and it is right; true if so.
     fn bring(&mut self, key: &Key, is_right: impl Fn(&[u8]) -> bool) -> Result<bool, Error> {
         for place in self.places {
@@ -185,8 +197,12 @@ impl Repair<'_> {
             _ => self.repository.backend.replace(key, bytes),
         }
         .map_err(RepoError::from)?;
-        self.report.brought.push(Brought { key: *key, from: place.name().to_owned(), len: bytes.len() as u64 });
+        self.tell_brought(key, bytes, place);
         Ok(())
+    }
+
+    fn tell_brought(&mut self, key: &Key, bytes: &[u8], place: &Place) {
+        self.report.brought.push(Brought { key: *key, from: place.name().to_owned(), len: bytes.len() as u64 });
     }
 
     fn tell_damaged_packs(&mut self) {

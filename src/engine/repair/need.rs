@@ -1,7 +1,7 @@
 //! What snapshots need: what of it is still missing is looked for in the packs of other places, whatever they are called;
 //! what is nowhere is lost.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::small::Absent;
@@ -10,7 +10,7 @@ use crate::backend::Key;
 use crate::backend::overlay::Overlay;
 use crate::crypto::role::Role;
 use crate::engine::check::lists::walk_snapshots;
-use crate::engine::check::{self, Broken, ReadData, data, join_hits};
+use crate::engine::check::{self, Broken, Hit, ReadData, data, join_hits};
 use crate::env::Cancel;
 use crate::error::Error;
 use crate::ids::ObjectId;
@@ -19,7 +19,8 @@ use crate::repo::{RepoError, Repository};
 
 impl Repair<'_> {
     /// Walks all snapshots, those too that only a place has; brings packs until nothing more of what is missing is found;
-    /// then puts these snapshots. What still hits them is lost.
+    /// then puts those of these snapshots of which nothing is
+    /// missing. What still hits the others is lost.
     pub(super) fn need(&mut self, absent: &Absent) -> Result<(), Error> {
         let mut tried = HashSet::new();
         let mut walked = self.walk(absent)?;
@@ -33,14 +34,24 @@ impl Repair<'_> {
             }
             walked = self.walk(absent)?;
         }
+        let (lacking, hits): (Vec<Hit>, Vec<Hit>) =
+            walked.hits.into_iter().partition(|hit| absent.contains_key(&hit.snapshot));
+        let lacking: BTreeSet<ObjectId> = lacking.into_iter().map(|hit| hit.snapshot).collect();
         for (id, &number) in absent {
             let (key, place) = (Key::Snapshot(*id), &self.places[number]);
-            if let Some(object) = place.read(&key)? {
+            if lacking.contains(id) {
+                let name = place.name();
+                self.report.notes.push(format!(
+                    "snapshot {} is only at {name}, and some of what it needs is nowhere: it is not taken. `sfarc \
+                     restore --repo {name}` gives what can be read of it",
+                    id.short()
+                ));
+            } else if let Some(object) = place.read(&key)? {
                 self.put(&key, &object, place)?;
             }
         }
-        self.report.snapshots = walked.snapshots;
-        self.report.hits = join_hits(walked.hits);
+        self.report.snapshots = walked.snapshots - lacking.len() as u64;
+        self.report.hits = join_hits(hits);
         Ok(())
     }
 

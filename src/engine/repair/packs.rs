@@ -174,13 +174,12 @@ impl Repair<'_> {
         if was_another { self.look_at_packs() } else { Ok(found) }
     }
 
-    /// Reads packs to the last byte: all, or only those that somebody has distrusted, if they may be whole elsewhere.
+    /// Reads packs to the last byte: all, or only those that somebody has distrusted.
     pub(super) fn find_rotten_packs(&mut self) -> Result<(), Error> {
         let log = self.repository.gc_log_for_reading()?;
         let mut packs = list_packs(&self.repository)?;
-        let has_places = !self.places.is_empty();
         packs.retain(|pack| {
-            let is_chosen = self.options.read_data || (has_places && log.is_condemned(&pack.id));
+            let is_chosen = self.options.read_data || log.is_condemned(&pack.id);
             is_chosen && !self.faults.contains_key(&pack.id)
         });
         let total = packs.iter().map(|pack| u64::from(pack.len)).sum();

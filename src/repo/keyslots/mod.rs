@@ -4,6 +4,7 @@ mod unlock;
 
 pub use unlock::{COSTS, Stretch, Unlocked, unlock, unlock_with};
 
+use super::gc_log::tombstone;
 use super::objects::{check_name, crypto_error, format_error};
 use super::{Credential, Meant, RepoError, Repository};
 use crate::backend::{Key, Kind};
@@ -200,8 +201,24 @@ impl Repository {
             let why = "this is the last key slot: without it nobody could ever open the repository again".to_owned();
             return Err(RepoError::KeySlot(why));
         }
-        self.backend.delete(&Key::Slot(slot.id))?;
+        self.give_up_slot(&slot.id)?;
         Ok(slot.id)
+    }
+
+    /// Removes a slot, and has the gc log say so: mirrors tell by that what was removed from what was lost.
+    fn give_up_slot(&self, id: &ObjectId) -> Result<(), RepoError> {
+        let noted = self.gc_log().and_then(|mut log| self.append_to_gc_log(&mut log, &[], &[tombstone(id)]));
+        match noted {
+            Err(error) if error.is_damage() => {
+                let text = format!(
+                    "the gc log is damaged, so that mirrors do not learn that {} was removed: remove it there by hand",
+                    Key::Slot(*id)
+                );
+                self.env.tell(&Event::Warning(&text));
+            }
+            other => other?,
+        }
+        Ok(self.backend.delete(&Key::Slot(*id))?)
     }
 
     /// Replaces the slot that `old` opens by one that `new` opens.
@@ -215,7 +232,7 @@ impl Repository {
         let old_id = unlocked.id;
         let label = self.slots()?.into_iter().find(|slot| slot.id == old_id).map(|slot| slot.label);
         let id = self.add_slot(new, label.as_deref().unwrap_or_default())?;
-        self.backend.delete(&Key::Slot(old_id))?;
+        self.give_up_slot(&old_id)?;
         Ok(id)
     }
 }

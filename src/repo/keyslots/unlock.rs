@@ -91,6 +91,8 @@ struct Found {
     not_stretched: Option<CryptoError>,
     /// The first slot that is damaged.
     damage: Option<RepoError>,
+    /// True if there is no slot.
+    is_empty: bool,
 }
 
 impl Found {
@@ -103,7 +105,8 @@ impl Found {
             return Err(RepoError::altered_features());
         }
         let not_stretched = self.not_stretched.map(RepoError::NotStretched);
-        Err(not_stretched.or(self.damage).unwrap_or(RepoError::WrongKey))
+        let none_left = || if self.is_empty { RepoError::no_slot_left() } else { RepoError::WrongKey };
+        Err(not_stretched.or(self.damage).unwrap_or_else(none_left))
     }
 }
 
@@ -126,6 +129,7 @@ impl Attempt<'_> {
         let is_slot = |listed: &Listed| (KeySlot::MIN_BYTES..=KeySlot::MAX_BYTES).contains(&listed.len);
         let (mut listed, others): (Vec<Listed>, Vec<Listed>) =
             backend.list_lately(Kind::Keys)?.into_iter().partition(is_slot);
+        self.found.is_empty = listed.is_empty() && others.is_empty();
         self.found.damage = others.first().map(|listed| {
             let why = "it has not the length of a key slot".to_owned();
             RepoError::Damaged { object: listed.key.to_string(), why }

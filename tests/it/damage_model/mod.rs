@@ -26,6 +26,8 @@ enum Harm {
     Cut(usize),
     /// One byte is wrong, so many thousandths behind its beginning.
     Rot(usize),
+    /// Its bytes cannot be read.
+    Hide,
     /// It has the bytes of another object of its kind.
     Exchange(usize),
     /// It is as it was before: there again, or not there yet.
@@ -104,6 +106,7 @@ fn harm() -> impl Strategy<Value = Harm> {
         3 => Just(Harm::Lose),
         2 => (0..1000usize).prop_map(Harm::Cut),
         4 => (0..1000usize).prop_map(Harm::Rot),
+        2 => Just(Harm::Hide),
         1 => any::<usize>().prop_map(Harm::Exchange),
         1 => Just(Harm::RollBack),
     ]
@@ -183,11 +186,17 @@ fn damage_and_operations_in_a_bucket() {
 }
 
 #[test]
+fn damage_and_operations_in_a_bucket_that_locks() {
+    run(Setting::LockedBucket, 3, 30);
+}
+
+#[test]
 #[ignore = "10,000 histories; takes an hour or more"]
 fn damage_and_operations_at_length() {
     run(Setting::Plain, 6000, 30);
     run(Setting::HiddenSizes, 1000, 30);
     run(Setting::Roles, 1500, 30);
-    run(Setting::Folder, 750, 30);
-    run(Setting::Bucket, 750, 30);
+    run(Setting::Folder, 600, 30);
+    run(Setting::Bucket, 600, 30);
+    run(Setting::LockedBucket, 300, 30);
 }

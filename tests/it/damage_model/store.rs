@@ -18,7 +18,12 @@ pub(super) enum Setting {
     Roles,
     Folder,
     Bucket,
+    /// A bucket that lets nothing be removed that was put less than some days ago.
+    LockedBucket,
 }
+
+/// The prefix of the repository in its bucket.
+const PREFIX: &str = "repo";
 
 /// A store with its means to harm it.
 pub(super) struct Store {
@@ -41,16 +46,22 @@ impl Store {
                 let backend = FolderBackend::create(&folder.path().join("repo")).expect("made");
                 Self { backend: Arc::new(backend), memory: None, keeper: Some(Keeper::Folder(folder)) }
             }
-            Setting::Bucket => {
-                let server = Server::start(Options::default()).expect("a server");
-                let backend = buckets::bucket(&server, "repo");
-                Self { backend: Arc::new(backend), memory: None, keeper: Some(Keeper::Server(server)) }
+            Setting::Bucket => Self::in_bucket(Options::default()),
+            Setting::LockedBucket => {
+                let default_lock = Duration::from_secs(3 * 24 * 3600);
+                Self::in_bucket(Options { object_lock: true, default_lock, ..Options::default() })
             }
             Setting::Plain | Setting::HiddenSizes | Setting::Roles => {
                 let memory = Arc::new(MemoryBackend::default());
                 Self { backend: Arc::clone(&memory) as _, memory: Some(memory), keeper: None }
             }
         }
+    }
+
+    fn in_bucket(options: Options) -> Self {
+        let server = Server::start(options).expect("a server");
+        let backend = buckets::bucket(&server, PREFIX);
+        Self { backend: Arc::new(backend), memory: None, keeper: Some(Keeper::Server(server)) }
     }
 
     /// The names of all objects of a kind, in order.
@@ -66,14 +77,26 @@ impl Store {
 
     /// Puts bytes under a name, whatever it says.
     pub(super) fn tamper(&self, key: &Key, bytes: &[u8]) {
+        match (&self.memory, &self.keeper) {
+            (Some(memory), _) => memory.tamper(key, bytes),
+            (None, Some(Keeper::Server(server))) => server.overwrite(&name(key), bytes),
+            (None, _) => self.backend.replace(key, bytes).expect("replaced"),
+        }
+    }
+
+    /// Lets reads of an object fail; where that cannot be done, takes it away.
+    pub(super) fn hide(&self, key: &Key) {
         match &self.memory {
-            Some(memory) => memory.tamper(key, bytes),
-            None => self.backend.replace(key, bytes).expect("replaced"),
+            Some(memory) => memory.make_unreadable(key),
+            None => self.lose(key),
         }
     }
 
     pub(super) fn lose(&self, key: &Key) {
-        self.backend.delete(key).expect("removed");
+        match &self.keeper {
+            Some(Keeper::Server(server)) => server.lose(&name(key)),
+            _ => self.backend.delete(key).expect("removed"),
+        }
     }
 
     /// Whoever was at work is dead, and so long that everybody can tell. Locks of files end with their holders.
@@ -85,4 +108,9 @@ impl Store {
             server.advance(Duration::from_secs(8 * 3600));
         }
     }
+}
+
+/// What an object is called in the bucket.
+fn name(key: &Key) -> String {
+    format!("{PREFIX}/{key}")
 }

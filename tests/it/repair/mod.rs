@@ -34,9 +34,10 @@ enum Action {
     RotMiddle,
     RotEnd,
     Exchange,
+    Hide,
 }
 
-const ACTIONS: [Action; 7] = [
+const ACTIONS: [Action; 8] = [
     Action::Lose,
     Action::Cut,
     Action::Lengthen,
@@ -44,6 +45,7 @@ const ACTIONS: [Action; 7] = [
     Action::RotMiddle,
     Action::RotEnd,
     Action::Exchange,
+    Action::Hide,
 ];
 
 fn damage(store: &MemoryBackend, key: &Key, action: Action) {
@@ -51,6 +53,7 @@ fn damage(store: &MemoryBackend, key: &Key, action: Action) {
     let len = bytes.len();
     match action {
         Action::Lose => return store.delete(key).expect("removed"),
+        Action::Hide => return store.make_unreadable(key),
         Action::Cut => bytes.truncate(len / 2),
         Action::Lengthen => bytes.push(7),
         Action::RotBegin => bytes[2] ^= 0x10,

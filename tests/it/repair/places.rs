@@ -11,7 +11,7 @@ use sfarc::testing::memory::MemoryBackend;
 use sfarc::testing::world::World;
 
 use super::{ALL, Action, Subject, damage, matrix, mirror_of, objects, repaired, restorable, subject, subject_on};
-use crate::common::{assert_clean, assert_restores, collect_quietly};
+use crate::common::{assert_clean, assert_restores, collect_quietly, one, stream};
 
 fn examine_with_mirror(subject: &Subject, key: &Key, action: Action) {
     let places = [mirror_of(&subject.world)];
@@ -56,12 +56,45 @@ fn a_mirror_brings_snapshots_back() {
 
 #[test]
 fn a_mirror_brings_gc_records_back() {
-    matrix(Kind::Gc, |subject, key, action| {
-        // Without its last record the log is an older one, and says so nowhere.
-        if *key == subject.world.store.keys(Kind::Gc)[0] || action != Action::Lose {
-            examine_with_mirror(subject, key, action);
-        }
-    });
+    matrix(Kind::Gc, examine_with_mirror);
+}
+
+/// An older copy was used by itself, and has lost what its own snapshot needs.
+#[test]
+fn a_snapshot_that_is_whole_nowhere_is_not_taken() {
+    let subject = subject();
+    let there = subject.world.after_crash();
+    let before = there.store.keys(Kind::Packs);
+    let only_there = there.take(&there.open().expect("opens"), &one("db", stream(&[(77, 30 << 10)]))).expect("taken");
+    for pack in there.store.keys(Kind::Packs).into_iter().filter(|pack| !before.contains(pack)) {
+        there.store.delete(&pack).expect("removed");
+    }
+    let untouched = objects(&subject.world.store);
+    let repository = subject.world.open().expect("opens");
+    let place = Place::new("the copy", Arc::new(there.store.after_crash()));
+    let report = repaired(&repository, &[place], ALL);
+    let id = only_there.id.expect("an id");
+    assert!(report.is_healthy() && report.notes.iter().any(|note| note.contains(&id.short())), "{report:?}");
+    assert!(subject.world.store.bytes(&Key::Snapshot(id)).is_none());
+    assert!(untouched.keys().all(|key| subject.world.store.bytes(key).is_some()));
+    assert_clean(&repository, "beside a copy that is worse");
+    assert_restores(&repository, &subject.expected, "beside a copy that is worse");
+    collect_quietly(&repository, "beside a copy that is worse");
+}
+
+/// The end of the log is lost here, and a copy that was used by itself has records of its own there.
+#[test]
+fn a_log_that_forgets_what_is_here_is_not_taken() {
+    let subject = subject();
+    let there = subject.world.after_crash();
+    let forgotten = *subject.expected.keys().next().expect("a snapshot");
+    there.open().expect("opens").forget(&[forgotten]).expect("forgotten");
+    let repository = subject.world.open().expect("opens");
+    let place = Place::new("the copy", Arc::new(there.store.after_crash()));
+    let report = repaired(&repository, &[place], ALL);
+    assert!(!report.has_changed(), "{report:?}");
+    assert!(report.notes.iter().any(|note| note.contains("is not taken")), "{report:?}");
+    assert_restores(&subject.world.open().expect("opens"), &subject.expected, "beside a copy that forgot");
 }
 
 #[test]
@@ -240,10 +273,11 @@ fn a_lost_configuration_comes_from_a_mirror_of_this_repository_only() {
             assert!(open(&places[..1], false).is_none(), "the configuration of another repository");
             let before = objects(&world.store);
             let planned = open(&places, true).expect("opened");
-            repaired(&planned, &places, Options { dry_run: true, ..ALL });
+            assert_eq!((planned.has_config, planned.has_slot), (key == Key::Config, key != Key::Config));
+            repaired(&planned.repository, &places, Options { dry_run: true, ..ALL });
             assert_eq!(objects(&world.store), before, "a dry run changes something");
             let opened = open(&places, false).expect("opened");
-            repaired(&opened, &places, ALL);
+            repaired(&opened.repository, &places, ALL);
             assert_restores(&world.open().expect("opens"), &subject.expected, "with its configuration");
         }
     }
