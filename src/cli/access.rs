@@ -79,8 +79,12 @@ pub fn open_to_repair(
         Err(error) => error,
         opened => return opened,
     };
-    let is_mended = matches!(failure.category(), Category::NoRepository | Category::Damaged | Category::WrongKey);
-    if !is_mended || !places.iter().any(repair::Place::may_open) {
+    let may_be_config = match &failure {
+        // One wrong bit in the configuration may look like a feature of a newer program.
+        Error::Repo(RepoError::TooNew { .. } | RepoError::UnknownFeature { .. }) => true,
+        failure => matches!(failure.category(), Category::NoRepository | Category::Damaged | Category::WrongKey),
+    };
+    if !may_be_config || !places.iter().any(repair::Place::may_open) {
         return Err(failure);
     }
     let access = Access { shelf: None, ..global.bucket.access() };

@@ -161,3 +161,59 @@ fn one_pack_that_cannot_be_read_stops_nothing_else() {
     let again = repo.take("a", &noise(4, 300_000));
     assert!(repo.cat(&again, "a") == noise(4, 300_000));
 }
+
+/// The only key slot and a record of the gc log are damaged, and the mirror has both.
+#[test]
+fn a_slot_and_a_gc_record_come_from_the_mirror_together() {
+    let repo = Repo::new();
+    let id = repo.take("a", &noise(6, 5000));
+    repo.take("b", &noise(7, 5000));
+    repo.run(["forget", "latest"]).ok();
+    repo.run(["mirror", "--to", "mirror"]).ok();
+    for kind in ["keys", "gc"] {
+        for object in objects(&repo, kind) {
+            fs::remove_file(&object).expect("removed");
+            fs::write(&object, b"").expect("written");
+        }
+    }
+    repo.run(["repair", "--from", "mirror"]).ok();
+    assert_eq!(repo.ids(), [id.clone()]);
+    repo.check();
+}
+
+/// Whichever bit of the configuration is wrong, here or in the mirror, the other has it.
+#[test]
+fn each_byte_of_a_configuration_comes_from_the_other_place() {
+    let repo = Repo::new();
+    let id = repo.take("a", &noise(6, 5000));
+    repo.run(["mirror", "--to", "mirror"]).ok();
+    let config = repo.path().join("config");
+    let whole = fs::read(&config).expect("read");
+    for at in (0..60).chain((60..whole.len()).step_by(9)) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 4;
+        for place in [&config, &repo.at("mirror/config")] {
+            fs::remove_file(place).expect("removed");
+            fs::write(place, &bytes).expect("written");
+            if *place == config {
+                repo.run(["repair", "--from", "mirror"]).ok();
+            } else {
+                repo.run(["mirror", "--delete", "--to", "mirror"]).ok();
+            }
+            assert!(fs::read(place).expect("read") == whole, "byte {at} of {}", place.display());
+        }
+    }
+    assert!(repo.cat(&id, "a") == noise(6, 5000));
+}
+
+/// A pipe and a folder in the place of temporary files are nobody's.
+#[test]
+fn what_is_no_file_is_not_swept() {
+    let repo = Repo::new();
+    let tmp = repo.path().join("tmp");
+    fs::create_dir(tmp.join("lost+found")).expect("made");
+    rustix::fs::mknodat(rustix::fs::CWD, tmp.join("p"), rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
+        .expect("a pipe");
+    repo.run(["prune"]).ok();
+    assert_eq!(fs::read_dir(&tmp).expect("listed").count(), 2);
+}

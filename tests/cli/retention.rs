@@ -67,6 +67,18 @@ fn while_a_record_is_damaged_everything_may_be_pinned() {
     repo.run(["forget", "--keep-last", "1"]).ok().says("2 snapshots forgotten");
 }
 
+#[test]
+fn latest_means_none_while_one_cannot_be_read() {
+    let repo = Repo::new();
+    let ids = year(&repo, 1..=2);
+    let newest = repo.path().join("snapshots").join(&ids[1]);
+    std::fs::remove_file(&newest).expect("removed");
+    std::fs::write(&newest, b"short").expect("written");
+    repo.run(["forget", "latest"]).ends(1).says("by its id");
+    repo.run(["forget", &ids[1]]).ok();
+    assert_eq!(repo.ids(), [ids[0].clone()]);
+}
+
 /// The newest has lost its data, by what is missing or by what a check by hand has found.
 #[test]
 fn rules_do_not_forget_the_last_snapshot_that_is_whole() {

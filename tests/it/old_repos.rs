@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 const PASSWORD: &str = "golden-password";
 
 /// The golden repositories that are covered; one for each format, and for each feature that changes what is stored.
-const COVERED: [&str; 3] = ["v1", "v1-hide-sizes", "v1-roles"];
+const COVERED: [&str; 4] = ["v1", "v1-hide-sizes", "v1-roles", "v1-slots"];
 
 struct Expected {
     snapshot: String,

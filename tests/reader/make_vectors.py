@@ -265,6 +265,11 @@ V["fingerprint"] = derive("fingerprint", ROOT + REPO + bytes(24))[:16]
 manifest, gc_object = b"a manifest", b"a record"
 V["bundle"] = (b"sfarcgt1" + u32(2) + b"\0" + H(manifest) + u32(len(manifest)) + b"\1" + u64(7) + bytes(24) + u32(len(gc_object))
     + manifest + gc_object)
+# The proof that a copy in repository 80..8f is one of the snapshot above, as if its chunk lists had the same names there.
+def proven(name, length, digest, root): return blob(name) + u64(length) + digest + opt(root) + b"\0"
+V["key.copy_proof"] = derive("copy proof", ROOT)
+V["copy_proof"] = blake3(seq(0x80, 16) + H(V["repo.snapshot"]) + text(H(V["repo.snapshot"]).hex()) + u64(2)
+    + proven(b"counter", 160, H(body), LROOT) + proven(b"empty", 0, H(b""), None), key=V["key.copy_proof"]).digest()
 V["record.slot.passphrase.v2"] = slot(u32(0) + u32(32) + u32(1) + u32(2), 1, PASS, 2)
 V["record.slot.key_file.v2"] = slot(u32(1), 2, FILEKEY, 2)
 

@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 use rustix::fd::AsFd;
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::backend::Hold;
@@ -45,7 +45,9 @@ impl LockedFile {
 
     /// Takes the lock of a file if its owner is gone; nothing if the owner is alive.
     pub(super) fn of_the_dead(disk: &Disk, path: &Path) -> io::Result<Option<Self>> {
-        let file = File::open(path)?;
+        // Whatever lies there: a pipe would wait for its writer, a link would lead elsewhere.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
         // Shared, so that two who ask at once do not take each other for the owner.
         match disk.lock(file.as_fd(), FlockOperation::NonBlockingLockShared) {
             Ok(()) => Ok(Some(Self { file, disk: disk.clone() })),

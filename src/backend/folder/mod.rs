@@ -324,7 +324,12 @@ impl Backend for FolderBackend {
                 other => other?,
             };
             for entry in entries {
-                let path = entry?.path();
+                let entry = entry?;
+                // What is no file is not ours.
+                if !entry.file_type()?.is_file() {
+                    continue;
+                }
+                let path = entry.path();
                 match LockedFile::of_the_dead(&self.disk, &path) {
                     // Whoever is done with a file removes it before its lock, so what is still there is nobody's.
                     Ok(Some(lock)) if is_at(&lock.file, &path)? => {

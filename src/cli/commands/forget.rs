@@ -44,8 +44,19 @@ fn end(count: usize, dry_run: bool, repository: &Repository, output: &mut Output
     Ok(Exit::Done)
 }
 
-/// The snapshot that a person means; one that cannot be read can still be forgotten by its id.
+/// The snapshot that a person means; one that cannot be read can still be forgotten by its id. `latest` means none while
+/// one cannot be read: that may be the latest.
 fn find(repository: &Repository, text: &str) -> Result<ObjectId, RepoError> {
+    if text.starts_with("latest")
+        && let Some((id, _)) = repository.snapshots()?.unreadable.into_iter().find(|(_, error)| error.is_damage())
+    {
+        let why = format!(
+            "snapshot {} cannot be read, so nobody knows which one is `{text}`: name the one that is to be forgotten by \
+             its id",
+            id.short()
+        );
+        return Err(RepoError::NoSuchSnapshot(why));
+    }
     match repository.resolve(text) {
         Err(error) if error.is_damage() && !text.starts_with("latest") => {
             let ids = repository.snapshot_ids()?;

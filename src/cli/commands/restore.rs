@@ -34,6 +34,14 @@ pub(in crate::cli) fn run(
     }
     let bytes = |names: &[std::ffi::OsString]| names.iter().map(|name| name.as_bytes().to_vec()).collect();
     let snapshot = repository.resolve(&args.id)?;
+    if !snapshot.manifest.complete {
+        let text = format!(
+            "snapshot {} is incomplete: something could not be read when it was taken; `sfarc show {}` names it",
+            snapshot.id.short(),
+            snapshot.id.short()
+        );
+        repository.env.tell(&Event::Warning(&text));
+    }
     let options = Options {
         to: args.to.clone().unwrap_or_default(),
         streams: bytes(&args.stream),

@@ -115,3 +115,60 @@ fn plain(manifest: &Manifest) -> Manifest {
         ..manifest.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::manifest::{ChunkSizes, ListRoot, Origin, Proof};
+
+    /// A test vector of the specification.
+    fn vector(name: &str) -> Vec<u8> {
+        let all: serde_json::Value =
+            serde_json::from_str(include_str!("../../../tests/vectors/format.json")).expect("JSON");
+        let digits = all[name].as_str().expect("a vector");
+        let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("digits");
+        (0..digits.len()).step_by(2).map(byte).collect()
+    }
+
+    fn stream(name: &str, bytes: &[u8], root: Option<ListRoot>) -> StreamEntry {
+        let sizes = ChunkSizes { min: 1024, avg: 4096, max: 32768 };
+        let content = Content { len: bytes.len() as u64, hash: *blake3::hash(bytes).as_bytes(), sizes, root };
+        let (name, origin, proof) = (name.as_bytes().to_vec(), Origin::Stdin, Proof::P0);
+        StreamEntry {
+            name,
+            origin,
+            content,
+            catalog: None,
+            proof,
+            new_bytes: 0,
+            problems: Vec::new(),
+            facts: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_proof_is_that_of_the_specification() {
+        let root = vector("list.root");
+        let root = ListRoot { id: *root.first_chunk().expect("an id"), depth: root[root.len() - 1] };
+        let counter: Vec<u8> = (0..40u32).flat_map(u32::to_le_bytes).collect();
+        let streams = vec![stream("counter", &counter, Some(root)), stream("empty", b"", None)];
+        let manifest = Manifest {
+            time: 0,
+            duration: 0,
+            host: String::new(),
+            tags: Vec::new(),
+            labels: Vec::new(),
+            program: String::new(),
+            session: [0; 16],
+            added: 0,
+            complete: true,
+            streams: streams.clone(),
+            findings: Vec::new(),
+        };
+        let id = ObjectId::of(&vector("repo.snapshot"));
+        let snapshot = Snapshot { id, manifest, stored_len: 0, maker: None };
+        let key = Secret::new(vector("key.copy_proof").try_into().expect("32 bytes"));
+        let prover = Prover { key, to: RepoId::new(std::array::from_fn(|at| 0x80 + at as u8)) };
+        assert_eq!(prover.proof(&snapshot, &streams).as_bytes()[..], vector("copy_proof"));
+    }
+}

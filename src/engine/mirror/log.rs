@@ -8,6 +8,7 @@ use super::rebase::{can_take_back, take_back};
 use super::transfer::Transfer;
 use super::{Objects, Report, failed, there};
 use crate::backend::{Backend, BackendError, Key};
+use crate::engine::repair::is_of;
 use crate::error::Error;
 use crate::format::config::ConfigHead;
 use crate::repo::RepoError;
@@ -51,6 +52,8 @@ fn require_damage(pair: &Transfer<'_>, config: &[u8], known: &[u8]) -> Result<()
     let text = match (repo(known) == repo(config), pair.prover.0) {
         // Only the right configuration opens.
         (true, Some(_)) => return Ok(()),
+        // It is the name of the repository that is damaged: what lies beside it is ours.
+        (false, Some(opened)) if is_of(opened, pair.to)? => return Ok(()),
         (true, None) => {
             "the configuration there is not the one here, though of the same repository: one of the two is damaged. If \
              `sfarc list` works here, `sfarc mirror --delete`, which opens the repository, mends the one there"

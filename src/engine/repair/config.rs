@@ -95,7 +95,7 @@ fn lent(backend: &Arc<dyn Backend>, place: &Place, with_slots: bool) -> Result<O
 
 /// True if something that is stored here opens: the configuration is that of this repository and not of another that the
 /// same password opens.
-fn is_of(opened: &Repository, backend: &dyn Backend) -> Result<bool, Error> {
+pub(in crate::engine) fn is_of(opened: &Repository, backend: &dyn Backend) -> Result<bool, Error> {
     let keys = &opened.keys;
     for kind in [Kind::Packs, Kind::Indexes, Kind::Snapshots, Kind::Gc] {
         for listed in backend.list(kind).map_err(RepoError::from)?.into_iter().take(TRIED) {

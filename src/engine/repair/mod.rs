@@ -16,6 +16,7 @@ mod tally;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub(in crate::engine) use self::config::is_of;
 pub use self::config::{Opened, open_with};
 pub use self::places::Place;
 use super::check::{Hit, is_gone};

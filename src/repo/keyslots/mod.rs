@@ -54,9 +54,10 @@ impl Repository {
         self.put_slot(credential, label)
     }
 
+    /// Where the gc log is damaged a slot is added all the same: without one nobody can open the repository and mend it.
     fn require_slot_change(&self) -> Result<(), RepoError> {
         self.require_write()?;
-        self.gc_log()?.features().require_write()
+        self.gc_log_for_reading()?.features().require_write()
     }
 
     fn head(&self) -> ConfigHead {
