@@ -3,12 +3,14 @@
 use std::convert::Infallible;
 
 use super::name_of;
+use crate::content::dump::Gate;
 use crate::error::Error;
 use crate::event::{Event, Task, Unit};
 use crate::format::manifest::StreamEntry;
 use crate::pipeline::egress::{Egress, EgressError};
 use crate::repo::Repository;
 use crate::repo::snapshots::Snapshot;
+use crate::target::TargetError;
 use crate::target::database::{Database, Expected};
 use crate::target::feed::{Closed, FeedError, Patience};
 use crate::target::shell::Shell;
@@ -63,8 +65,9 @@ impl<'a> Saved<'a> {
         shell: &impl Shell,
         patience: Patience,
     ) -> Result<(), FeedError<Error>> {
-        let understands_sandbox = database.make_scratch(shell).map_err(FeedError::Taker)?;
         let mut egress = self.open().map_err(FeedError::Giver)?;
+        self.require_harmless(&mut egress)?;
+        let understands_sandbox = database.make_scratch(shell).map_err(FeedError::Taker)?;
         let skip = if understands_sandbox { 0 } else { self.sandbox_line(&mut egress).map_err(FeedError::Giver)? };
         let len = self.entry.content.len - skip;
         database.load(shell, len, patience, |sender| {
@@ -76,6 +79,20 @@ impl<'a> Saved<'a> {
             })
         })?;
         database.compare(shell, &database.scratch(), &Expected::of(&self.entry.facts)).map_err(FeedError::Taker)
+    }
+
+    /// Reads a dump and fails if it holds what no dump of a database holds, before any of it is loaded.
+    fn require_harmless(&self, egress: &mut Egress<'_>) -> Result<(), FeedError<Error>> {
+        let mut gate = Gate::default();
+        let read = egress.write_all(&self.entry.content, |bytes| {
+            gate.push(bytes);
+            Ok::<(), Infallible>(())
+        });
+        read.map_err(|error| FeedError::Giver(self.failed(error)))?;
+        gate.finish().map_err(|refused| {
+            let what = "the dump, of which nothing was loaded".to_owned();
+            FeedError::Taker(TargetError::Wrong { what, why: refused.to_string() })
+        })
     }
 
     /// Bytes of the line at the beginning of a dump that older clients take for a command.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::pod::{self, PodCommand, Run};
 use super::{SourceError, Verdict};
-use crate::content::dump::{DumpCheck, DumpFacts};
+use crate::content::dump::{DumpCheck, DumpFacts, Gate};
 use crate::content::sought::Sought;
 use crate::env::Cancel;
 use crate::format::manifest::Proof;
@@ -46,18 +46,21 @@ pub(super) fn take(
     let counting = Run { command: &counting, ..run.clone() };
     let before = count(&counting, &random(), &cancel)?;
     let mut newest = before.newest.iter().map(|(of, uuid)| (of.clone(), Sought::new(uuid))).collect::<Vec<_>>();
-    let (facts, whole) = pod::run(run, &random(), &cancel, |arriving| {
-        let mut check = DumpCheck::default();
+    let ((facts, refused), whole) = pod::run(run, &random(), &cancel, |arriving| {
+        let (mut check, mut gate) = (DumpCheck::default(), Gate::default());
         arriving.copy_to(|part| {
             check.push(part);
+            gate.push(part);
             newest.iter_mut().for_each(|(_, sought)| sought.push(part));
             Ok(lanes.write(0, part)?)
         })?;
-        check.finish().map_err(|error| SourceError::Content(Box::new(error)))
+        let facts = check.finish().map_err(|error| SourceError::Content(Box::new(error)))?;
+        Ok((facts, gate.finish().err()))
     })?;
     let after = count(&counting, &random(), &cancel)?;
     let mut verdict = Verdict::proven(if whole.proof == Proof::P2 { Proof::P3 } else { whole.proof });
     verdict.findings = before.missing_from(&facts, &after);
+    verdict.findings.extend(refused.map(|refused| format!("the dump cannot be restored as it is: {refused}")));
     let lacks = |of: &String| format!("the dump lacks the newest row of {of} that was there before it");
     verdict.findings.extend(newest.iter().filter(|(_, sought)| !sought.is_found()).map(|(of, _)| lacks(of)));
     verdict.facts = facts_of(&facts, &before);
@@ -91,15 +94,16 @@ pub struct Known {
 }
 
 impl Known {
-    /// Reads lines of a name and a value, with a tab between; others say nothing. Nothing if the line `end` is missing.
+    /// Reads lines of a name and a value, with a tab between; others say nothing. Names of tables are in hex. Nothing if the
+    /// line `end` is missing.
     pub fn parse(lines: &[u8]) -> Option<Self> {
         let (mut known, mut has_end) = (Self::default(), false);
         for line in String::from_utf8_lossy(lines).lines() {
             let Some((name, value)) = line.split_once('\t') else { continue };
             if let (Some(table), Ok(rows)) = (name.strip_prefix("rows/"), value.parse()) {
-                known.rows.insert(table.to_owned(), rows);
+                known.rows.insert(from_hex(table)?, rows);
             } else if let Some(of) = name.strip_prefix("newest/") {
-                known.newest.insert(of.to_owned(), value.to_owned());
+                known.newest.insert(from_hex(of)?, value.to_owned());
             } else {
                 has_end |= name == "end";
             }
@@ -122,18 +126,39 @@ impl Known {
     }
 }
 
+/// The name whose bytes these digits are.
+fn from_hex(digits: &str) -> Option<String> {
+    let digit = |digit: u8| (digit as char).to_digit(16).map(|value| value as u8);
+    let byte = |pair: &[u8]| match pair {
+        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+        _ => None,
+    };
+    let bytes: Option<Vec<u8>> = digits.as_bytes().chunks(2).map(byte).collect();
+    Some(String::from_utf8_lossy(&bytes?).into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn names_are_in_hex() {
+        let known = Known::parse(b"rows/60603B0A\t1\nrows/C3BC\t2\nend\t\n").expect("an end");
+        assert_eq!(known.rows.keys().collect::<Vec<_>>(), ["``;\n", "\u{fc}"]);
+        for wrong in ["6", "6x", "+6", "table"] {
+            assert_eq!(Known::parse(format!("rows/{wrong}\t1\nend\t\n").as_bytes()), None, "{wrong}");
+        }
+    }
+
+    #[test]
     fn lost_rows_and_tables_are_found() {
-        let before =
-            Known::parse(b"rows/a\t10\nrows/b\t5\nrows/c\t0\nrows/gone\t3\nnewest/zuul_build\tf00\nother\nend\t\n");
+        let before = Known::parse(
+            b"rows/61\t10\nrows/62\t5\nrows/63\t0\nrows/676F6E65\t3\nnewest/7A75756C5F6275696C64\tf00\nother\nend\t\n",
+        );
         let before = before.expect("an end");
         assert_eq!(before.newest["zuul_build"], "f00");
-        let after = Known::parse(b"rows/a\t12\nrows/b\t4\nrows/c\t0\nend\t\n").expect("an end");
-        assert_eq!(Known::parse(b"rows/a\t12\nrows/b\t4\n"), None);
+        let after = Known::parse(b"rows/61\t12\nrows/62\t4\nrows/63\t0\nend\t\n").expect("an end");
+        assert_eq!(Known::parse(b"rows/61\t12\nrows/62\t4\n"), None);
         let tables = [("a", 9), ("b", 4)].map(|(table, rows)| (table.to_owned(), rows)).into();
         let dump = DumpFacts { tables, ..DumpFacts::default() };
         let findings = before.missing_from(&dump, &after);

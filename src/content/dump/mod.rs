@@ -9,18 +9,23 @@
 //! opening.rs  statements that begin as the one before
 //! rows.rs    the lists of values: nearly all of a dump, so this part is fast
 //! tables.rs  the counts
+//! gate.rs    whether it may be loaded: strings, names and comments as clients and servers read them
+//! statements.rs  which statements may be loaded
 //! ```
 
+mod gate;
 mod head;
 mod lexer;
 mod opening;
 mod rows;
 mod statement;
+mod statements;
 mod tables;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use gate::{Gate, Refused};
 use head::Head;
 use lexer::Lexer;
 

@@ -1,7 +1,7 @@
 //! One stream: its bytes, and what they say by themselves.
 
 use super::{Report, read};
-use crate::content::dump::{DumpCheck, DumpFacts};
+use crate::content::dump::{DumpCheck, DumpFacts, Gate};
 use crate::content::json::JsonCheck;
 use crate::content::sought::Sought;
 use crate::content::zuul_keys::ZuulKeys;
@@ -26,13 +26,17 @@ fn kind(stream: &StreamEntry) -> Kind {
         Origin::Pod { command, .. } => &command[..],
         _ => "",
     };
-    let has_rows = stream.facts.iter().any(|(name, _)| name.starts_with("rows/"));
     match () {
-        () if has_rows || line.starts_with("mariadb-dump ") => Kind::Dump,
+        () if has_rows(stream) || line.starts_with("mariadb-dump ") => Kind::Dump,
         () if line == command().line() || (stream.name == b"keys" && stream.proof == Proof::P3) => Kind::Keys,
         () if line.starts_with("nodepool export-image-data") => Kind::Json,
         () => Kind::Bytes,
     }
+}
+
+/// True for a dump that was taken as one of a database.
+fn has_rows(stream: &StreamEntry) -> bool {
+    stream.facts.iter().any(|(name, _)| name.starts_with("rows/"))
 }
 
 pub(super) fn verify(
@@ -42,12 +46,13 @@ pub(super) fn verify(
     report: &mut Report,
 ) -> Result<(), Error> {
     let name = name_of(stream);
-    let (mut dump, mut json) = (DumpCheck::default(), JsonCheck::default());
+    let (mut dump, mut json, mut gate) = (DumpCheck::default(), JsonCheck::default(), Gate::default());
     let kind = kind(stream);
     let mut newest = newest(stream);
     let damage = read(egress, snapshot, stream, &stream.content, |bytes| match kind {
         Kind::Dump => {
             dump.push(bytes);
+            gate.push(bytes);
             newest.iter_mut().for_each(|(_, sought)| sought.push(bytes));
         }
         Kind::Json => json.push(bytes),
@@ -66,6 +71,9 @@ pub(super) fn verify(
             report.good_if(&name, "the dump is whole", facts.as_ref().err().map(ToString::to_string));
             if let Ok(facts) = facts {
                 compare(&name, stream, &facts, &newest, report);
+            }
+            if has_rows(stream) {
+                report.good_if(&name, "it may be loaded", gate.finish().err().map(|refused| refused.to_string()));
             }
         }
         Kind::Json => report.good_if(&name, "one JSON value", json.finish().err().map(|error| error.to_string())),

@@ -1,52 +1,123 @@
 # Puts the tables of database $2 in the place of those of $1, which go to $3; all at once, by one statement. If $3 has
 # tables already, an earlier attempt put them there, and what is in $1 is what it put in their place: that goes.
-# Views, triggers, routines and events cannot be moved: they are written down, dropped, and made again.
+# Views, triggers, routines and events cannot be moved. They are written down first, on the server, too: whatever fails,
+# the live database gets back what it had, and where nobody is left to do that, the next attempt does it.
 # That $2 is gone says that all is done.
-tables() { sql -e "SELECT table_name FROM information_schema.tables
-    WHERE table_schema = '$1' AND table_type IN ('BASE TABLE', 'SEQUENCE')"; }
-views() { sql -e "SELECT table_name FROM information_schema.views WHERE table_schema = '$1'"; }
-moves() { sql -e "SELECT CONCAT('\`$1\`.\`', table_name, '\` TO \`$2\`.\`', table_name, '\`,')
-    FROM information_schema.tables WHERE table_schema = '$1' AND table_type IN ('BASE TABLE', 'SEQUENCE')"; }
-drops() { sql -e "
-    SELECT CONCAT('DROP TRIGGER \`$1\`.\`', trigger_name, '\`;') FROM information_schema.triggers
-        WHERE trigger_schema = '$1';
-    SELECT CONCAT('DROP VIEW \`$1\`.\`', table_name, '\`;') FROM information_schema.views WHERE table_schema = '$1';
-    SELECT CONCAT('DROP ', routine_type, ' \`$1\`.\`', routine_name, '\`;') FROM information_schema.routines
-        WHERE routine_schema = '$1';
-    SELECT CONCAT('DROP EVENT \`$1\`.\`', event_name, '\`;') FROM information_schema.events
-        WHERE event_schema = '$1'"; }
+code_of=${1}_sfarc_code
+in_schema() { printf '%s' "FROM information_schema.$1 WHERE $2_schema = '$3'"; }
+tables() { sql -e "SELECT HEX(table_name) $(in_schema tables table "$1") AND table_type IN ('BASE TABLE', 'SEQUENCE')"; }
+moves() { sql -e "SELECT CONCAT('\`$1\`.', $(quoted table_name), ' TO \`$2\`.', $(quoted table_name), ',')
+    $(in_schema tables table "$1") AND table_type IN ('BASE TABLE', 'SEQUENCE')"; }
+# What keeps tables from being moved, and what can stay until they are.
+drop_triggers() { sql -e "SELECT CONCAT('DROP TRIGGER \`$1\`.', $(quoted trigger_name), ';')
+    $(in_schema triggers trigger "$1")"; }
+drop_others() { sql -e "
+    SELECT CONCAT('DROP VIEW \`$1\`.', $(quoted table_name), ';') $(in_schema views table "$1");
+    SELECT CONCAT('DROP ', routine_type, ' \`$1\`.', $(quoted routine_name), ';') $(in_schema routines routine "$1");
+    SELECT CONCAT('DROP EVENT \`$1\`.', $(quoted event_name), ';') $(in_schema events event "$1")"; }
+# All that is code in $1, by name.
+names() { sql -e "SELECT 'trigger', HEX(trigger_name) $(in_schema triggers trigger "$1") ORDER BY 2;
+    SELECT 'view', HEX(table_name) $(in_schema views table "$1") ORDER BY 2;
+    SELECT routine_type, HEX(routine_name) $(in_schema routines routine "$1") ORDER BY 1, 2;
+    SELECT 'event', HEX(event_name) $(in_schema events event "$1") ORDER BY 2"; }
+# The name that these hex digits are, and `_` behind it.
+unhex() {
+    left=$1
+    while [ -n "$left" ]; do
+        rest=${left#??}
+        printf '%b' "\\0$(printf '%03o' "0x${left%"$rest"}")"
+        left=$rest
+    done
+    printf _
+}
 # The views, triggers, routines and events of $1, to be made again in another database.
 code() {
-    any=$(drops "$1") || return
+    any=$(names "$1") || return
     [ -n "$any" ] || return 0
-    "$dump" --no-data --no-create-info --skip-opt --routines --triggers --events "$1" || return
-    seen=$(views "$1") || return
-    [ -z "$seen" ] || "$dump" --no-data --skip-triggers "$1" $seen
+    "$dump" --no-data --no-create-info --skip-opt --routines --triggers --events -- "$1" || return
+    views=$(sql -e "SELECT HEX(table_name) $(in_schema views table "$1")") || return
+    [ -n "$views" ] || return 0
+    of=$1
+    set -- "$of"
+    for view in $views; do
+        name=$(unhex "$view")
+        set -- "$@" "${name%_}"
+    done
+    "$dump" --no-data --skip-triggers --skip-lock-tables --default-character-set=utf8mb4 -- "$@"
 }
-# Runs the statements $1, in the database $2 if it is named. They go through a pipe: the answer to the last one shows that
-# none got lost.
+# Runs the statements $1, in the database $2 if it is named; with $3, past those that fail. They go through a pipe: the
+# answer to the last one shows that none got lost.
 run() {
     [ -n "$1" ] || return 0
-    ended=$(printf '%s\n%s\n' "$1" "SELECT 'the end';" | sql ${2:+"$2"}) || return
+    ended=$(printf '%s\n%s\n' "$1" "SELECT 'the end';" | sql $3 ${2:+"$2"}) || return
     case $ended in *'the end') ;; *) echo 'statements got lost on their way to the client' >&2; return 1 ;; esac
 }
+hex() { od -An -v -tx1 | tr -d ' \n'; }
+# Writes down $2 as the $1 of the live database.
+write_down() { run "INSERT INTO \`$code_of\`.code VALUES ('$1', X'$(printf '%s' "$2" | hex)');"; }
+read_back() { sql -e "SELECT text FROM \`$code_of\`.code WHERE what = '$1'"; }
+# Gives the live database the code back that it had. What is there already stays.
+put_back() {
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+        run "$patience
+$old" "$1" -f 2>/dev/null
+        [ "$(names "$1")" != "$had" ] || return 0
+        sleep "$try"
+    done
+    echo "not all triggers, views, routines and events of $1 could be made again: they are written down in the table \
+$code_of.code, and the next attempt makes them" >&2
+    return 1
+}
+# Somebody who reads for long holds up nobody else: what waits for him gives up soon, and tries again.
+patience='SET SESSION lock_wait_timeout = 5;'
+# True if the tables have been moved, whatever the client said of it.
+is_moved() {
+    if [ -n "$loaded" ]; then left=$(tables "$2"); else left=$(tables "$1"); fi || exit
+    [ -z "$left" ]
+}
+move() {
+    triggers=$(drop_triggers "$1" && drop_triggers "$2") || return
+    run "${triggers:+$patience$triggers}" || return
+    away=$(moves "$1" "$aside") && here=$(moves "$2" "$1") || return
+    moved=$away$here
+    [ -z "$moved" ] || run "$patience RENAME TABLE ${moved%,};"
+}
 aside=$3
-before=$(tables "$3") || exit
+before=$(tables "$3") && loaded=$(tables "$2") || exit
 [ -z "$before" ] || aside=${2}_drop
-new=$(code "$2") && old=$(code "$1") && gone=$(drops "$1" && drops "$2") || exit
-sql -e "DROP DATABASE IF EXISTS \`${2}_drop\`; CREATE DATABASE IF NOT EXISTS \`$aside\`" || exit
-run "$gone" || exit
-away=$(moves "$1" "$aside") && here=$(moves "$2" "$1") || exit
 # Tables that were moved before belong in the place where they are; they are not to go for nothing.
-[ "$aside" = "$3" ] || [ -n "$here" ] || { echo "there is nothing in $2: load it again" >&2; exit 1; }
-moved=$away$here
-[ -z "$moved" ] || sql -e "RENAME TABLE ${moved%,}" || exit
-run "$new" "$1" || exit
+[ "$aside" = "$3" ] || [ -n "$loaded" ] || { echo "there is nothing in $2: load it again" >&2; exit 1; }
+is_known=$(sql -e "SELECT COUNT(*) $(in_schema tables table "$code_of")") || exit
+[ "$is_known" = 0 ] || [ "$(read_back state)" = whole ] || is_known=0
+[ "$is_known" = 0 ] || old=$(read_back code) || exit
+if [ "$aside" = "$3" ]; then
+    # What an attempt that was killed has dropped.
+    [ "$is_known" = 0 ] || run "$old" "$1" -f 2>/dev/null
+    had=$(names "$1") && old=$(code "$1") || exit
+    run "DROP DATABASE IF EXISTS \`$code_of\`; CREATE DATABASE \`$code_of\` CHARACTER SET utf8mb4;
+        CREATE TABLE \`$code_of\`.code (what VARCHAR(9), text LONGBLOB);" || exit
+    write_down code "$old" && write_down state whole || exit
+fi
+new=$(code "$2") || exit
+sql -e "DROP DATABASE IF EXISTS \`${2}_drop\`; CREATE DATABASE IF NOT EXISTS \`$aside\`" || exit
+for try in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    move "$@" && break
+    if is_moved "$@"; then break; fi
+    [ "$aside" != "$3" ] || put_back "$1" || exit
+    sleep 2
+done
+is_moved "$@" || { echo "the tables of $1 are in use: end what reads or writes them for long, and try again" >&2; exit 1; }
+others=$(drop_triggers "$1" && drop_others "$1" && drop_others "$2") && run "$others" || exit
+run "$new" "$1" || {
+    # What can be there is there.
+    run "$new" "$1" -f 2>/dev/null
+    exit 1
+}
 [ "$aside" != "$3" ] || {
     run "$old" "$3" || exit
-    events=$(sql -e "SELECT CONCAT('ALTER EVENT \`$3\`.\`', event_name, '\` DISABLE;') FROM information_schema.events
-        WHERE event_schema = '$3'") && run "$events" || exit
+    events=$(sql -e "SELECT CONCAT('ALTER EVENT \`$3\`.', $(quoted event_name), ' DISABLE;')
+        $(in_schema events event "$3")") && run "$events" || exit
 }
 left=$(tables "$2") || exit
 [ -z "$left" ] || { echo "tables are left in $2" >&2; exit 1; }
-sql -e "DROP DATABASE IF EXISTS \`${2}_drop\`; DROP DATABASE \`$2\`"
+sql -e "DROP DATABASE IF EXISTS \`$code_of\`; DROP DATABASE IF EXISTS \`${2}_drop\`; DROP DATABASE \`$2\`"

@@ -94,7 +94,8 @@ fn write_dump(folder: &Path, model: &DumpModel) {
     let mut check = crate::content::dump::DumpCheck::default();
     check.push(&dump);
     let facts = check.finish().expect("the generator writes sound dumps");
-    let rows = facts.tables.iter().map(|(table, rows)| format!("rows/{table}\t{rows}\n"));
+    let hex = |name: &str| name.bytes().map(|byte| format!("{byte:02X}")).collect::<String>();
+    let rows = facts.tables.iter().map(|(table, rows)| format!("rows/{}\t{rows}\n", hex(table)));
     let counts: String = rows.chain(["end\t\n".to_owned()]).collect();
     std::fs::write(folder.join("counts"), counts).expect("written");
     std::fs::write(folder.join("dump.sql"), dump).expect("written");

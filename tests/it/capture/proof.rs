@@ -105,7 +105,7 @@ fn the_best_proof_is_for_what_has_a_check_of_its_own() {
 #[test]
 fn images_with_the_older_names_of_the_database_tools_will_do() {
     let dump = "printf '%s\\n' '-- MySQL dump 10.13' 'CREATE TABLE `a` (' ');' 'INSERT INTO `a` VALUES (1),(2);' '-- Dump completed'";
-    let counts = "case \"$*\" in *table_name*) echo a ;; *) cat >/dev/null; printf 'rows/a\\t2\\nend\\t\\n' ;; esac";
+    let counts = "case \"$*\" in *table_name*) echo 61 ;; *) cat >/dev/null; printf 'rows/61\\t2\\nend\\t\\n' ;; esac";
     let bare = Bare::start(|setup, _| {
         let tools = Container::new("mariadb").tools(&["sh", "tee", "sha256sum", "cat"]);
         setup.pod("sf", "db-0", [tools.program("mysqldump", dump).program("mysql", counts)]);

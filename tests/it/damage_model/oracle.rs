@@ -32,8 +32,8 @@ pub(super) fn restorable(repository: &Repository, expected: &Expected) -> Result
     Ok(found)
 }
 
-/// What could be restored from all that is whole, or partly whole, here and there: the same objects in a store without an
-/// index, where packs are looked into one by one, and without a gc log.
+/// What could be restored from all that is whole here and there, and from what is partly whole here: the same objects in a
+/// store without an index, where packs are looked into one by one, and without a gc log. The first store is the one here.
 pub(super) fn salvageable(
     repository: &Repository,
     stores: &[&Store],
@@ -42,10 +42,10 @@ pub(super) fn salvageable(
     let union = MemoryBackend::default();
     for kind in [Kind::Config, Kind::Keys, Kind::Writers, Kind::Packs, Kind::Snapshots] {
         for key in stores.iter().flat_map(|store| store.keys(kind)).collect::<BTreeSet<_>>() {
-            let copies: Vec<Vec<u8>> = stores.iter().filter_map(|store| store.bytes(&key)).collect();
-            let whole = copies.iter().find(|bytes| check_name(&key, bytes).is_ok());
-            if let Some(bytes) = whole.or(copies.first()) {
-                union.tamper(&key, bytes);
+            let whole =
+                stores.iter().filter_map(|store| store.bytes(&key)).find(|bytes| check_name(&key, bytes).is_ok());
+            if let Some(bytes) = whole.or_else(|| stores[0].bytes(&key)) {
+                union.tamper(&key, &bytes);
             }
         }
     }

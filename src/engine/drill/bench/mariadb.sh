@@ -18,6 +18,9 @@ if [ -e "$plugins/file_key_management.so" ]; then
         --innodb-encrypt-tables=FORCE --innodb-encrypt-log=ON --innodb-encrypt-temporary-tables=ON \
         --aria-encrypt-tables=ON --encrypt-tmp-disk-tables=ON --encrypt-tmp-files=ON
 fi
+# Statements read and write files in an empty folder of this server's own only.
+mkdir -p "$DATA/files"
 # Nothing here must survive a power cut, nobody else may connect, and no event may fire.
-exec "$server" --no-defaults --skip-networking --innodb-flush-log-at-trx-commit=0 --event-scheduler=OFF "$@" \
+exec "$server" --no-defaults --skip-networking --innodb-flush-log-at-trx-commit=0 --event-scheduler=OFF \
+    --local-infile=0 --secure-file-priv="$DATA/files" "$@" \
     --datadir="$DATA/mariadb" --socket="$HOME/socket" --pid-file="$HOME/pid" $user
