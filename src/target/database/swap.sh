@@ -83,6 +83,7 @@ move() {
     [ -z "$moved" ] || run "$patience RENAME TABLE ${moved%,};"
 }
 aside=$3
+old=
 before=$(tables "$3") && loaded=$(tables "$2") || exit
 [ -z "$before" ] || aside=${2}_drop
 # Tables that were moved before belong in the place where they are; they are not to go for nothing.
@@ -113,11 +114,11 @@ run "$new" "$1" || {
     run "$new" "$1" -f 2>/dev/null
     exit 1
 }
-[ "$aside" != "$3" ] || {
-    run "$old" "$3" || exit
-    events=$(sql -e "SELECT CONCAT('ALTER EVENT \`$3\`.', $(quoted event_name), ' DISABLE;')
-        $(in_schema events event "$3")") && run "$events" || exit
-}
+# An earlier attempt may have come as far as a part of it.
+kept=$(names "$3") || exit
+if [ -z "$kept" ]; then run "$old" "$3"; else run "$old" "$3" -f 2>/dev/null; fi || exit
+events=$(sql -e "SELECT CONCAT('ALTER EVENT \`$3\`.', $(quoted event_name), ' DISABLE;')
+    $(in_schema events event "$3")") && run "$events" || exit
 left=$(tables "$2") || exit
 [ -z "$left" ] || { echo "tables are left in $2" >&2; exit 1; }
 sql -e "DROP DATABASE IF EXISTS \`$code_of\`; DROP DATABASE IF EXISTS \`${2}_drop\`; DROP DATABASE \`$2\`"

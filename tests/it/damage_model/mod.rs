@@ -1,6 +1,7 @@
 //! Random histories of damage and operations, and four things that must be true after each step:
 //!
-//! 1. What restored before an operation restores after it, unless it was forgotten.
+//! 1. What restored before an operation restores after it, unless it was forgotten; out of the mirror if need be without
+//!    its index, as after a repair there.
 //! 2. A snapshot that was saved restores at once, unless a pack had rotted and nothing had read it since.
 //! 3. Where a check that reads all data finds nothing, every snapshot restores.
 //! 4. After a repair, every snapshot restores of which all is whole somewhere, here or in the mirror.

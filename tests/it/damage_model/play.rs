@@ -325,7 +325,11 @@ impl Play {
             }
         };
         lost(&self.restorable, &here, "here")?;
-        lost(&self.mirrored, &there, "out of the mirror")?;
+        if lost(&self.mirrored, &there, "out of the mirror").is_err() {
+            // Rows of packs that were exchanged here are wrong where the packs are the right ones: a repair there finds that.
+            let found = salvageable(&self.fresh(), &[&self.mirror], &self.expected)?;
+            lost(&self.mirrored, &found, "out of the mirror")?;
+        }
         (self.restorable, self.mirrored) = (here, there);
         Ok(())
     }
