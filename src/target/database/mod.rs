@@ -17,6 +17,7 @@ use crate::source::pod::PodCommand;
 pub(crate) const CLIENT: &str = include_str!("client.sh");
 const LOOK: &str = include_str!("look.sh");
 const SCRATCH: &str = include_str!("scratch.sh");
+const CODE: &str = include_str!("code.sh");
 const SWAP: &str = include_str!("swap.sh");
 const HAS: &str = include_str!("has.sh");
 const DROP: &str = include_str!("drop.sh");
@@ -125,6 +126,7 @@ impl Database {
     /// Puts the scratch database in the place of the live one, which is kept as `old`. Once done, there is no scratch
     /// database any more.
     pub fn swap(&self, shell: &impl Shell, old: &str) -> Result<(), TargetError> {
+        self.ask(shell, CODE, &[&self.name, &self.scratch(), old])?;
         self.ask(shell, SWAP, &[&self.name, &self.scratch(), old]).map(drop)
     }
 
@@ -136,10 +138,35 @@ impl Database {
     }
 
     fn ask(&self, shell: &impl Shell, script: &str, arguments: &[&str]) -> Result<String, TargetError> {
-        self.run(shell, &PodCommand::script(&format!("{CLIENT}{script}"), arguments))
+        self.run(shell, &PodCommand::script(&compact(&format!("{CLIENT}{script}")), arguments))
     }
 
     fn run(&self, shell: &impl Shell, command: &PodCommand) -> Result<String, TargetError> {
         Ok(String::from_utf8_lossy(&shell.ask(command, LIMIT)?).into_owned())
+    }
+}
+
+/// A script without its comments and indentation. It goes to the server in the address of a request, and proxies take
+/// addresses of 8 KiB.
+fn compact(script: &str) -> String {
+    let lines = script.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_fit_into_an_address() {
+        for script in [LOOK, SCRATCH, CODE, SWAP, HAS, DROP] {
+            let compact = compact(&format!("{CLIENT}{script}"));
+            let encoded: usize = compact
+                .bytes()
+                .map(|byte| if byte.is_ascii_alphanumeric() || b" -_.".contains(&byte) { 1 } else { 3 })
+                .sum();
+            // Room for the wrapper, the names of the pod and of the databases.
+            assert!(encoded < 8192 - 2048, "{encoded} bytes: {compact}");
+        }
     }
 }

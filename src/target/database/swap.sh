@@ -1,8 +1,7 @@
 # Puts the tables of database $2 in the place of those of $1, which go to $3; all at once, by one statement. If $3 has
 # tables already, an earlier attempt put them there, and what is in $1 is what it put in their place: that goes.
-# Views, triggers, routines and events cannot be moved. They are written down first, on the server, too: whatever fails,
-# the live database gets back what it had, and where nobody is left to do that, the next attempt does it.
-# That $2 is gone says that all is done.
+# Views, triggers, routines and events cannot be moved: they are written down before (`code.sh`), dropped, and made again.
+# Whatever fails, the live database gets back what it had. That $2 is gone says that all is done.
 code_of=${1}_sfarc_code
 in_schema() { printf '%s' "FROM information_schema.$1 WHERE $2_schema = '$3'"; }
 tables() { sql -e "SELECT HEX(table_name) $(in_schema tables table "$1") AND table_type IN ('BASE TABLE', 'SEQUENCE')"; }
@@ -15,36 +14,6 @@ drop_others() { sql -e "
     SELECT CONCAT('DROP VIEW \`$1\`.', $(quoted table_name), ';') $(in_schema views table "$1");
     SELECT CONCAT('DROP ', routine_type, ' \`$1\`.', $(quoted routine_name), ';') $(in_schema routines routine "$1");
     SELECT CONCAT('DROP EVENT \`$1\`.', $(quoted event_name), ';') $(in_schema events event "$1")"; }
-# All that is code in $1, by name.
-names() { sql -e "SELECT 'trigger', HEX(trigger_name) $(in_schema triggers trigger "$1") ORDER BY 2;
-    SELECT 'view', HEX(table_name) $(in_schema views table "$1") ORDER BY 2;
-    SELECT routine_type, HEX(routine_name) $(in_schema routines routine "$1") ORDER BY 1, 2;
-    SELECT 'event', HEX(event_name) $(in_schema events event "$1") ORDER BY 2"; }
-# The name that these hex digits are, and `_` behind it.
-unhex() {
-    left=$1
-    while [ -n "$left" ]; do
-        rest=${left#??}
-        printf '%b' "\\0$(printf '%03o' "0x${left%"$rest"}")"
-        left=$rest
-    done
-    printf _
-}
-# The views, triggers, routines and events of $1, to be made again in another database.
-code() {
-    any=$(names "$1") || return
-    [ -n "$any" ] || return 0
-    "$dump" --no-data --no-create-info --skip-opt --routines --triggers --events -- "$1" || return
-    views=$(sql -e "SELECT HEX(table_name) $(in_schema views table "$1")") || return
-    [ -n "$views" ] || return 0
-    of=$1
-    set -- "$of"
-    for view in $views; do
-        name=$(unhex "$view")
-        set -- "$@" "${name%_}"
-    done
-    "$dump" --no-data --skip-triggers --skip-lock-tables --default-character-set=utf8mb4 -- "$@"
-}
 # Runs the statements $1, in the database $2 if it is named; with $3, past those that fail. They go through a pipe: the
 # answer to the last one shows that none got lost.
 run() {
@@ -52,20 +21,16 @@ run() {
     ended=$(printf '%s\n%s\n' "$1" "SELECT 'the end';" | sql $3 ${2:+"$2"}) || return
     case $ended in *'the end') ;; *) echo 'statements got lost on their way to the client' >&2; return 1 ;; esac
 }
-hex() { od -An -v -tx1 | tr -d ' \n'; }
-# Writes down $2 as the $1 of the live database.
-write_down() { run "INSERT INTO \`$code_of\`.code VALUES ('$1', X'$(printf '%s' "$2" | hex)');"; }
 read_back() { sql -e "SELECT text FROM \`$code_of\`.code WHERE what = '$1'"; }
-# Gives the live database the code back that it had. What is there already stays.
+# Gives the live database the triggers back that it had.
 put_back() {
     for try in 1 2 3 4 5 6 7 8 9 10; do
         run "$patience
 $old" "$1" -f 2>/dev/null
-        [ "$(names "$1")" != "$had" ] || return 0
+        [ "$(drop_triggers "$1")" != "$had" ] || return 0
         sleep "$try"
     done
-    echo "not all triggers, views, routines and events of $1 could be made again: they are written down in the table \
-$code_of.code, and the next attempt makes them" >&2
+    echo "not all triggers of $1 could be made again: they are in $code_of.code, and the next attempt makes them" >&2
     return 1
 }
 # Somebody who reads for long holds up nobody else: what waits for him gives up soon, and tries again.
@@ -83,23 +48,11 @@ move() {
     [ -z "$moved" ] || run "$patience RENAME TABLE ${moved%,};"
 }
 aside=$3
-old=
-before=$(tables "$3") && loaded=$(tables "$2") || exit
+before=$(tables "$3") && loaded=$(tables "$2") && had=$(drop_triggers "$1") || exit
 [ -z "$before" ] || aside=${2}_drop
 # Tables that were moved before belong in the place where they are; they are not to go for nothing.
 [ "$aside" = "$3" ] || [ -n "$loaded" ] || { echo "there is nothing in $2: load it again" >&2; exit 1; }
-is_known=$(sql -e "SELECT COUNT(*) $(in_schema tables table "$code_of")") || exit
-[ "$is_known" = 0 ] || [ "$(read_back state)" = whole ] || is_known=0
-[ "$is_known" = 0 ] || old=$(read_back code) || exit
-if [ "$aside" = "$3" ]; then
-    # What an attempt that was killed has dropped.
-    [ "$is_known" = 0 ] || run "$old" "$1" -f 2>/dev/null
-    had=$(names "$1") && old=$(code "$1") || exit
-    run "DROP DATABASE IF EXISTS \`$code_of\`; CREATE DATABASE \`$code_of\` CHARACTER SET utf8mb4;
-        CREATE TABLE \`$code_of\`.code (what VARCHAR(9), text LONGBLOB);" || exit
-    write_down code "$old" && write_down state whole || exit
-fi
-new=$(code "$2") || exit
+old=$(read_back old) && new=$(read_back new) || exit
 sql -e "DROP DATABASE IF EXISTS \`${2}_drop\`; CREATE DATABASE IF NOT EXISTS \`$aside\`" || exit
 for try in 1 2 3 4 5 6 7 8 9 10 11 12; do
     move "$@" && break
@@ -115,7 +68,7 @@ run "$new" "$1" || {
     exit 1
 }
 # An earlier attempt may have come as far as a part of it.
-kept=$(names "$3") || exit
+kept=$(drop_triggers "$3" && drop_others "$3") || exit
 if [ -z "$kept" ]; then run "$old" "$3"; else run "$old" "$3" -f 2>/dev/null; fi || exit
 events=$(sql -e "SELECT CONCAT('ALTER EVENT \`$3\`.', $(quoted event_name), ' DISABLE;')
     $(in_schema events event "$3")") && run "$events" || exit
