@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sfarc::content::dump::{DumpCheck, DumpError, DumpFacts};
+use sfarc::content::dump::{DumpCheck, DumpError, DumpFacts, Gate, Refused};
 use sfarc_fuzz::{Choices, Counting, peak_of, sow};
 
 #[global_allocator]
@@ -60,6 +60,9 @@ fuzz_target!(init: sow(seeds()), |input: &[u8]| {
     let whole = check(&dump, usize::MAX);
     assert_eq!(check(&dump, 1), whole);
     assert_eq!(check(&dump, piece), whole);
+    let loadable = gate(&dump, usize::MAX);
+    assert_eq!(gate(&dump, 1), loadable);
+    assert_eq!(gate(&dump, piece), loadable);
     let peak = peak_of(|| drop(check(&dump, piece)));
     assert!(peak <= (64 << 10) + 16 * dump.len(), "{} bytes made it allocate {peak}", dump.len());
     match whole {
@@ -76,6 +79,12 @@ fn check(dump: &[u8], piece: usize) -> Result<DumpFacts, DumpError> {
     let mut check = DumpCheck::default();
     dump.chunks(piece).for_each(|piece| check.push(piece));
     check.finish()
+}
+
+fn gate(dump: &[u8], piece: usize) -> Result<(), Refused> {
+    let mut gate = Gate::default();
+    dump.chunks(piece).for_each(|piece| gate.push(piece));
+    gate.finish()
 }
 
 fn spelled(choices: &mut Choices<'_>) -> Vec<u8> {

@@ -177,7 +177,7 @@ fn a_slot_and_a_gc_record_come_from_the_mirror_together() {
         }
     }
     repo.run(["repair", "--from", "mirror"]).ok();
-    assert_eq!(repo.ids(), [id.clone()]);
+    assert_eq!(repo.ids(), std::slice::from_ref(&id));
     repo.check();
 }
 
