@@ -90,7 +90,7 @@ impl<'a> Saved<'a> {
         });
         read.map_err(|error| FeedError::Giver(self.failed(error)))?;
         gate.finish().map_err(|refused| {
-            let what = "the dump, of which nothing was loaded".to_owned();
+            let what = "the dump, of which nothing was loaded,".to_owned();
             FeedError::Taker(TargetError::Wrong { what, why: refused.to_string() })
         })
     }

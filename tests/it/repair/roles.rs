@@ -56,6 +56,25 @@ fn a_maintainer_brings_back_what_is_whole_elsewhere() {
     }
 }
 
+/// The signature of a record opens, and what it signs has rotted: nobody has forged anything.
+#[test]
+fn a_rotten_record_of_the_log_is_damage_and_does_not_say_nothing() {
+    let (subject, _) = subject();
+    let world = subject.world.after_crash();
+    let key = world.store.keys(Kind::Gc)[0];
+    let mut bytes = world.store.bytes(&key).expect("there");
+    // Before the sealed signature, which has 82 bytes.
+    let at = bytes.len() - 82 - 3;
+    bytes[at] ^= 1;
+    world.store.tamper(&key, &bytes);
+    let reader = world.open().expect("opens");
+    assert!(reader.gc_log().is_err_and(|error| error.is_damage()));
+    let report = sfarc::engine::check::check(&reader, &sfarc::engine::check::ReadData::None).expect("checked");
+    assert!(report.problems.iter().any(|problem| problem.what.contains("gc/")), "{:?}", report.problems);
+    assert!(repaired(&reader, &[mirror_of(&subject.world)], ALL).is_healthy());
+    assert_clean(&world.open().expect("opens"), "with its record");
+}
+
 #[test]
 fn a_maintainer_mends_the_index_and_distrusts_alone() {
     let (subject, key) = subject();
