@@ -25,6 +25,9 @@ const SANDBOX: [&[u8]; 2] = [br"/*M!999999\- enable the sandbox mode */", br"/*!
 
 const COMMAND: &str = "a command of the client";
 
+/// The one command that clients take wherever it stands, even in a statement and as the end of a word.
+const DELIMITER: &[u8] = b"DELIMITER";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum State {
     /// In the first line.
@@ -67,6 +70,8 @@ pub struct Gate {
     /// The first line, or the one that sets the delimiter.
     line: Vec<u8>,
     word: Vec<u8>,
+    /// How much of [`DELIMITER`] the bytes of the word end with: a word may be long.
+    delimiter: usize,
     name: Vec<u8>,
     is_conditional: bool,
     /// Statements end with two semicolons.
@@ -114,6 +119,10 @@ impl Gate {
             (State::Comment | State::CommentStar, b'*') => State::CommentStar,
             (State::CommentStar, b'/') => State::Code,
             (State::CommentStar, _) => State::Comment,
+            // Servers that pass over the comment look for its end in strings and names, too.
+            (State::String(_) | State::Escape(_) | State::Name, b'*') if self.judge.is_uncertain() => {
+                return Err("a comment that not all servers end at the same place");
+            }
             (State::Escape(quote), _) => State::String(quote),
             (State::String(_), b'\\') if self.judge.is_ambiguous() => {
                 return Err("a backslash in a string, where the SQL mode may have made it a character like others");
@@ -130,7 +139,6 @@ impl Gate {
                 State::Code
             }
             (State::Name, _) => {
-                // A doubled quote comes as two names, of which neither is that of a table then.
                 if self.name.len() < 4 * super::NAME_CHARS {
                     self.name.push(byte);
                 }
@@ -155,16 +163,19 @@ impl Gate {
             (State::DashDash, 0..=b' ') => return Ok(if byte == b'\n' { State::Code } else { State::Line }),
             (State::Slash, b'*') => return Ok(State::SlashStar),
             (State::SlashStar, b'M') => return Ok(State::SlashStarM),
+            (State::SlashStar | State::SlashStarM, b'!') if self.is_conditional => {
+                return Err("a conditional comment in another");
+            }
             (State::SlashStar | State::SlashStarM, b'!') => {
                 self.is_conditional = true;
-                // The number of a version follows, which is no word of the statement.
-                self.judge.skip_number();
+                self.judge.begin_conditional(state == State::SlashStarM);
                 return Ok(State::Code);
             }
             (State::SlashStar | State::SlashStarM, b'*') => return Ok(State::CommentStar),
             (State::SlashStar | State::SlashStarM, _) => return Ok(State::Comment),
             (State::Star, b'/') => {
                 self.is_conditional = false;
+                self.judge.end_conditional();
                 return Ok(State::Code);
             }
             (State::Semicolon, b';') => {
@@ -179,18 +190,26 @@ impl Gate {
             _ => {}
         }
         if byte.is_ascii_alphanumeric() || byte >= 0x80 || matches!(byte, b'_' | b'$' | b'@') {
+            let byte = byte.to_ascii_uppercase();
+            self.delimiter = match DELIMITER.get(self.delimiter) {
+                Some(expected) if byte == *expected => self.delimiter + 1,
+                _ => usize::from(byte == DELIMITER[0]),
+            };
             // No word that means anything is that long.
             if self.word.len() < 64 {
-                self.word.push(byte.to_ascii_uppercase());
+                self.word.push(byte);
             }
             return Ok(State::Code);
         }
         if !self.word.is_empty() {
             let word = std::mem::take(&mut self.word);
-            if self.judge.is_between() && word == b"DELIMITER" && !self.is_conditional {
+            let ends_in_command = std::mem::take(&mut self.delimiter) == DELIMITER.len();
+            if self.judge.is_between() && word == DELIMITER && !self.is_conditional {
                 self.line.clear();
-                self.state = State::Delimiter;
                 return if byte == b'\n' { Err("a delimiter that the tools do not use") } else { Ok(State::Delimiter) };
+            }
+            if ends_in_command && byte == b' ' {
+                return Err(COMMAND);
             }
             self.judge.word(&word)?;
         }
@@ -277,6 +296,7 @@ mod tests {
              ENGINE=InnoDB;\nDO SETVAL(`s`, 1, 0);\nSELECT SETVAL(`s`, 1, 0);",
             "/*!40014 SET @OLD_UNIQUE_CHECKS=@@UNIQUE_CHECKS, UNIQUE_CHECKS=0 */;\n/*M!100616 SET @OLD_NOTE_VERBOSITY=@@NOTE_VERBOSITY, \
              NOTE_VERBOSITY=0 */;\n/*!40103 SET TIME_ZONE='+00:00' */;",
+            "CREATE TABLE `i` (`a` int /*!80023 INVISIBLE */);\n/*!80000 SET SESSION information_schema_stats_expiry=0 */;\n/*! SET @a=1 */;",
             "CREATE TABLE `c` (`a` int, CONSTRAINT `f` FOREIGN KEY (`a`) REFERENCES `other`.`t` (`a`) ON DELETE SET NULL, CHECK (`a` > 1))\n\
              /*!50100 PARTITION BY HASH (`a`) PARTITIONS 2 */;",
         ] {
@@ -339,6 +359,18 @@ mod tests {
             "ALTER TABLE `mysql`.`user` DISABLE KEYS;",
             "DELIMITER //\nx//\nDELIMITER ;",
             "DELIMITER ;;\nGRANT ALL ON *.* TO x ;;\nDELIMITER ;",
+            "DELIMITER ;;\nCREATE PROCEDURE p()\nBEGIN\ndelimiter ;\nGRANT ALL ON *.* TO x;\nEND ;;\nDELIMITER ;",
+            "DELIMITER ;;\nCREATE PROCEDURE p()\nSELECT aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaddelimiter ;\nGRANT ALL ON \
+             *.* TO x;\n;;\nDELIMITER ;",
+            "/*!99999 SET @a = */ GRANT ALL ON *.* TO x;",
+            "/*!99999 SET @a = */ /*!40000 GRANT ALL ON *.* TO x */;",
+            "/*M!999999 SET @a = */ GRANT ALL ON *.* TO x;",
+            "/*!99999 CREATE TABLE t */ GRANT ALL PRIVILEGES ON mysql TO x;",
+            "SET /*!50003GLOBAL*/ general_log=1;",
+            "SET @a=1 /*!99999 , @b=' */ ; GRANT ALL ON *.* TO x; -- '*/;",
+            "/*!99999 SET @a=' */ ; GRANT ALL ON *.* TO x; -- ' */;",
+            "CREATE TABLE `t` (a int /*!99999 COMMENT ' */); GRANT ALL ON *.* TO x; -- '*/);",
+            "/*!50003 SET @a=1 /*!50003 , @b=1 */;",
             "DELETE FROM t;",
             "UPDATE t SET a = 1;",
             "PREPARE x FROM 'y';",

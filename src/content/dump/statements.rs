@@ -6,6 +6,7 @@ pub(super) type Allowed = Result<(), &'static str>;
 const OTHER_DATABASE: &str = "a statement that names another database";
 const NOT_OF_A_DUMP: &str = "a statement that is in no dump of a database";
 const CALL: &str = "a call of a function";
+const UNCERTAIN: &str = "a statement of which some servers pass over a part";
 
 /// Engines whose tables are somewhere else: in files that the statement names, or on other servers.
 const ENGINES: &[&[u8]] =
@@ -67,8 +68,28 @@ pub(super) struct Judge {
     /// The strings of a `SET`, one behind the other.
     texts: Vec<u8>,
     is_ambiguous: bool,
-    skips_number: bool,
+    comment: Comment,
 }
+
+/// Where in a conditional comment, and what becomes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Comment {
+    #[default]
+    None,
+    /// At its beginning: the number of a version may follow. True for one that only MariaDB reads.
+    Version(bool),
+    /// Every server reads it.
+    Certain,
+    /// Some servers pass over it; it is a whole statement.
+    Uncertain,
+    /// Some servers pass over it; it is in the definition of a table.
+    Part,
+    /// After one that is a whole statement and that some servers pass over: the statement must be over, too.
+    After,
+}
+
+/// Comments for versions up to this one every server in use reads.
+const CERTAIN: u32 = 50_699;
 
 impl Judge {
     /// True between two statements.
@@ -81,15 +102,64 @@ impl Judge {
         self.is_ambiguous
     }
 
+    /// True in a conditional comment that some servers pass over.
+    pub(super) fn is_uncertain(&self) -> bool {
+        matches!(self.comment, Comment::Uncertain | Comment::Part)
+    }
+
     /// A conditional comment begins.
-    pub(super) fn skip_number(&mut self) {
-        self.skips_number = true;
+    pub(super) fn begin_conditional(&mut self, is_of_mariadb: bool) {
+        if self.comment == Comment::None {
+            self.comment = Comment::Version(is_of_mariadb);
+        }
+    }
+
+    /// It is over.
+    pub(super) fn end_conditional(&mut self) {
+        self.comment = match self.comment {
+            Comment::Uncertain | Comment::After => Comment::After,
+            _ => Comment::None,
+        };
+    }
+
+    /// The first thing in a conditional comment: the number of its version, which is no word of the statement. True if it
+    /// was that. What some servers pass over is a whole statement, or words in the definition of a table: so the statement
+    /// is the same for all of them, or nothing.
+    fn version(&mut self, word: &[u8]) -> Result<bool, &'static str> {
+        let Comment::Version(is_of_mariadb) = self.comment else { return Ok(false) };
+        let has_number = word.first().is_some_and(u8::is_ascii_digit);
+        let number = std::str::from_utf8(word).ok().filter(|text| (5..=6).contains(&text.len())).map(str::parse::<u32>);
+        let is_certain = match number {
+            Some(Ok(number)) => number <= CERTAIN && !is_of_mariadb,
+            _ if has_number => return Err("a conditional comment whose version is not plain"),
+            _ => !is_of_mariadb,
+        };
+        self.comment = match self.stage {
+            _ if is_certain => Comment::Certain,
+            Stage::Start => Comment::Uncertain,
+            Stage::Table => Comment::Part,
+            _ => return Err(UNCERTAIN),
+        };
+        Ok(has_number)
+    }
+
+    /// Fails where something follows that must not.
+    fn require_place(&mut self, is_word: bool) -> Allowed {
+        if matches!(self.comment, Comment::Version(_)) {
+            self.version(b"")?;
+        }
+        match self.comment {
+            Comment::After => Err(UNCERTAIN),
+            Comment::Part if !is_word => Err(UNCERTAIN),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn word(&mut self, word: &[u8]) -> Allowed {
-        if std::mem::take(&mut self.skips_number) && word.iter().all(u8::is_ascii_digit) {
+        if self.version(word)? {
             return Ok(());
         }
+        self.require_place(true)?;
         let taken = match self.stage {
             Stage::Insert if !matches!(word, b"INTO" | b"IGNORE" | b"LOW_PRIORITY" | b"HIGH_PRIORITY" | b"DELAYED") => {
                 self.named(word)
@@ -163,7 +233,7 @@ impl Judge {
 
     /// A name in quotes, or a part of one that has quotes in it.
     pub(super) fn name(&mut self, name: &[u8]) -> Allowed {
-        self.skips_number = false;
+        self.require_place(false)?;
         let taken = match self.stage {
             Stage::Start | Stage::Call | Stage::Fixed(_) | Stage::Over => Err(NOT_OF_A_DUMP),
             _ => self.named(name),
@@ -218,7 +288,7 @@ impl Judge {
 
     /// A string begins.
     pub(super) fn string(&mut self) -> Allowed {
-        self.skips_number = false;
+        self.require_place(false)?;
         (self.after_word, self.after_name) = (false, false);
         self.end_name()?;
         match self.stage {
@@ -241,15 +311,15 @@ impl Judge {
     }
 
     pub(super) fn symbol(&mut self, symbol: u8) -> Allowed {
+        self.require_place(false)?;
         let (after_word, after_name) = (self.after_word, self.after_name);
-        self.skips_number = false;
         (self.after_word, self.after_name) = (false, false);
         let is_named = self.name.is_some() && after_name;
         let taken = match (self.stage, symbol) {
             (Stage::Body | Stage::Create, b'.') if is_named => Err(OTHER_DATABASE),
             (Stage::Columns | Stage::Table, b'.') if is_named => Err(OTHER_DATABASE),
             (Stage::Tables | Stage::Sequence | Stage::Insert, b'.') if after_name => Err(OTHER_DATABASE),
-            (Stage::Rows | Stage::Set, b'(') if after_word => Err(CALL),
+            (Stage::Rows, b'(') if after_word => Err(CALL),
             (Stage::Set, b'(') => Err(CALL),
             (Stage::Start | Stage::Insert | Stage::Drop | Stage::Alter | Stage::Fixed(_) | Stage::Over, _) => {
                 Err(NOT_OF_A_DUMP)
@@ -263,7 +333,13 @@ impl Judge {
     /// The statement is over.
     pub(super) fn end(&mut self) -> Allowed {
         self.end_name()?;
-        self.skips_number = false;
+        // One that is not over yet ends in the next statement: then some servers see another statement than this.
+        if self.is_uncertain() {
+            return Err(UNCERTAIN);
+        }
+        if self.comment == Comment::After {
+            self.comment = Comment::None;
+        }
         (self.after_word, self.after_name) = (false, false);
         self.is_ambiguous |= self.texts.windows(9).any(|text| text == b"BACKSLASH");
         self.texts.clear();

@@ -153,7 +153,7 @@ impl Repair<'_> {
         Ok(())
     }
 
-    fn config(&self) -> Result<Vec<u8>, Error> {
+    pub(super) fn config(&self) -> Result<Vec<u8>, Error> {
         Ok(self.repository.backend.get(&Key::Config, None).map_err(RepoError::from)?)
     }
 

@@ -170,7 +170,7 @@ pub fn repair(repository: &Repository, places: &[Place], options: Options) -> Re
 impl Repair<'_> {
     /// Says which places cannot be what whoever named them meant.
     fn tell_places(&mut self) -> Result<(), Error> {
-        let config = self.repository.backend.get(&Key::Config, None).map_err(RepoError::from)?;
+        let config = self.config()?;
         for place in self.places {
             if let Some(why) = place.doubt(&config)? {
                 self.report.notes.push(format!("{}: {why}", place.name()));
